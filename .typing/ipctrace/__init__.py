@@ -1,0 +1,1 @@
+../../ipctrace/__init__.py

@@ -1,0 +1,163 @@
+"""What the analysis says: plain objects and data frames, made by `analyze` and drawn by `reports`.
+
+Everything here is derived from a `Trace`; nothing here is stored.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import pandas as pd
+
+from ipctrace.tracer.schema import Trace
+
+VerdictName = Literal["completed", "deadlock", "stalled", "crashed", "interrupted"]
+Severity = Literal["error", "warning", "info"]
+Role = Literal["core", "victim", "bystander"]
+# proven: nothing that is left can ever go on · likely: depends on something said in `because`
+# latent: did not happen in this run, would under another buffering · certain: a plain fact of the trace
+Certainty = Literal["proven", "likely", "latent", "certain"]
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """A change of one source line that applies as it stands."""
+
+    file: str
+    line: int
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that a rule found, with its evidence.
+
+    `message` and `remedy` are plain sentences with names, numbers and lines; `threads`, `channels`, `sites` and `events`
+    are ids of the trace's tables, most important first.
+    """
+
+    rule: str
+    name: str
+    severity: Severity
+    message: str
+    remedy: str
+    certainty: Certainty = "certain"
+    threads: tuple[int, ...] = ()
+    channels: tuple[int, ...] = ()
+    sites: tuple[int, ...] = ()
+    events: tuple[int, ...] = ()
+    edit: Edit | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stuck:
+    """Bytes that a stream accepted and that never reached its descriptor.
+
+    `pieces` are (site id or None, bytes) in the order written; `channel` is where they would have gone.
+    """
+
+    stream: int
+    process: int
+    channel: int | None
+    size: int
+    pieces: tuple[tuple[int | None, int], ...]
+    payload: bytes  # as far as it was kept
+
+
+@dataclass(frozen=True, slots=True)
+class Waiter:
+    """A thread (or an untraced process, `thread` None) at the cut, as a node of the wait-for graph.
+
+    `reason` is a token of schema.REASONS, or "run"; `event` the innermost open event that it waits in, `outer` the
+    outermost (the `input()` around the `read`). `since` is ns. `evidence` says in words why it can't go on
+    ("only child can write pipe B; it is empty") or why it can.
+    """
+
+    thread: int | None
+    process: int
+    role: Role
+    reason: str
+    event: int | None
+    outer: int | None
+    channel: int | None
+    site: int | None
+    since: int
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """`waiter` waits for `holder` (indices into WaitGraph.waiters) to act on `channel` (None: to end)."""
+
+    waiter: int
+    holder: int
+    channel: int | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class WaitGraph:
+    """Who waits for whom at the cut `time` (ns). `core` closed at `formed`: the latest begin of a core member's wait."""
+
+    time: int
+    formed: int
+    waiters: tuple[Waiter, ...]
+    edges: tuple[Edge, ...]
+    stuck: tuple[Stuck, ...]
+    evidence: tuple[tuple[str, str], ...] = ()  # (what is so, how it is known): "why this is certain"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of the run. `headline` is the first sentence of every report, at most 34 words; `because` explains
+    it in two or three more sentences. Wording: plain words, roles for names, bytes exactly, no blame."""
+
+    name: VerdictName
+    certainty: Certainty
+    headline: str
+    because: str
+    rule: str | None = None  # the finding that explains it
+
+
+@dataclass(slots=True)
+class Analysis:
+    """Everything that was found out about one trace.
+
+    names         thread id → role name for sentences ("parent", "child", "parent/logger"); processes likewise
+    channel_names channel id → "pipe A", "terminal", "file out.txt"
+    messages      a row a message, ordered by first byte accepted: message, channel, stream?, writer (thread),
+                  reader? (thread), accepted? (ns put into the writer's buffer), written? (ns it left; empty: never),
+                  read? (ns the reader had it; empty: never), size, first (offset of its first byte in the channel; empty
+                  where unknown), write_event?, read_event? (first read that got bytes of it), accept_event?,
+                  accept_site?, write_site?, read_site?, payload (bytes kept), reads (number of reads that got it),
+                  merged (bool: a read got it together with bytes of another write), ambiguous (bool: several writers
+                  and payloads don't tell whose bytes these are)
+    blocking      a row an interval in which a thread waited, ordered by begin: event, thread, process, begin, end (ns;
+                  the cut where it never ended), open (bool: it never ended), reason, channel?, site?, by? (thread that
+                  ended it or was waited for), by_event?
+    channels      the trace's channels plus: name, writers, readers (role names, comma-joined), written, read (bytes),
+                  left (bytes still in it at the cut), messages (count)
+    streams       the trace's streams plus: process_name, to (channel name now), held (bytes stuck at the cut), peak
+                  (bytes), flushes (count), implicit (flushes made by input() or the interpreter)
+    descriptors   a row an end held: process, fd, channel, access, opened (ns), closed? (ns), how (inherited, made,
+                  opened, duplicated), site?, used (bool)
+    lanes         thread ids in display order: talkers side by side, the knot's first
+    busy          a row a thread: thread, lifetime, blocked, running (ns): blocked + running = lifetime
+    """
+
+    trace: Trace
+    verdict: Verdict
+    findings: list[Finding]
+    graph: WaitGraph | None
+    names: dict[int, str]
+    process_names: dict[int, str]
+    channel_names: dict[int, str]
+    messages: pd.DataFrame
+    blocking: pd.DataFrame
+    channels: pd.DataFrame
+    streams: pd.DataFrame
+    descriptors: pd.DataFrame
+    busy: pd.DataFrame
+    lanes: list[int] = field(default_factory=list)

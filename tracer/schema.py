@@ -1,0 +1,263 @@
+"""The trace's one declared schema: every table, every column, its type, unit and meaning.
+
+Writer, reader, documentation and tests derive from `TABLES`. A trace on disk is a folder `NAME.ipctrace/` with one
+Parquet file a table (`events.parquet`, …) and `run.json`, whose keys `FACTS` lists. In memory it is a `Trace`.
+
+Conventions
+-----------
+* Times are integer nanoseconds since the start of the recording (the monotonic clock, one for all processes).
+* Ids (`event`, `process`, `thread`, `channel`, `stream`, `site`) are dense integers from 0 and index their own table's
+  rows: row k of `processes` has `process == k`.
+* A column that may be empty says so (`nullable`); an empty value is `pandas.NA` or None, never 0 or "".
+* Rows of `events` are ordered by `enter`; ties by log and slot, so each thread's own events keep program order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import pandas as pd
+
+from .runtime import table as calls
+
+VERSION = 1
+HISTORY = {1: "first version"}
+
+Type = Literal["int", "bool", "text", "bytes", "texts"]
+Reason = Literal["nodata", "noroom", "lock", "child", "peer", "sleep"]
+
+# Why a thread waits: token → words. The tokens are values of `events.wait`.
+REASONS: dict[str, str] = {
+    "nodata": "waits for data",
+    "noroom": "waits for room",
+    "lock": "waits for a lock",
+    "child": "waits for a process or thread to end",
+    "peer": "waits for the other end to be opened",
+    "sleep": "sleeps",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: its name, type, meaning, unit ("" for none) and whether it may be empty."""
+
+    name: str
+    type: Type
+    meaning: str
+    unit: str = ""
+    nullable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One table: its name, what a row is, and its columns in order."""
+
+    name: str
+    row: str
+    columns: tuple[Column, ...]
+
+
+def _c(name: str, type: Type, meaning: str, unit: str = "") -> Column:
+    """A column; a trailing "?" in the name says that it may be empty."""
+    return Column(name.rstrip("?"), type, meaning, unit, name.endswith("?"))
+
+
+TABLES: dict[str, Table] = {
+    table.name: table
+    for table in (
+        Table("events", "a call that was wrapped, from enter to exit", (
+            _c("event", "int", "id"),
+            _c("process", "int", "who called: process"),
+            _c("thread", "int", "who called: thread"),
+            _c("op", "text", "the call's name, as in the table of calls (`os.read`, `print`, …)"),
+            _c("kind", "text", "what it does: read write accept flush take print input make open duplicate close fork exec exit wait start join thread sleep"),
+            _c("wait?", "text", "why a thread stays in it: nodata noroom lock child peer sleep; empty where it can't wait"),
+            _c("enter", "int", "when it was called", "ns"),
+            _c("exit?", "int", "when it returned or raised; empty: it never did", "ns"),
+            _c("fd?", "int", "descriptor"),
+            _c("channel?", "int", "what the descriptor led to as the call began"),
+            _c("stream?", "int", "the stream object it was called on, or that called it"),
+            _c("site?", "int", "where in the program's own source"),
+            _c("size?", "int", "what was asked: bytes; for wait the pid, for sleep ns, for exit the status, for start and join the other thread's native id"),
+            _c("result?", "int", "what came back: bytes moved, a descriptor, a pid"),
+            _c("extra?", "int", "a second result: the raw wait status"),
+            _c("error?", "int", "errno it raised; -1 for an exception without one"),
+            _c("offset?", "int", "accept: bytes that the stream had accepted before; write by a stream: bytes that had reached the descriptor before", "bytes"),
+            _c("pending?", "int", "bytes stuck in the stream's buffers after the call", "bytes"),
+            _c("parent?", "int", "the event of the same thread that this one happened inside"),
+        )),
+        Table("payloads", "the bytes that a read, write or accept moved, as far as they were kept", (
+            _c("event", "int", "whose"),
+            _c("data", "bytes", "the first bytes, or all of them with `--payload full`"),
+        )),
+        Table("processes", "a process, from fork or spawn to its end; exec doesn't begin a new one", (
+            _c("process", "int", "id; 0 is the program that was recorded"),
+            _c("pid", "int", "the system's number for it"),
+            _c("parent?", "int", "the process that started it; empty for the first"),
+            _c("program", "text", "base name of what it last ran (`pipes.py`, `cat`)"),
+            _c("argv", "texts", "command line of what it last ran"),
+            _c("executable?", "text", "interpreter or binary"),
+            _c("implementation?", "text", "`CPython 3.11.7`; empty for what isn't traced"),
+            _c("cwd?", "text", "working directory as it started"),
+            _c("traced", "bool", "whether it wrote a log; if not, all that is known of it is from /proc"),
+            _c("how", "text", "start (the recorded program), fork, exec (forked, then another program), spawn"),
+            _c("started", "int", "first seen or begun", "ns"),
+            _c("ended?", "int", "its end; empty: alive when the recording stopped", "ns"),
+            _c("status?", "int", "exit status, or minus the signal that ended it; empty: not known"),
+            _c("lost", "int", "records that could not be written (a full disk)"),
+        )),
+        Table("threads", "a thread", (
+            _c("thread", "int", "id"),
+            _c("process", "int", "its process"),
+            _c("tid", "int", "the system's number for it"),
+            _c("name", "text", "`MainThread`, or the name that the program gave"),
+            _c("main", "bool", "the process's first thread"),
+            _c("started", "int", "its begin", "ns"),
+            _c("ended?", "int", "its end; empty: alive when the recording stopped", "ns"),
+        )),
+        Table("channels", "a pipe, FIFO, socket, terminal or file that a descriptor led to", (
+            _c("channel", "int", "id"),
+            _c("kind", "text", "pipe fifo socket tty file device other"),
+            _c("device", "int", "st_dev"),
+            _c("inode", "int", "st_ino"),
+            _c("generation", "int", "how often the same numbers had been given out before, in this run"),
+            _c("path?", "text", "its name in the file system"),
+            _c("capacity?", "int", "bytes it holds, where known", "bytes"),
+            _c("outside", "bool", "came with the recorded program's own descriptors: others may hold its ends too"),
+        )),
+        Table("descriptors", "an end that a process held as it started", (
+            _c("process", "int", "whose"),
+            _c("time", "int", "when it was listed", "ns"),
+            _c("fd", "int", "descriptor"),
+            _c("channel", "int", "what it led to"),
+            _c("access", "text", "r w rw"),
+            _c("inheritable", "bool", "survives exec"),
+        )),
+        Table("streams", "a buffered stream (sys.stdout, or what open() returned over a pipe)", (
+            _c("stream", "int", "id"),
+            _c("process", "int", "whose; a fork copies streams: the child's copy is a row of its own"),
+            _c("name", "text", "`sys.stdout`, or `open(fd 5)`"),
+            _c("fd", "int", "descriptor"),
+            _c("channel?", "int", "what the descriptor led to as the stream was made"),
+            _c("mode", "text", "r w rw"),
+            _c("layer", "text", "text, binary or raw"),
+            _c("encoding?", "text", "of a text stream"),
+            _c("buffering", "text", "block, line or none: as in effect"),
+            _c("buffer_size", "int", "of the binary buffer", "bytes"),
+            _c("why", "text", "why it is buffered so, in words"),
+            _c("opened", "int", "when it was made", "ns"),
+            _c("accepted", "int", "bytes it had accepted before this row began (not 0 only in the child of a fork)", "bytes"),
+            _c("reached", "int", "of these, bytes that had reached the descriptor", "bytes"),
+        )),
+        Table("sites", "a place in the program's source", (
+            _c("site", "int", "id"),
+            _c("file", "text", "path"),
+            _c("function", "text", "qualified name where known"),
+            _c("line", "int", "from 1"),
+            _c("column?", "int", "where the call expression begins, in UTF-8 bytes from 0"),
+            _c("end_line?", "int", "line where it ends"),
+            _c("end_column?", "int", "column behind its end"),
+        )),
+        Table("sources", "a line of source near a site, as it was when recorded", (
+            _c("file", "text", "path"),
+            _c("line", "int", "from 1"),
+            _c("text", "text", "the line, without its end"),
+        )),
+        Table("looks", "a thread as /proc showed it when nothing moved, or when the recording stopped", (
+            _c("look", "int", "which look; the last two before a verdict are equal where it is proven"),
+            _c("time", "int", "when", "ns"),
+            _c("process", "int", "process"),
+            _c("tid", "int", "the system's number for the thread"),
+            _c("state", "text", "R S D T Z, as proc(5) says"),
+            _c("syscall?", "text", "name of the system call it is in, where known"),
+            _c("fd?", "int", "that call's descriptor, for read and write"),
+            _c("pid?", "int", "that call's pid, for wait4 (-1: any)"),
+        )),
+        Table("ends", "an open descriptor of a process at a look", (
+            _c("look", "int", "which look"),
+            _c("process?", "int", "whose; empty: a process outside the run"),
+            _c("pid", "int", "its pid"),
+            _c("fd", "int", "descriptor"),
+            _c("channel", "int", "what it leads to"),
+            _c("access", "text", "r w rw"),
+        )),
+        Table("stacks", "a frame of a thread's Python stack, taken when it hung", (
+            _c("process", "int", "process"),
+            _c("tid", "int", "the system's number for the thread"),
+            _c("depth", "int", "0 is the innermost frame"),
+            _c("function", "text", "name"),
+            _c("file", "text", "path"),
+            _c("line", "int", "from 1"),
+        )),
+    )
+}
+
+# Keys of run.json: name → meaning. All are always there; None where a value isn't known.
+FACTS: dict[str, str] = {
+    "schema": "VERSION of this schema",
+    "ipctrace": "version of ipctrace that recorded",
+    "state": "recording, or finished",
+    "command": "the recorded command line, a list",
+    "program": "base name of the recorded program, for titles",
+    "options": "record's options that were in effect, an object",
+    "cwd": "working directory",
+    "environment": "what in the environment changes buffering (PYTHONUNBUFFERED …), an object; None: not set",
+    "platform": "system, release, machine, cores: an object",
+    "page_size": "bytes",
+    "started": "wall-clock time of the start, ISO 8601",
+    "clock": "monotonic ns at time 0",
+    "duration": "ns from time 0 to the end, or to the moment when the program was stopped",
+    "ended": "how: exit, signal, deadlock, duration, interrupted",
+    "status": "the program's exit status, or minus the signal; None where it was stopped",
+    "stopped": "ns at which ipctrace froze the program; None: it ended by itself",
+    "events": "number of events",
+    "lost": "number of records that could not be written",
+    "left": "processes that were still alive as the program ended, and were stopped: a list of pids",
+    "notes": "sentences about what the recording could not do",
+}
+
+WRAPPED: dict[str, tuple[str, str]] = {name: (kind, wait) for _, name, kind, wait in calls.CALLS}
+
+
+@dataclass(slots=True)
+class Trace:
+    """A trace in memory: `tables` maps each name of `TABLES` to its data frame, `facts` holds run.json."""
+
+    tables: dict[str, pd.DataFrame]
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def __getattr__(self, name: str) -> pd.DataFrame:
+        if name in TABLES:
+            return self.tables[name]
+        raise AttributeError(name)
+
+
+_PANDAS: dict[tuple[Type, bool], str] = {
+    ("int", False): "int64", ("int", True): "Int64", ("bool", False): "bool", ("bool", True): "boolean",
+    ("text", False): "str", ("text", True): "str", ("bytes", False): "object", ("bytes", True): "object",
+    ("texts", False): "object", ("texts", True): "object",
+}  # fmt: skip
+
+
+def frame(name: str, columns: Mapping[str, Any] | None = None) -> pd.DataFrame:
+    """Table `name` as a data frame with exactly its declared columns, order and types.
+
+    `columns` maps column names to sequences; a missing nullable column is empty throughout.
+    Raises KeyError for a column that isn't declared or a required one that is missing.
+    """
+    given = dict(columns or {})
+    length = max((len(values) for values in given.values()), default=0)
+    made: dict[str, Any] = {}
+    for column in TABLES[name].columns:
+        if column.name in given:
+            values = given.pop(column.name)
+        elif column.nullable or not length:
+            values = [None] * length
+        else:
+            raise KeyError(f"{name}.{column.name} is missing")
+        made[column.name] = pd.Series(values, dtype=_PANDAS[column.type, column.nullable]).reset_index(drop=True)
+    if given:
+        raise KeyError(f"{name} has no column {', '.join(given)}")
+    return pd.DataFrame(made)
