@@ -72,7 +72,7 @@ TABLES: dict[str, Table] = {
             _c("process", "int", "who called: process"),
             _c("thread", "int", "who called: thread"),
             _c("op", "text", "the call's name, as in the table of calls (`os.read`, `print`, …)"),
-            _c("kind", "text", "what it does: read write accept flush take print input make open duplicate close fork exec exit wait start join thread sleep"),
+            _c("kind", "text", "what it does: read write accept flush take input make open duplicate close fork exec exit wait start join thread sleep"),
             _c("wait?", "text", "why a thread stays in it: nodata noroom lock child peer sleep; empty where it can't wait"),
             _c("enter", "int", "when it was called", "ns"),
             _c("exit?", "int", "when it returned or raised; empty: it never did", "ns"),

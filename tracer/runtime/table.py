@@ -6,7 +6,7 @@ Laws of the log
 2. A slot is claimed by one counter, so threads and signal handlers never share one.
 3. A record is written when its call is entered (`OPEN`) and completed when it returns (`DONE`) or raises (`FAILED`).
    So a blocked thread *is* an open record, and a killed process loses nothing.
-4. `state` is the last byte of the fixed part and is written last: a record whose state is 0 has not been written.
+4. `state` is the last byte of the fixed part and is written after it: a record whose state is 0 has not been written.
 5. What doesn't fit a record's payload area goes on in `MORE` records, which name their first record and their index.
 6. Definitions (`PROCESS`, `THREAD`, `SITE`, …) are records whose payload is text: fields joined by `SEPARATOR`.
    A definition comes before the first record that refers to it.
@@ -24,8 +24,9 @@ LOST_AT = 40  # offset of "records lost" in the header
 # The fixed part of a record. ENTER is written at enter; EXIT at exit; both little-endian and without padding.
 #   op B · flags B · kept H · thread I · enter Q · fd i · site I · channel I · stream I · offset Q · size q
 ENTER = "<BBHIQiIIIQq"
-#   exit Q · result q · extra q · pending q · error i · (3 spare bytes) · state B
-EXIT = "<Qqqqi3xB"
+#   exit Q · result q · extra q · pending q · error i · kept H · (1 spare byte) · state B
+# `kept` counts the bytes in the record's own payload area: at enter what a write hands over, at exit what a read got.
+EXIT = "<QqqqiHxB"
 EXIT_AT = 48  # offset of EXIT within a record
 STATE_AT = 87  # offset of the state byte
 PAYLOAD_AT = 88  # the payload area begins here and fills the record
@@ -33,7 +34,16 @@ PREFIX = 72  # payload bytes kept by default: records of 160 bytes
 RECORDS_A_BLOCK = 1024  # segments are whole blocks: with record sizes that are multiples of 8, whole pages too
 
 UNWRITTEN, OPEN, DONE, FAILED = 0, 1, 2, 3
+# What isn't there: fd -1 · site, channel, stream 0 (their ids begin at 1 in each log) · size, result, extra, pending:
+# NONE · offset: 0 (it means something only for accepts and for writes by a stream).
 NO_FD = -1
+NONE = -(1 << 63)
+
+
+def record_size(payload: int) -> int:
+    """Bytes of a record that keeps `payload` bytes; never too small for a definition's text to be worth its record."""
+    return PAYLOAD_AT + (max(payload, 40) + 7) // 8 * 8
+
 
 SEPARATOR = "\x1f"
 LIST_SEPARATOR = "\x1e"
@@ -67,7 +77,7 @@ DEFINITIONS = (
 #   accept           a stream took bytes (size = bytes, offset = bytes accepted before); they may stay in its buffer
 #   flush            a stream was told to flush (pending: bytes still stuck after it)
 #   take             a program asked a stream for bytes or characters (result: how many it got)
-#   print input      the built-ins, around the accepts, flushes and takes that they make
+#   input            the built-in, around the flush and the take that it makes
 #   make open duplicate close   descriptors (make: fd = the reading end, result = the writing end;
 #                    duplicate: fd → result; open: result; close: fd; closerange: fd to extra)
 #   fork exec exit wait start join thread sleep
@@ -101,7 +111,7 @@ CALLS = (
     (50, "os.wait3", "wait", "child"),
     (51, "os.wait4", "wait", "child"),
     (52, "os.waitid", "wait", "child"),
-    (56, "print", "print", ""),
+    (56, "print", "accept", ""),  # what print() hands to a stream: it writes its text and its end apart
     (57, "input", "input", ""),
     (58, "stream.write", "accept", ""),
     (59, "stream.writelines", "accept", ""),

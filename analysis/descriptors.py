@@ -1,0 +1,254 @@
+"""Who held which end of which channel, from when to when.
+
+Replayed from what changes descriptors (make, open, duplicate, close, fork, exec, a process's end), in order of time, and
+put right where the trace has a whole list: as a program image starts, and where /proc was looked at.
+
+* fork copies every descriptor; exec closes those that aren't inheritable (PEP 446: os.pipe's aren't, os.dup2's are).
+* A program that isn't traced is known from the looks alone.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from ipctrace.tracer.schema import Trace
+
+from .events import NEVER, NONE, Events, number, optional, whole
+
+
+class End(NamedTuple):
+    """What a descriptor leads to."""
+
+    channel: int
+    access: str
+    inheritable: bool
+
+
+@dataclass
+class _Span:
+    process: int
+    fd: int
+    end: End
+    opened: int
+    how: str
+    site: int
+    closed: int = NONE
+
+
+@dataclass
+class _Replay:
+    """All descriptors at one moment, and the spans that they have made so far."""
+
+    spans: list[_Span] = field(default_factory=list)
+    held: defaultdict[int, dict[int, _Span]] = field(default_factory=lambda: defaultdict(dict))
+
+    def open(self, time: int, process: int, fd: int, end: End, how: str, site: int = NONE) -> None:
+        self.close(time, process, fd)
+        self.held[process][fd] = span = _Span(process, fd, end, time, how, site)
+        self.spans.append(span)
+
+    def close(self, time: int, process: int, fd: int, since: int = NEVER) -> None:
+        """A descriptor is closed, unless it was given out again after `since`, when the closing began."""
+        span = self.held[process].get(fd)
+        if span is not None and span.opened <= since:
+            del self.held[process][fd]
+            span.closed = max(time, span.opened)
+
+    def reconcile(self, time: int, process: int, listed: dict[int, End]) -> None:
+        """`listed` is all that the process holds now."""
+        held = self.held[process]
+        for fd in [fd for fd in held if fd not in listed]:
+            self.close(time, process, fd)
+        for fd, end in listed.items():
+            if fd not in held or held[fd].end[:2] != end[:2]:
+                self.open(time, process, fd, end, "inherited")
+
+
+Change = Callable[[_Replay], None]
+
+
+def unseen_processes(trace: Trace, events: Events) -> set[int]:
+    """Processes of which no event tells any more: never traced, or gone over to a program that isn't."""
+    unseen = set(trace.processes.loc[~trace.processes["traced"], "process"].tolist())
+    replaced = np.flatnonzero(events.is_kind("exec") & (events.exit == NEVER) & (events.error == NONE))
+    for event in replaced.tolist():
+        later = (events.process == events.process[event]) & (events.enter > events.enter[event])
+        listed = (trace.descriptors["process"] == events.process[event]) & (trace.descriptors["time"] > events.enter[event])
+        if not later.any() and not listed.any():
+            unseen.add(int(events.process[event]))
+    return unseen
+
+
+def ends_held(trace: Trace, events: Events, unseen: set[int]) -> pd.DataFrame:
+    """`Analysis.descriptors`: a row an end held, ordered by opened. Columns: see results.Analysis."""
+    changes = [*_calls(trace, events), *_lists(trace, events), *_looks(trace, unseen), *_ended(trace)]
+    changes.sort(key=lambda change: change[:2])
+    replay = _Replay()
+    for _, _, change in changes:
+        change(replay)
+    table = pd.DataFrame({
+        "process": [span.process for span in replay.spans],
+        "fd": [span.fd for span in replay.spans],
+        "channel": [span.end.channel for span in replay.spans],
+        "access": pd.Series([span.end.access for span in replay.spans], dtype="str"),
+        "opened": [span.opened for span in replay.spans],
+        "closed": optional(np.array([span.closed for span in replay.spans], dtype="int64")),
+        "how": pd.Series([span.how for span in replay.spans], dtype="str"),
+        "site": optional(np.array([span.site for span in replay.spans], dtype="int64")),
+    }).astype({"process": "int64", "fd": "int64", "channel": "int64", "opened": "int64"})  # fmt: skip
+    table = table[(table["closed"] > table["opened"]).fillna(True)].sort_values("opened", kind="stable", ignore_index=True)
+    table["used"] = _used(table, events)
+    return table
+
+
+# What a call changes: (time, order at that time, change)
+
+
+def _calls(trace: Trace, events: Events) -> Iterable[tuple[int, int, Change]]:
+    children = {(number(row.parent), row.pid): row.process for row in trace.processes.itertuples() if number(row.parent) is not None}
+    kinds = {"make": _make, "duplicate": _duplicate, "close": _close}
+    chosen = events.is_kind("make", "duplicate", "close", "fork", "exec")
+    for event in np.flatnonzero(chosen).tolist():
+        kind, process = events.kind(event), int(events.process[event])
+        done = events.exit[event] != NEVER
+        if kind == "exec":
+            if not done and events.error[event] == NONE:
+                yield int(events.enter[event]), 2, lambda replay, p=process, t=int(events.enter[event]): _exec(replay, p, t)  # type: ignore[misc]
+        elif kind == "fork":
+            child = children.get((process, int(events.result[event])))
+            if child is not None and events.op(event) != "fork_exec":
+                started = max(int(trace.processes["started"].iloc[child]), int(events.enter[event]))
+                yield int(events.enter[event]), 1, _fork(process, child, started, int(events.site[event]))
+        elif done and (kind == "close" or events.error[event] == NONE):
+            yield int(events.exit[event]), 1, kinds[kind](events, event)
+
+
+def _make(events: Events, event: int) -> Change:
+    process, channel = int(events.process[event]), int(events.channel[event])
+    time, site = int(events.exit[event]), int(events.site[event])
+
+    def change(replay: _Replay) -> None:
+        for fd, access in ((events.fd[event], "r"), (events.result[event], "w")):
+            replay.open(time, process, int(fd), End(channel, access, False), "made", site)
+
+    return change
+
+
+def _duplicate(events: Events, event: int) -> Change:
+    process, fd, target = int(events.process[event]), int(events.fd[event]), int(events.result[event])
+    inheritable = bool(events.size[event]) if events.size[event] != NONE else events.op(event) != "os.dup"
+
+    def change(replay: _Replay) -> None:
+        source = replay.held[process].get(fd)
+        if source is not None and fd != target:
+            end = source.end._replace(inheritable=inheritable)
+            replay.open(int(events.exit[event]), process, target, end, "duplicated", int(events.site[event]))
+
+    return change
+
+
+def _close(events: Events, event: int) -> Change:
+    process, first = int(events.process[event]), int(events.fd[event])
+    end = int(events.extra[event]) if events.op(event) == "os.closerange" else first + 1
+    time, since = int(events.exit[event]), int(events.enter[event])
+
+    def change(replay: _Replay) -> None:
+        for fd in [fd for fd in replay.held[process] if first <= fd < end]:
+            replay.close(time, process, fd, since)
+
+    return change
+
+
+def _exec(replay: _Replay, process: int, time: int) -> None:
+    for fd, span in list(replay.held[process].items()):
+        if not span.end.inheritable:
+            replay.close(time, process, fd)
+
+
+def _fork(parent: int, child: int, started: int, site: int) -> Change:
+    def change(replay: _Replay) -> None:
+        for fd, span in replay.held[parent].items():
+            replay.open(started, child, fd, span.end, "inherited", site)
+
+    return change
+
+
+def _ended(trace: Trace) -> Iterable[tuple[int, int, Change]]:
+    for row in trace.processes.itertuples():
+        if (ended := number(row.ended)) is not None:
+            yield ended, 9, lambda replay, p=row.process, t=ended: replay.reconcile(t, p, {})  # type: ignore[misc]
+
+
+# Whole lists
+
+
+def _lists(trace: Trace, events: Events) -> Iterable[tuple[int, int, Change]]:
+    """What a program image listed before its first call is all that it held; what comes later was opened one by one."""
+    if not len(trace.descriptors):
+        return
+    for process, rows in trace.descriptors.groupby("process"):
+        own = np.flatnonzero(events.process == process)
+        starts = [int(trace.processes["started"].iloc[process]) - 1]
+        starts += events.enter[own[events.is_kind("exec")[own]]].tolist()
+        enters = events.enter[own]
+        image = np.searchsorted(starts, whole(rows["time"]), side="left") - 1
+        for number_, listed in rows.groupby(image):
+            after = enters[enters > starts[max(number_, 0)]]
+            first = int(after[0]) if len(after) else NEVER
+            whole_list = listed[listed["time"] <= first]
+            if len(whole_list):
+                ends = {row.fd: End(row.channel, row.access, row.inheritable) for row in whole_list.itertuples()}
+                time = int(whole_list["time"].iloc[0])
+                yield time, 3, lambda replay, t=time, p=process, e=ends: replay.reconcile(t, p, e)  # type: ignore[misc]
+            for row in listed[listed["time"] > first].itertuples():
+                yield int(row.time), 3, _opened(events, own, row)
+
+
+def _opened(events: Events, own: np.ndarray, row: NamedTuple) -> Change:
+    process, time, fd = row.process, int(row.time), row.fd  # type: ignore[attr-defined]
+    end = End(row.channel, row.access, row.inheritable)  # type: ignore[attr-defined]
+    opening = own[(events.result[own] == fd) & (events.enter[own] <= time) & events.is_kind("open")[own]]
+    site = int(events.site[opening[-1]]) if len(opening) else NONE
+    return lambda replay: replay.open(time, process, fd, end, "opened", site)
+
+
+def _looks(trace: Trace, unseen: set[int]) -> Iterable[tuple[int, int, Change]]:
+    """A look tells all that an untraced process holds; of a traced one the last look, at which nothing moved, does."""
+    times = dict(zip(trace.looks["look"], trace.looks["time"], strict=True))
+    last = max(times, default=-1)
+    alive = trace.looks[trace.looks["state"] != "Z"].groupby("look")["process"].unique()
+    ends = {key: rows for key, rows in trace.ends.dropna(subset=["process"]).groupby(["look", "process"])}
+    begun: set[int] = set()
+    for look, processes in alive.items():
+        for process in processes:
+            rows = ends.get((look, process))
+            if rows is None or (process not in unseen and look != last):
+                continue
+            listed = {row.fd: End(row.channel, row.access, False) for row in rows.itertuples()}
+            time = int(times[look])
+            if process not in begun and not trace.processes["traced"].iloc[process]:
+                time = min(time, int(trace.processes["started"].iloc[process]))  # what it was born with, as far as known
+            begun.add(process)
+            yield time, 4, lambda replay, t=time, p=process, e=listed: replay.reconcile(t, p, e)  # type: ignore[misc]
+
+
+def _used(table: pd.DataFrame, events: Events) -> list[bool]:
+    """Whether bytes went through each end while it was held."""
+    moved = events.is_kind("read", "write") & (events.result > 0)
+    uses = pd.DataFrame({
+        "process": events.process[moved], "fd": events.fd[moved], "channel": events.channel[moved],
+        "way": np.where(events.is_kind("read")[moved], "r", "w"), "enter": events.enter[moved],
+    })  # fmt: skip
+    found = uses.groupby(["process", "fd", "channel", "way"])["enter"].agg(["min", "max"]).to_dict("index")
+    used = []
+    for row in table.itertuples():
+        closed = number(row.closed)
+        spans = (found.get((row.process, row.fd, row.channel, way)) for way in row.access)
+        used.append(any(s is not None and s["max"] >= row.opened and (closed is None or s["min"] <= closed) for s in spans))
+    return used

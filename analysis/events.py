@@ -1,0 +1,163 @@
+"""The events of a trace as arrays, which the analysis asks a million at a time; and the arithmetic of ranges.
+
+Empty values are `NONE`; an event that never returned has exit `NEVER`.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ipctrace.tracer.schema import Trace
+
+Ints = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+
+NONE = np.iinfo(np.int64).min
+NEVER = np.iinfo(np.int64).max
+
+
+def whole(values: pd.Series, missing: int = NONE) -> Ints:
+    """A column of integers as an array; `missing` where it is empty."""
+    return values.to_numpy(dtype="int64", na_value=missing)
+
+
+def number(value: Any) -> int | None:
+    """One integer of a table, or None where it is empty."""
+    return None if value is None or value is pd.NA or value != value or value == NONE else int(value)
+
+
+def optional(values: Ints, missing: int = NONE) -> pd.api.extensions.ExtensionArray:
+    """The other way round: an array whose `missing` values are empty, as the column of a table."""
+    return pd.arrays.IntegerArray(values.astype("int64"), values == missing)
+
+
+class Events:
+    """`trace.events`, column by column, and what kinds of event there are. Row k is event k."""
+
+    def __init__(self, table: pd.DataFrame) -> None:
+        self.table = table
+        self.process, self.thread = whole(table["process"]), whole(table["thread"])
+        self.enter, self.exit = whole(table["enter"]), whole(table["exit"], NEVER)
+        self.fd, self.channel = whole(table["fd"]), whole(table["channel"])
+        self.stream, self.site = whole(table["stream"]), whole(table["site"])
+        self.size, self.result = whole(table["size"]), whole(table["result"])
+        self.error, self.offset = whole(table["error"]), whole(table["offset"])
+        self.pending, self.parent = whole(table["pending"]), whole(table["parent"])
+        self.extra = whole(table["extra"])
+        self._kinds, self._kind_names = pd.factorize(table["kind"])
+        self._ops, self._op_names = pd.factorize(table["op"])
+        waits = table["wait"].where(table["wait"].notna(), "")
+        self._waits, self._wait_names = pd.factorize(waits)
+
+    def __len__(self) -> int:
+        return len(self.enter)
+
+    def kind(self, event: int) -> str:
+        """What an event does."""
+        return str(self._kind_names[self._kinds[event]])
+
+    def op(self, event: int) -> str:
+        """The name of an event's call."""
+        return str(self._op_names[self._ops[event]])
+
+    def wait(self, event: int) -> str:
+        """Why a thread stays in an event; "" where it doesn't wait."""
+        return str(self._wait_names[self._waits[event]])
+
+    def is_kind(self, *kinds: str) -> Flags:
+        """Which events are of one of these kinds."""
+        return np.isin(self._kinds, [k for k, name in enumerate(self._kind_names) if name in kinds])
+
+    def is_op(self, *ops: str) -> Flags:
+        """Which events are of one of these calls."""
+        return np.isin(self._ops, [k for k, name in enumerate(self._op_names) if name in ops])
+
+    def waits_for(self, reason: str) -> Flags:
+        """Which events wait for this reason."""
+        return np.isin(self._waits, [k for k, name in enumerate(self._wait_names) if name == reason])
+
+    @cached_property
+    def waiting(self) -> Flags:
+        """Which events have a reason to wait."""
+        return np.isin(self._waits, [k for k, name in enumerate(self._wait_names) if name])
+
+    @cached_property
+    def outermost(self) -> Ints:
+        """For every event the outermost call around it, itself where there is none; the life of a thread isn't a call."""
+        lives = self.is_kind("thread")
+        above = self.parent.copy()
+        above[above != NONE] = np.where(lives[above[above != NONE]], NONE, above[above != NONE])
+        top = np.arange(len(self))
+        while (nested := above[top] != NONE).any():
+            top[nested] = above[top[nested]]
+        return top
+
+    def enclosing(self, kind: str) -> Ints:
+        """For every event the innermost event of `kind` around it (not itself), or NONE."""
+        wanted = self.is_kind(kind)
+        found = self.parent.copy()
+        while len(higher := np.flatnonzero((found != NONE) & ~wanted[found])):
+            found[higher] = self.parent[found[higher]]
+        return found
+
+    def last_of_thread(self, threads: int) -> Ints:
+        """The last event that each thread entered and that is open at the end: where it is now; NONE: nowhere."""
+        last = np.full(threads, NONE)
+        opened = np.flatnonzero((self.exit == NEVER) & (self.error == NONE))
+        last[self.thread[opened]] = opened  # in order of enter: the last one stays
+        return last
+
+
+class Overlay(NamedTuple):
+    """Pieces [start, end) of a line, each with the range of either list that covers it (index, or -1)."""
+
+    start: Ints
+    end: Ints
+    left: Ints
+    right: Ints
+
+
+def overlay(left_start: Ints, left_end: Ints, right_start: Ints, right_end: Ints) -> Overlay:
+    """Lay two lists of ranges over each other and cut at every border.
+
+    Each list is ordered and its ranges don't overlap one another; the pieces come out in order, and only those that a
+    range covers. n log n in the number of ranges.
+    """
+    borders = np.unique(np.concatenate([left_start, left_end, right_start, right_end]))
+    start, end = borders[:-1], borders[1:]
+    left, right = _covering(start, left_start, left_end), _covering(start, right_start, right_end)
+    kept = (left >= 0) | (right >= 0)
+    return Overlay(start[kept], end[kept], left[kept], right[kept])
+
+
+def _covering(points: Ints, start: Ints, end: Ints) -> Ints:
+    """Which range [start, end) each point lies in; -1: none."""
+    nonempty = np.flatnonzero(end > start)
+    if not len(nonempty):
+        return np.full(len(points), -1)
+    found = np.searchsorted(start[nonempty], points, side="right") - 1
+    inside = (found >= 0) & (points < end[nonempty][found])
+    return np.where(inside, nonempty[found], -1)
+
+
+def running_sum(sizes: Ints, group: Ints) -> Ints:
+    """For each item the sum of the sizes of the items before it in its group; items of a group lie together."""
+    before = np.cumsum(sizes) - sizes
+    if not len(group):
+        return before
+    first = np.flatnonzero(np.diff(group, prepend=group[0] - 1))
+    return before - np.repeat(before[first], np.diff(np.append(first, len(group))))
+
+
+def cut_of(trace: Trace) -> int:
+    """The moment that everything is judged at: when the program was stopped, else when it ended, else what is known."""
+    for fact in ("stopped", "duration"):
+        if trace.facts.get(fact) is not None:
+            return int(trace.facts[fact])
+    times = [trace.looks["time"], trace.events["enter"], trace.events["exit"].dropna(), trace.processes["started"]]
+    return max((int(column.max()) for column in times if len(column)), default=0)

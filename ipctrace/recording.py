@@ -1,0 +1,136 @@
+"""From what a person typed behind `ipctrace record` to a recorded run."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from . import chapter
+from .tracer.errors import IpctraceError
+
+if TYPE_CHECKING:
+    from .run import Run
+    from .tracer.supervisor import Progress
+
+Payload = Literal["none", "prefix", "full"]
+Buffering = Literal["default", "block", "line", "none"]
+OnDeadlock = Literal["stop", "wait"]
+
+PREFIX = 72  # payload bytes kept of each call, unless said otherwise
+_PYTHON = (".py", ".pyw", ".pyz")
+
+
+class Program(NamedTuple):
+    """What to start: its command line, the name for its trace, and whether it came from the bundled chapter."""
+
+    command: list[str]
+    name: str
+    bundled: bool = False
+
+
+def find(program: list[str], module: str | None = None, python: str | None = None) -> Program:
+    """The program behind the words of a command line.
+
+    A Python file (or a folder with a `__main__.py`) is run by `python`, by default the interpreter that runs ipctrace;
+    anything else that is executable runs itself. A name without a folder that is no file here is taken from the bundled
+    chapter, then from `PATH`. Raises IpctraceError where there is nothing to run.
+    """
+    interpreter = _interpreter(python)
+    if module:
+        return Program([interpreter, "-m", module, *program], module)
+    if not program:
+        raise IpctraceError(
+            "there is no program to record",
+            "behind `record` comes a Python file, -m MODULE, or any command",
+            "ipctrace record pipes.py",
+        )
+    name, *arguments = program
+    path = Path(name)
+    if path.suffix in _PYTHON and path.is_file() or (path / "__main__.py").is_file():
+        return Program([interpreter, name, *arguments], path.resolve().stem)
+    if path.is_file():
+        if not os.access(path, os.X_OK):
+            raise IpctraceError(
+                f"{name} can't be run",
+                "its name doesn't end in .py, and it is not executable",
+                f"chmod +x {name}, or: ipctrace record -- python {name}",
+            )
+        return Program([str(path.absolute()) if os.sep not in name else name, *arguments], path.stem)
+    if name in chapter.programs():
+        return Program([interpreter, str(chapter.FOLDER / name), *arguments], path.stem, bundled=True)
+    if os.sep not in name and shutil.which(name):
+        return Program(program, path.stem)
+    raise _not_there(path)
+
+
+def _interpreter(python: str | None) -> str:
+    found = shutil.which(python) if python else sys.executable
+    if not found:
+        raise IpctraceError(
+            f"there is no interpreter {python}",
+            "--python takes a path or a name that is in PATH",
+            f"ipctrace record --python {Path(sys.executable).name} …",
+        )
+    return found
+
+
+def _not_there(path: Path) -> IpctraceError:
+    """There is no such program; perhaps another one was meant."""
+    if path.is_dir():
+        return IpctraceError(f"{path} is a folder without a __main__.py", "a program is a file, or -m MODULE")
+    folder = path.parent
+    here = [str(folder / each.name) for each in folder.glob("*.py")] if folder.is_dir() else []
+    near = difflib.get_close_matches(str(path), [*here, *chapter.programs()], 1)
+    if not near:
+        return IpctraceError(
+            f"there is no program {path} here",
+            "it is no file, no program of the bundled chapter, and no command in PATH",
+            "ipctrace chapter",
+        )
+    where = "" if near[0] in here else " (bundled chapter)"
+    return IpctraceError(f"there is no program {path} here", f"did you mean {near[0]}{where}?", f"ipctrace record {near[0]}")
+
+
+def record(
+    program: list[str],
+    *,
+    module: str | None = None,
+    out: str | Path | None = None,
+    duration: float | None = None,
+    payload: Payload = "prefix",
+    payload_bytes: int = PREFIX,
+    buffering: Buffering = "default",
+    python: str | None = None,
+    on_deadlock: OnDeadlock = "stop",
+    progress: Callable[[Progress], None] | None = None,
+) -> Run:
+    """Record a program, from its start until it ends, hangs for ever, or `duration` seconds are over.
+
+    Its standard streams, arguments and exit status are its own. The trace goes into the folder `out`, by default the
+    program's name with `.ipctrace`, in the working directory; a trace that lies there is replaced.
+    Raises IpctraceError where the program can't be started or the trace can't be written.
+    """
+    from .analysis.waiting import is_deadlock
+    from .run import Run
+    from .tracer import supervisor
+
+    found = find(program, module, python)
+    options = supervisor.Options(
+        command=found.command,
+        out=trace_path(found, out),
+        duration=duration,
+        payload={"none": 0, "prefix": payload_bytes, "full": "full"}[payload],
+        buffering=buffering,
+        on_deadlock=on_deadlock,
+    )
+    return Run(supervisor.record(options, is_deadlock, progress))
+
+
+def trace_path(program: Program, out: str | Path | None) -> Path:
+    """Where the trace of `program` goes."""
+    return Path(out) if out else Path(f"{program.name}.ipctrace")

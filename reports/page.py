@@ -1,0 +1,147 @@
+"""The whole report as one HTML file: it works from file:// and asks the network for nothing.
+
+What must be seen without script (verdict, knot, remedy, stacks, streams, facts) is HTML made here; the timeline, the
+message inspector and the tables are drawn by assets/*.js from the model (model.py). A content security policy forbids
+every request and every script but these files, by their hashes: even a slip in escaping could run nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from importlib.resources import files
+from string import Template
+from typing import Any
+
+from ipctrace.analysis.catalogue import CATALOGUE
+from ipctrace.analysis.results import Analysis
+
+from . import figures, verdict
+from .columns import element, squeeze
+from .markup import count, escape, inert, moment, span
+from .model import Run, build
+from .story import story
+
+STYLES = ("tokens.css", "page.css", "timeline.css", "tables.css")
+# One subject a file; they share one scope and are loaded as one script, in this order.
+SCRIPTS = ("base.js", "data.js", "geometry.js", "heat.js", "timeline.js", "hover.js", "message.js", "tables.js", "start.js")
+
+
+def render(analysis: Analysis) -> str:
+    """The page for one analysis. The same analysis gives the same page, byte for byte."""
+    run = Run(analysis)
+    model, columns, blobs = build(run)
+    library, script = asset("plotly-cartesian.min.js"), "\n".join(asset(name) for name in SCRIPTS)
+    healthy = analysis.verdict.name == "completed"
+    return Template(asset("page.html")).substitute(
+        policy=policy(library, script),
+        title=escape(title(run)),
+        program=escape(run.facts.get("program") or "a program"),
+        summary=escape(summary(run)),
+        styles="\n".join(asset(name) for name in STYLES),
+        healthy="healthy" if healthy else "",
+        verdict=verdict.section(run),
+        story=story(run),
+        moment="" if not model["core"] else '<button id="moment" title="The moment (d)">The last 2 ms before it</button>',
+        messages=verdict.plain_messages(run) if len(analysis.messages) else "",
+        views=figures.views(run),
+        facts=facts(run),
+        streams=verdict.streams(run),
+        rules=rules(analysis),
+        model=inert(model),
+        columns="\n".join(element(name, column) for name, column in columns.items()),
+        blobs="\n".join(f'<script type="application/x-blob" id="blob-{name}">{data}</script>' for name, data in blobs.items()),
+        library=squeeze(library.encode(), 9),
+        script=script,
+    )
+
+
+def asset(name: str) -> str:
+    """A packaged file's text."""
+    return (files(__package__) / "assets" / name).read_text(encoding="utf-8")
+
+
+def policy(*scripts: str) -> str:
+    """The content security policy: these scripts, inline style, and nothing else from anywhere."""
+    hashes = " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(one.encode()).digest()).decode()}'" for one in scripts)
+    return f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+
+
+def title(run: Run) -> str:
+    """`Deadlock (IPC101) · deadlock.py · ipctrace`."""
+    word = verdict.PILLS[run.analysis.verdict.name][1]
+    rule = f" ({run.analysis.verdict.rule})" if run.analysis.verdict.rule else ""
+    return f"{word}{rule} · {run.facts.get('program') or 'a program'} · ipctrace"
+
+
+def summary(run: Run) -> str:
+    """`2.000 s · 3 processes · 4 threads · 3 pipes · 61 events`."""
+    pipes = sum(row["kind"] in ("pipe", "fifo", "socket") for row in run.channels)
+    return " · ".join((
+        moment(run.end, 3), count(len(run.processes), "process"), count(len(run.threads), "thread"),
+        count(pipes, "pipe"), count(len(run.trace.events), "event"),
+    ))  # fmt: skip
+
+
+def facts(run: Run) -> str:
+    """The run's facts as a definition list: what was run, with what, and what the recording could not do."""
+    known = run.facts
+    options: dict[str, Any] = known.get("options") or {}
+    platform: dict[str, Any] = known.get("platform") or {}
+    python = list(dict.fromkeys(row["implementation"] for row in run.processes if row["implementation"]))
+    untraced = [row["program"] for row in run.processes if not row["traced"]]
+    environment = [
+        f"{name}={value}" if value is not None else f"{name} unset" for name, value in (known.get("environment") or {}).items()
+    ]
+    cores = platform.get("cores")
+    lost = known.get("lost") or 0
+    said: dict[str, str | None] = {
+        "Command": " ".join(map(str, known.get("command") or [])),
+        "Started": str(known.get("started") or ""),
+        "Duration": f"{span(run.end)}; ended by {ENDINGS.get(str(known.get('ended')), 'itself')}",
+        "Platform": " ".join(str(platform[key]) for key in ("system", "release", "machine") if platform.get(key))
+        + (f", {count(cores, 'core')}" if cores else ""),
+        "Interpreter": ", ".join(python),
+        "Not traced": ", ".join(untraced),
+        "Environment": " · ".join(environment),
+        "Clock": "monotonic, one for all processes; intervals at enter and exit",
+        "Payloads": PAYLOADS.get(str(options.get("payload")), f"{options.get('payload')}"),
+        "Buffering": str(options.get("buffering") or "default"),
+        "Events": f"{len(run.trace.events):,}, {'none lost' if not lost else f'{lost:,} lost'}",
+        "Left alive": ", ".join(map(str, known.get("left") or [])),
+        "Directory": str(known.get("cwd") or ""),
+        "Recorded with": f"ipctrace {known.get('ipctrace') or ''}, schema {known.get('schema')}",
+        "Notes": " ".join(map(str, known.get("notes") or [])),
+    }
+    return "".join(f"<dt>{name}</dt><dd>{escape(value)}</dd>" for name, value in said.items() if value)
+
+
+ENDINGS = {
+    "exit": "itself",
+    "signal": "a signal",
+    "deadlock": "ipctrace, at the deadlock",
+    "duration": "ipctrace, at the duration that was asked for",
+    "interrupted": "the person who ran it",
+}
+PAYLOADS = {"none": "not recorded; lengths and times are exact", "prefix": "the beginning of each", "full": "whole"}
+
+
+def rules(analysis: Analysis) -> str:
+    """The explanation of each rule that found something."""
+    codes = dict.fromkeys([one.rule for one in analysis.findings])
+    parts = []
+    for code in codes:
+        if (rule := CATALOGUE.get(code)) is None:
+            continue
+        parts.append(
+            f'<details class="rule" id="{code}"><summary><b>{code}</b> {escape(rule.name)} <span class="dim">'
+            f"{escape(rule.summary)}</span></summary><p>{escape(rule.explanation)}</p>"
+            f"<pre>{escape_lines(rule.example)}</pre><p><b>Shown by</b> {escape(rule.shown_by)}</p>"
+            f"<p><b>Remedy</b> {escape(rule.remedy)}</p></details>"
+        )
+    return f'<div class="rules"><h2>Findings explained</h2>{"".join(parts)}</div>' if parts else ""
+
+
+def escape_lines(text: str) -> str:
+    """Several lines as HTML for a `pre`."""
+    return "\n".join(escape(line.expandtabs(4)) for line in text.splitlines())

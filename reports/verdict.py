@@ -1,0 +1,295 @@
+"""The page's first screen as plain HTML: verdict, knot, remedy, stacks, and why this is certain. It needs no script."""
+
+from __future__ import annotations
+
+import re
+from os.path import commonprefix
+from pathlib import PurePath
+
+from ipctrace.analysis.results import Analysis, Edit, Finding, Stuck, Waiter
+
+from . import knot
+from .markup import capital, count, escape, moment, payload_text, sentences, shorten, source, span
+from .model import Run, buffering, members
+
+# verdict → the pill's class (filled: proven or over; outlined: not) and its word
+PILLS = {
+    "deadlock": ("danger filled", "Deadlock"),
+    "stalled": ("amber", "Stalled"),
+    "crashed": ("danger", "Crashed"),
+    "interrupted": ("plain", "Interrupted"),
+    "completed": ("ok filled", "Completed"),
+}
+CERTAINTY = {"proven": "proven", "likely": "likely", "latent": "latent", "certain": ""}
+STACKS = 4  # members whose source is shown open; the others' is folded away
+AROUND = (2, 1)  # lines of source shown before and after what is marked
+
+
+def section(run: Run) -> str:
+    """The whole section, for every verdict."""
+    analysis, verdict = run.analysis, run.analysis.verdict
+    style, word = PILLS[verdict.name]
+    certainty = CERTAINTY[verdict.certainty]
+    said = f'<span class="certainty">{escape(certainty)}</span>' if certainty else ""
+    size = " class=line" if verdict.name == "completed" else ""
+    explained = explaining(analysis)
+    picture = knot.figure(run)
+    beside = remedy(run, explained) if explained and (explained.remedy or explained.edit) and verdict.name != "completed" else ""
+    duo = f'<div class="duo">{picture}{beside}</div>' if picture and beside else picture or beside
+    return (
+        f'<section id="verdict" aria-labelledby="v" class="is-{verdict.name}"><p class="kicker">'
+        f'<span class="pill {style}">{word}</span>{said}<span class="dim">{escape(aside(run))}</span></p>'
+        f"<h1 id=v{size}>{headline(run)}</h1>{lead(run)}{duo}{stacks(run)}{evidence(run)}"
+        f"{'' if verdict.name == 'deadlock' and len(analysis.findings) < 2 else findings(run)}</section>"
+    )
+
+
+def explaining(analysis: Analysis) -> Finding | None:
+    """The finding that the verdict rests on."""
+    return next((one for one in analysis.findings if one.rule == analysis.verdict.rule), None)
+
+
+def aside(run: Run) -> str:
+    """The few words beside the verdict's name."""
+    facts, name = run.facts, run.analysis.verdict.name
+    if name == "deadlock" and run.graph:
+        return f"nothing has moved since {moment(run.graph.formed, 3)}, and nothing can"
+    if name == "stalled" and run.graph:
+        return f"nothing has moved since {moment(run.graph.formed, 3)}, but it may yet"
+    status = facts.get("status")
+    ending = "" if status is None else f", exit {status}" if status >= 0 else f", ended by signal {-status}"
+    return f"{'after' if name == 'interrupted' else 'in'} {span(run.end)}{ending}"
+
+
+def headline(run: Run) -> str:
+    """The heading, with the stuck bytes marked where it names them."""
+    text = sentences(run.analysis.verdict.headline)
+    for stuck in run.graph.stuck if run.graph else ():
+        amount = count(stuck.size, "byte")
+        text = text.replace(amount, f'<span class="wet">{amount}</span>', 1)
+    return text
+
+
+def lead(run: Run) -> str:
+    """Why, with each place linked to the stack that shows it."""
+    if not run.analysis.verdict.because:
+        return ""
+    text = sentences(run.analysis.verdict.because)
+    for waiter in members(run, "core"):
+        for place in {run.place(waiter.site), *(run.place(site) for site in held_sites(run, waiter.process))} - {""}:
+            pattern = rf"(?<![\w./&;#-]){re.escape(escape(place))}(?!\d)"
+            text = re.sub(pattern, f'<a class="site" href="#{anchor(waiter)}">{escape(place)}</a>', text, count=1)
+    return f'<p class="lead">{text}</p>'
+
+
+def held_sites(run: Run, process: int) -> list[int]:
+    """The sites that wrote what is stuck in a process."""
+    return [site for one in in_process(run, process) for site, _ in one.pieces if site is not None]
+
+
+def in_process(run: Run, process: int) -> list[Stuck]:
+    return [one for one in (run.graph.stuck if run.graph else ()) if one.process == process]
+
+
+def anchor(waiter: Waiter) -> str:
+    return f"stack-{waiter.process}-{'process' if waiter.thread is None else waiter.thread}"
+
+
+# ---- remedy -----------------------------------------------------------------------------------------------------------
+
+
+def remedy(run: Run, finding: Finding) -> str:
+    """What to change: the sentence, and the change as a diff that applies."""
+    change = diff(run, finding.edit) if finding.edit else ""
+    return (
+        f'<aside class="fix" aria-labelledby="fix-h"><h2 id="fix-h">Remedy</h2><p>{sentences(capital(finding.remedy))}</p>'
+        f'{change}<p class="dim rule"><a href="#{finding.rule}">{finding.rule} {escape(finding.name)}</a> explained</p></aside>'
+    )
+
+
+def diff(run: Run, edit: Edit) -> str:
+    """The line before and after, what is new in it marked, and the line that follows."""
+    before, after = edit.before.rstrip(), edit.after.rstrip()
+    same = len(commonprefix([before, after]))
+    tail = min(len(commonprefix([before[same:][::-1], after[same:][::-1]])), len(after) - same)
+    end = len(after) - tail
+    # a mark that begins behind a comma and a space is easier to read than one that holds them
+    start = same + len(after[same:end]) - len(after[same:end].lstrip(" ,"))
+    following = run.lines.get((edit.file, edit.line + 1))
+    name = PurePath(edit.file).name
+    label = f"{name} line {edit.line}: {after.strip()} in place of {before.strip()}"
+    new = f"{source(after[:start]) if start else ''}<mark>{source(after[start:end])}</mark>{source(after[end:]) if tail else ''}"
+    context = "" if following is None else f"<div><i>{edit.line + 1}</i>{source(following)}</div>"
+    return (
+        f'<div class="diff" role="img" aria-label="{escape(label)}"><div class="f">{escape(name)}</div>'
+        f'<div class="del"><i>{edit.line}</i>{source(before)}</div>'
+        f'<div class="add"><i>{edit.line}</i>{new if start < end else source(after)}</div>{context}</div>'
+    )
+
+
+# ---- stacks -----------------------------------------------------------------------------------------------------------
+
+
+def stacks(run: Run) -> str:
+    """Where each member of the knot waits, in its source; without a knot, where whoever waited at the end did."""
+    core = members(run, "core")
+    if not core and run.analysis.verdict.name in ("stalled", "crashed"):
+        core = [one for one in members(run, "victim") if one.site is not None]
+    shown = "".join(stack(run, waiter) for waiter in core[:STACKS])
+    rest = "".join(stack(run, waiter) for waiter in core[STACKS:])
+    folded = f"<details><summary>{count(len(core) - STACKS, 'more stack')}</summary>{rest}</details>" if rest else ""
+    return f'<div class="duo even" id="stacks">{shown}</div>{folded}' if shown else ""
+
+
+def stack(run: Run, waiter: Waiter) -> str:
+    """One member: what it waits for, the lines around, marked, and its frames."""
+    process = run.processes[waiter.process]
+    site = None if waiter.site is None else run.sites[waiter.site]
+    thread = "" if waiter.thread is None else run.threads[waiter.thread]["name"]
+    title = " · ".join(escape(part) for part in (thread, PurePath(site["file"]).name if site else "") if part)
+    line = knot.Knot(run).line(waiter).what
+    body = listing(run, waiter) if site else ""
+    if not process["traced"]:
+        body = (
+            f'<p class="dim">{escape(process["program"])} is not a traced Python program: its waits are known from /proc, '
+            "to about 10 ms, its source is not.</p>"
+        )
+    return (
+        f'<div class="stack" id="{anchor(waiter)}"><h3>{escape(run.process_name(waiter.process))} {process["pid"]}'
+        f"<span>{' · ' if title else ''}{title}</span></h3>"
+        f"<p>{escape(capital(line.replace(' ', f' since {moment(waiter.since)} ', 1)))}.</p>{body}{frames(run, waiter)}</div>"
+    )
+
+
+def listing(run: Run, waiter: Waiter) -> str:
+    """The source around the wait, and around the writes whose bytes are stuck in the same process, with notes."""
+    assert waiter.site is not None
+    here = run.sites[waiter.site]
+    notes: dict[tuple[str, int], tuple[str, str]] = {}
+    for one in in_process(run, waiter.process):
+        for site, size in merged(one):
+            row = run.sites[site]
+            held = f"↑ {count(size, 'byte')} written here; still in this process’s buffer"
+            notes[row["file"], row["line"]] = ("guilty", held)
+    notes[here["file"], here["line"]] = ("here", waiting_note(run, waiter))
+    parts = []
+    for file in sorted({file for file, _ in notes}, key=lambda name: name != here["file"]):
+        if file != here["file"]:
+            parts.append(f'<div class="l f"><i></i>{escape(PurePath(file).name)}</div>')
+        parts.append(numbered(run, file, {line: note for (of, line), note in notes.items() if of == file}))
+    return f"<pre>{''.join(parts)}</pre>"
+
+
+def merged(stuck: Stuck) -> list[tuple[int, int]]:
+    """Bytes by the site that wrote them, the last few sites."""
+    sizes: dict[int, int] = {}
+    for site, size in stuck.pieces:
+        if site is not None:
+            sizes[site] = sizes.pop(site, 0) + size
+    return list(sizes.items())[-4:]
+
+
+def numbered(run: Run, file: str, notes: dict[int, tuple[str, str]]) -> str:
+    """Lines of one file around the marked ones; a gap is shown as one."""
+    wanted = sorted({line + step for line in notes for step in range(-AROUND[0], AROUND[1] + 1)})
+    known = [line for line in wanted if line in notes or (file, line) in run.lines]
+    while known and known[0] not in notes and not run.lines[file, known[0]].strip():
+        known.pop(0)
+    parts, previous = [], None
+    for line in known:
+        if previous is not None and line != previous + 1:
+            parts.append('<div class="l gap"><i>⋮</i></div>')
+        style, note = notes.get(line, ("", ""))
+        text = source(run.lines[file, line]) if (file, line) in run.lines else '<span class="dim">source not kept</span>'
+        parts.append(f'<div class="l {style}"><i>{line}</i>{text}</div>')
+        if note:
+            parts.append(f'<span class="say">{escape(note)}</span>')
+        previous = line
+    return "".join(parts)
+
+
+def waiting_note(run: Run, waiter: Waiter) -> str:
+    """What is said under the line that waits: whether this process still holds bytes back."""
+    own = [row for row in run.streams if row["process"] == waiter.process and "w" in row["mode"] and row["name"] != "sys.stderr"]
+    if in_process(run, waiter.process):
+        return "↑ waits here; its own bytes are not flushed before"
+    if own and waiter.reason == "nodata":
+        return "↑ waits here; its own output buffer is empty (0 bytes held)"
+    return "↑ waits here"
+
+
+def frames(run: Run, waiter: Waiter) -> str:
+    """The Python stack, outermost first, and the calls that were open in it."""
+    table = run.trace.stacks
+    tid = None if waiter.thread is None else run.threads[waiter.thread]["tid"]
+    mine = table[(table["process"] == waiter.process) & (table["tid"] == tid)].sort_values("depth", ascending=False)
+    said = [f"{function} :{line}" for function, line in zip(mine["function"], mine["line"], strict=True)]
+    calls: list[str] = []
+    event: int | None = waiter.event
+    parents = run.trace.events["parent"].to_numpy(dtype="int64", na_value=-1)
+    while event is not None:
+        calls.append(run.call(event))
+        event = int(parents[event]) if parents[event] >= 0 else None
+    said += list(dict.fromkeys(reversed(calls)))
+    return f'<div class="frames">{escape("  ›  ".join(said))}</div>' if said else ""
+
+
+# ---- evidence, findings, streams --------------------------------------------------------------------------------------
+
+
+def evidence(run: Run) -> str:
+    """Why this is certain, a fact and how it is known each."""
+    known = run.graph.evidence if run.graph else ()
+    if not known:
+        return ""
+    heading = "Why this is certain" if run.analysis.verdict.certainty == "proven" else "What this rests on"
+    items = "".join(f"<li><b>{escape(what)}</b><span>{escape(how)}</span></li>" for what, how in known)
+    return f'<div class="why"><h2>{heading}</h2><ul>{items}</ul></div>'
+
+
+def findings(run: Run) -> str:
+    """The findings as a table; where there are none, how many rules were asked."""
+    from ipctrace.analysis.catalogue import CATALOGUE
+
+    shown = run.analysis.findings
+    if not shown:
+        return f'<p class="none">Nothing found. {count(len(CATALOGUE), "rule")} were checked.</p>'
+    body = "".join(
+        f'<tr class="is-{one.severity}"><td><a href="#{one.rule}"><b>{one.rule}</b></a> {escape(one.name)}<td>{one.severity}'
+        f'<td class="wrap">{sentences(capital(one.message))}<div class="dim">{sentences(capital(one.remedy))}</div>'
+        f'<td class="c">{escape(run.place(one.sites[0])) if one.sites else "·"}'
+        for one in shown
+    )
+    return (
+        '<div class="findings"><h2>Findings</h2><div class="scroll"><table class="data"><thead><tr><th>code<th>severity'
+        f"<th>what is so, and what to do<th>site</thead><tbody>{body}</tbody></table></div></div>"
+    )
+
+
+def streams(run: Run) -> str:
+    """Every stream: how it is buffered, why, and what it holds."""
+    if not run.streams:
+        return '<p class="dim">No stream of a traced program led to a pipe, a file or a terminal.</p>'
+    body = "".join(
+        f'<tr class="{"bad" if row["held"] else ""}"><td>{escape(row["process_name"])}<td class="c">{escape(row["name"])}'
+        f'<td>{escape(row["to"])}<td>{escape(buffering(row))}<td class="wrap">{escape(row["why"])}'
+        f'<td class="num">{row["held"] or 0:,} B<td class="num">{row["peak"] or 0:,} B'
+        for row in run.streams
+    )
+    head = '<th>process<th>stream<th>leads to<th>buffering<th>because<th class="num">held<th class="num">peak'
+    return f'<div class="scroll"><table class="data"><thead><tr>{head}</thead><tbody>{body}</tbody></table></div>'
+
+
+def plain_messages(run: Run, most: int = 200) -> str:
+    """The messages for a reader without script."""
+    table = run.analysis.messages.head(most)
+    names = run.analysis.names
+    body = "".join(
+        f'<tr><td class="num">{row.message}<td>{escape(names.get(row.writer, row.writer))}'
+        f'<td>{"nobody" if row.reader != row.reader or row.reader is None else escape(names.get(int(row.reader), row.reader))}'
+        f'<td>{escape(run.channel_name(row.channel))}<td class="num">{row.size:,}'
+        f'<td class="c">{escape(shorten(payload_text(row.payload or b""), 80))}'
+        for row in table.astype(object).where(table.notna(), None).itertuples()
+    )
+    head = '<th class="num">#<th>from<th>to<th>channel<th class="num">bytes<th>payload'
+    return f'<div class="scroll"><table class="data"><thead><tr>{head}</thead><tbody>{body}</tbody></table></div>'

@@ -1,0 +1,278 @@
+"""Which processes and threads there were: what /proc showed and what the logs say, put together.
+
+A process is the life of a pid, from its fork to its end: exec begins a new log, not a new process. Three sources know
+of it: /proc (`Life`, from the supervisor), its own logs, and the calls of others that forked it or waited for it. A pid
+can be given out again, so everything is asked by pid and time.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import PurePath
+
+import numpy as np
+
+from .logs import Log
+from .runtime import table
+
+_CODES = {kind: [code for code, _, of, _ in table.CALLS if of == kind] for kind in ("fork", "wait", "exit", "thread")}
+_INTERPRETERS = ("python", "pypy")
+_TAKES_VALUE = {"-W", "-X", "--check-hash-based-pycs"}  # Python's options that are followed by a value
+_SLACK = 20_000_000  # ns: /proc counts a start in ticks of 10 ms
+
+
+@dataclass(slots=True)
+class Life:
+    """A process as the supervisor saw it. Times are monotonic ns; `parent` is a pid; None is: not known."""
+
+    pid: int
+    parent: int | None
+    started: int
+    argv: list[str] = field(default_factory=list)
+    executable: str | None = None
+    cwd: str | None = None
+    ended: int | None = None
+    status: int | None = None
+
+
+@dataclass(slots=True)
+class Process:
+    """A process of the run. `logs` are its images' logs by index; `parent` is a process id."""
+
+    life: Life
+    logs: list[int] = field(default_factory=list)
+    parent: int | None = None
+    how: str = "spawn"
+    program: str = ""
+
+
+@dataclass(slots=True)
+class Thread:
+    """A thread of the run. `begin` is the slot of its log from which on records of its tid are its own."""
+
+    process: int
+    tid: int
+    name: str
+    main: bool
+    started: int
+    ended: int | None
+    log: int | None = None
+    begin: int = 0
+
+
+class Census:
+    """All processes of a run, process 0 first, the others by start.
+
+    `lives` are the supervisor's observations (the first is the recorded program); `complete` says that it watched to
+    the end, so that a process that it never saw has ended.
+    """
+
+    def __init__(self, logs: Sequence[Log], lives: Sequence[Life], complete: bool) -> None:
+        self._logs = logs
+        found = [Process(replace(life)) for life in lives]
+        by_pid: dict[int, list[Process]] = {}
+        for process in found:
+            by_pid.setdefault(process.life.pid, []).append(process)
+        self._by_pid = by_pid
+        for index, log in enumerate(logs):
+            self._place(index, log)
+        forks = self._calls("fork")
+        for log_index, enter, _, pid, _ in forks:
+            if self._at(pid, enter, enter) is None:
+                self._add(Life(pid, logs[log_index].header.pid, enter))
+        everyone = [process for processes in by_pid.values() for process in processes]
+        first = found[0] if found else None
+        self.processes = sorted(everyone, key=lambda process: (process is not first, process.life.started))
+        self.ids = {id(process): number for number, process in enumerate(self.processes)}
+        self._of_log = {index: process for process in self.processes for index in process.logs}
+        self._find_parents(forks)
+        self._find_ends(complete)
+        for number, process in enumerate(self.processes):
+            self._describe(number, process)
+
+    def _add(self, life: Life) -> Process:
+        process = Process(life)
+        self._by_pid.setdefault(life.pid, []).append(process)
+        return process
+
+    def _at(self, pid: int, begin: int, end: int) -> Process | None:
+        """The life of a pid that had begun by `end` and had not ended before `begin`; the latest, if several had."""
+        lives = [
+            process
+            for process in self._by_pid.get(pid, ())
+            if process.life.started <= end + _SLACK and (process.life.ended is None or process.life.ended >= begin)
+        ]
+        return max(lives, key=lambda process: process.life.started, default=None)
+
+    def at(self, pid: int, time: int) -> int | None:
+        """The id of the process that had this pid at a time (monotonic ns)."""
+        process = self._at(pid, time, time)
+        return None if process is None else self.ids[id(process)]
+
+    def of_log(self, index: int) -> int:
+        """The id of the process that wrote a log."""
+        return self.ids[id(self._of_log[index])]
+
+    def _place(self, index: int, log: Log) -> None:
+        head, process = log.header, self._at(log.header.pid, log.header.started, log.header.started)
+        if process is not None and process.logs and log.process.get("how") == "fork":
+            process = None  # the same number again, so soon that /proc never showed it
+        if process is None:
+            process = self._add(Life(head.pid, head.parent, head.started))
+        process.logs.append(index)
+
+    def _calls(self, kind: str) -> list[tuple[int, int, int, int, int]]:
+        """The completed calls of a kind that name a pid: (log, enter, exit, pid, extra)."""
+        found = []
+        for index, log in enumerate(self._logs):
+            records = log.records
+            chosen = records[
+                (records["state"] == table.DONE) & (records["result"] > 0)
+                & (sum(records["op"] == code for code in _CODES[kind]) > 0)
+            ]  # fmt: skip
+            columns = [chosen[name].tolist() for name in ("enter", "exit", "result", "extra")]
+            found += [(index, *row) for row in zip(*columns, strict=True)]
+        return found
+
+    def _find_parents(self, forks: list[tuple[int, int, int, int, int]]) -> None:
+        """Parents as the fork says; else as the log's header does, or /proc did first: orphans are adopted by others."""
+        for log_index, enter, leave, pid, _ in forks:
+            child = self._at(pid, enter, leave)
+            if child is not None:
+                child.parent = self.of_log(log_index)
+                # /proc knows the start within a tick only; the fork bounds it from below, the first record from above
+                child.life.started = min(max(child.life.started, enter), self._first_record(child, leave))
+        for number, process in enumerate(self.processes):
+            process.life.started = min(process.life.started, self._first_record(process, process.life.started))
+            pids = [process.life.parent, *(self._logs[index].header.parent for index in process.logs[:1])]
+            for pid in pids if process.parent is None and number else ():
+                parent = None if pid is None else self._at(pid, process.life.started, process.life.started)
+                if parent is not None and parent is not process:
+                    process.parent = self.ids[id(parent)]
+                    process.life.started = max(process.life.started, parent.life.started)
+                    break
+
+    def _first_record(self, process: Process, otherwise: int) -> int:
+        return self._logs[process.logs[0]].header.started if process.logs else otherwise
+
+    def _find_ends(self, complete: bool) -> None:
+        for _, enter, leave, pid, status in self._calls("wait"):
+            process = self._at(pid, enter, leave)
+            if process is None or os.WIFSTOPPED(max(status, 0)) or os.WIFCONTINUED(max(status, 0)):
+                continue
+            process.life.ended = leave if process.life.ended is None else min(process.life.ended, leave)
+            if process.life.status is None and status != table.NONE:
+                process.life.status = os.waitstatus_to_exitcode(status)
+        for process in self.processes:
+            if process.logs and process.life.status is None:
+                process.life.status = self._exit_asked(self._logs[process.logs[-1]])
+            if complete and process.life.ended is None and not process.life.argv:
+                process.life.ended = max(
+                    [process.life.started, *(_last(self._logs[index]) for index in process.logs)]
+                )  # fmt: skip
+
+    @staticmethod
+    def _exit_asked(log: Log) -> int | None:
+        """The status of an os._exit that was entered: it never returns."""
+        asked = log.records["size"][(log.records["op"] == table.CODE["os._exit"]) & (log.records["state"] == table.OPEN)]
+        return int(asked[-1]) & 0xFF if len(asked) and asked[-1] != table.NONE else None
+
+    def _describe(self, number: int, process: Process) -> None:
+        """How it came to be and what it ran, from its logs, and from its parent where it has none."""
+        life, images = process.life, [self._logs[index].process for index in process.logs]
+        for image in images:
+            life.executable = life.executable or image.get("executable") or None
+        if images and not life.argv:
+            life.argv = [part for part in images[-1].get("argv", "").split(table.LIST_SEPARATOR) if part]
+        parent = self.processes[process.parent] if process.parent is not None else None
+        if not life.argv and parent is not None:
+            life.argv = list(parent.life.argv)  # gone before /proc was asked: what it was forked as
+        ran = {image.get("how") for image in images}
+        original = images[0].get("argv", "").split(table.LIST_SEPARATOR) if images else []
+        if number == 0:
+            process.how = "start"
+        elif "fork" in ran:
+            process.how = "exec" if "start" in ran or life.argv != original else "fork"
+        elif not images and parent is not None and parent.life.argv == life.argv:
+            process.how = "fork"
+        process.program = program_name(life.argv) or f"process {life.pid}"
+
+    def threads(self, tids: dict[int, set[int]]) -> list[Thread]:
+        """All threads, by process and start; `tids` are those that /proc showed of processes that aren't traced."""
+        found: list[Thread] = []
+        for number, process in enumerate(self.processes):
+            life = process.life
+            main = Thread(number, life.pid, "MainThread" if process.logs else process.program, True, life.started, life.ended)
+            others = [
+                Thread(number, tid, process.program, False, life.started, life.ended)
+                for tid in sorted(tids.get(number, ()))
+                if not process.logs and tid != life.pid
+            ]
+            for place, index in enumerate(process.logs):
+                following = self._logs[process.logs[place + 1]].header.started if process.logs[place + 1 :] else life.ended
+                others += self._threads_of(number, main, index, following)
+            found += [main, *others]
+        return found
+
+    def _threads_of(self, number: int, main: Thread, index: int, end: int | None) -> list[Thread]:
+        log, found = self._logs[index], []
+        for definition in log.definitions:
+            if definition.code != table.THREAD:
+                continue
+            if definition.text["main"] == "1":
+                main.tid, main.name = definition.thread, definition.text["name"]
+                continue
+            thread = Thread(number, definition.thread, definition.text["name"], False, definition.time, end, index)
+            thread.begin = definition.slot
+            found.append(thread)
+        known = {thread.tid for thread in found} | {main.tid}
+        tids, first = _unique_first(log)
+        for tid, place in zip(tids, first, strict=True):
+            if tid not in known:  # begun below Python's threading
+                enter = int(log.records["enter"][place])
+                found.append(Thread(number, tid, f"thread-{tid}", False, enter, end, index))
+        lives = log.records[log.records["op"] == table.CODE["thread"]]
+        for tid, slot, state, leave in zip(
+            lives["thread"].tolist(), log.slots[log.records["op"] == table.CODE["thread"]].tolist(),
+            lives["state"].tolist(), lives["exit"].tolist(), strict=True,
+        ):  # fmt: skip
+            if state != table.OPEN:
+                for thread in reversed(found):
+                    if thread.tid == tid and thread.begin <= slot:
+                        thread.ended = leave
+                        break
+        return found
+
+
+def _unique_first(log: Log) -> tuple[list[int], list[int]]:
+    """The thread ids in a log's events, and the index of each one's first event."""
+    tids, first = np.unique(log.records["thread"], return_index=True)
+    return tids.tolist(), first.tolist()
+
+
+def _last(log: Log) -> int:
+    """The latest moment that a log speaks of."""
+    records = log.records
+    left = records["exit"][records["state"] != table.OPEN]
+    return max([log.header.started, *(int(times.max()) for times in (records["enter"], left) if len(times))])
+
+
+def program_name(argv: Sequence[str]) -> str:
+    """What a command line runs, in a word: `pipes.py`, `json.tool`, `python -c`, `cat`."""
+    if not argv:
+        return ""
+    command = PurePath(argv[0].removeprefix("-")).name
+    if not command.startswith(_INTERPRETERS):
+        return command
+    rest = iter(argv[1:])
+    for argument in rest:
+        if argument in _TAKES_VALUE:
+            next(rest, None)
+        elif not argument.startswith("-"):
+            return PurePath(argument).name
+        elif not argument.startswith("--") and (letter := next((x for x in argument[1:] if x in "cm"), "")):
+            module = argument.partition(letter)[2] or next(rest, "")
+            return module if letter == "m" else f"{command} -c"
+    return command

@@ -1,0 +1,74 @@
+"""What stands in the place of a wrapped function.
+
+Not a function: the standard library puts os.read and os.write in class bodies and default arguments
+(multiprocessing.connection), where a function would gain a `self`. An instance with __call__ has no __get__.
+It pickles as the function it stands for (pool.map(time.sleep, ...)), looks like it, and is in the same os.supports_* sets.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+
+class Call:
+    """A wrapped call: `begin` records its enter and `end` its exit, around the original."""
+
+    def __init__(self, original, op, runtime):
+        self.original, self.op, self.runtime = original, op, runtime
+        self.enter, self.leave, self.got, self.fail = (
+            runtime.log.enter, runtime.log.leave, runtime.log.got, runtime.log.fail,
+        )  # fmt: skip
+        self.here = runtime.sites.here
+        self.known, self.channel_of = runtime.descriptors.known, runtime.descriptors.channel_of
+        self.__wrapped__ = original
+        for name in ("__name__", "__qualname__", "__module__", "__doc__", "__text_signature__", "__self__"):
+            try:
+                setattr(self, name, getattr(original, name))
+            except AttributeError:
+                pass
+
+    def __call__(self, *args, **kwargs):
+        ticket = self.begin(args, kwargs)
+        try:
+            result = self.original(*args, **kwargs)
+        except BaseException as error:
+            self.fail(ticket, error)
+            raise
+        self.end(ticket, result, args)
+        return result
+
+    def begin(self, args, kwargs):
+        """Record the enter; returns the ticket."""
+        return self.enter(self.op, -1, 0, 0, 0, 0, self.here())
+
+    def end(self, ticket, result, args):
+        """Record the exit."""
+        self.leave(ticket)
+
+    def __repr__(self):
+        return repr(self.original)
+
+    def __reduce__(self):
+        return self.__name__
+
+
+def install(wrapper, name, *modules):
+    """Put `wrapper` wherever `modules` hold the original under `name`, and into the sets of os that hold it."""
+    for module in modules:
+        if getattr(module, name, None) is wrapper.original:
+            setattr(module, name, wrapper)
+    for known in ("supports_fd", "supports_dir_fd", "supports_effective_ids", "supports_follow_symlinks"):
+        # shutil.rmtree asks `{os.open, ...} <= os.supports_dir_fd` before it dares the safe way
+        members = getattr(os, known, ())
+        if wrapper.original in members:
+            members.add(wrapper)
+
+
+def first(args, kwargs, name, default=None):
+    """The first argument, given by position or as `name`."""
+    return args[0] if args else kwargs.get(name, default)
+
+
+POSIX = sys.modules.get("posix") or sys.modules.get("nt")

@@ -1,0 +1,115 @@
+"""Where in the program's own source a call was made.
+
+The site is the first frame, outwards from the call, that belongs to the program: not to us, not to the standard
+library, not to an installed package unless the program itself lies there. One dictionary look-up a frame: what a code
+object belongs to, and the sites within it, are remembered under the object's id (hashing a code object hashes all of
+its constants).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from itertools import islice
+from sys import _getframe
+
+from . import table
+
+_OWN, _RUNTIME, _PACKAGE, _LIBRARY = "own", "runtime", "package", "library"
+_HERE = os.path.dirname(__file__) + os.sep
+_STANDARD = os.path.dirname(os.__file__) + os.sep
+_MOST_CODES = 50_000  # a program that compiles code in a loop must not make us keep all of it
+
+
+class Sites:
+    """Interns call sites as numbers from 1 and defines each in the log before its first use."""
+
+    def __init__(self, log):
+        self.log = log
+        self.clear()
+
+    def clear(self):
+        """Forget everything: in a new log every site must be defined anew."""
+        self.codes = {}  # id of a code object → {instruction: site} if it is the program's, else whose it is
+        self.kept = []  # the code objects, so that no id is used twice
+        self.others = {}
+        self.count = 0
+
+    def here(self):
+        """The site of the program's call that led to the calling wrapper; 0 where no Python code did (at exit)."""
+        frame = _getframe(1).f_back
+        codes = self.codes
+        while frame is not None:
+            known = codes.get(id(frame.f_code))
+            if known is None:
+                known = self._learn(frame.f_code)
+            if type(known) is dict:
+                site = known.get(frame.f_lasti)
+                if site is None:
+                    site = known[frame.f_lasti] = self._define(frame)
+                return site
+            frame = frame.f_back
+        return self._fallback(_getframe(1).f_back)
+
+    def _fallback(self, frame):
+        """No frame is the program's own: an installed package's, else the standard library's innermost."""
+        best = None
+        while frame is not None:
+            owner = self.codes.get(id(frame.f_code))
+            if owner == _PACKAGE:
+                best = frame
+                break
+            if owner == _LIBRARY and best is None:
+                best = frame
+            frame = frame.f_back
+        if best is None:
+            return 0
+        key = id(best.f_code), best.f_lasti
+        site = self.others.get(key)
+        if site is None:
+            site = self.others[key] = self._define(best)
+        return site
+
+    def _learn(self, code):
+        if len(self.kept) >= _MOST_CODES:
+            self.codes.clear()
+            self.kept.clear()
+            self.others.clear()
+        self.kept.append(code)
+        owner = _owner(code.co_filename)
+        self.codes[id(code)] = known = {} if owner is _OWN else owner
+        return known
+
+    def _define(self, frame):
+        code = frame.f_code
+        self.count += 1
+        name = getattr(code, "co_qualname", None) or code.co_name
+        line, column, end_line, end_column = frame.f_lineno, -1, -1, -1
+        positions = getattr(code, "co_positions", None)
+        if positions is not None and frame.f_lasti >= 0:
+            found = next(islice(positions(), frame.f_lasti // 2, None), None)
+            if found is not None and None not in found:
+                _, end_line, column, end_column = found
+        self.log.define(
+            table.SITE, os.path.abspath(code.co_filename) if code.co_filename[:1] != "<" else code.co_filename,
+            name, line or 0, column, end_line, end_column, site=self.count,
+        )  # fmt: skip
+        return self.count
+
+
+def _owner(file):
+    """Whose a source file is. The main program's own folder wins over what it lies in: the longest path decides."""
+    if file.startswith(_HERE):
+        return _RUNTIME
+    if file.startswith("<frozen"):
+        return _LIBRARY
+    main = getattr(sys.modules.get("__main__"), "__file__", None)
+    if main is not None:
+        main = os.path.abspath(main)
+        file = os.path.abspath(file)
+        folder = os.path.dirname(main) + os.sep
+        if file == main or (file.startswith(folder) and not _STANDARD.startswith(folder)):
+            return _OWN
+    if not file.startswith(_STANDARD):
+        return _PACKAGE if "site-packages" in file or "dist-packages" in file else _OWN
+    return _PACKAGE if "site-packages" in file[len(_STANDARD) :] else _LIBRARY

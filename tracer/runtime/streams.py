@@ -1,0 +1,395 @@
+"""Buffered streams that count: bytes accepted − bytes that reached the descriptor = bytes stuck in the buffer.
+
+The standard streams, and what open() and os.fdopen() return over a pipe, FIFO, socket or terminal, are rebuilt with the
+same layers and settings on the classes below: a FileIO at the bottom, through which C's buffers do every read and write,
+and a TextIOWrapper or Buffered* at the top, through which the program hands over its bytes. Plain files stay as they are.
+
+An `Account` belongs to one stack of layers. `inside` is the thread that is within the stack: what the upper layer asks of
+the lower one is not asked by the program, and isn't counted twice.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from _thread import get_ident
+
+from . import table
+
+_EXACT = ("", "utf-8", "UTF-8", "ascii", "ANSI_X3.4-1968", "US-ASCII", "iso8859-1", "ISO-8859-1", "latin-1")
+_ORIGINALS = (io.FileIO, io.BufferedReader, io.BufferedWriter, io.BufferedRandom, io.TextIOWrapper)
+_WRITELINES, _WRITE, _FLUSH = table.CODE["stream.writelines"], table.CODE["stream.write"], table.CODE["stream.flush"]
+_READLINE, _READ, _CLOSE = table.CODE["stream.readline"], table.CODE["stream.read"], table.CODE["stream.close"]
+_RAW_READ, _RAW_WRITE, _PRINT = table.CODE["raw.read"], table.CODE["raw.write"], table.CODE["print"]
+
+
+class Account:
+    """What one stack of layers has taken in and let out, in bytes since it was made."""
+
+    def __init__(self, runtime, number, fd, name, mode, layer, encoding, buffering, buffer_size, why):
+        self.runtime, self.number, self.fd = runtime, number, fd
+        self.name, self.mode, self.layer, self.encoding = name, mode, layer, encoding
+        self.buffering, self.buffer_size, self.why = buffering, buffer_size, why
+        self.accepted = self.reached = 0
+        self.inside = 0
+        self.printing = 0
+        self.closed = False
+
+    def define(self):
+        """Say in the log what this stream is and where it stands."""
+        channel = self.runtime.descriptors.channel_of(self.fd)
+        self.runtime.log.define(
+            table.STREAM, self.name, self.mode, self.layer, self.encoding, self.buffering, self.buffer_size, self.why,
+            stream=self.number, fd=self.fd, channel=channel, offset=self.accepted, size=self.reached,
+        )  # fmt: skip
+
+    def enter(self, op, offset=0, size=table.NONE, data=b""):
+        """Record a call on the stream as it begins."""
+        runtime = self.runtime
+        return runtime.log.enter(
+            op, self.fd, runtime.descriptors.channel_of(self.fd), self.number, offset, size, runtime.sites.here(), data
+        )
+
+    def leave(self, ticket, result=table.NONE):
+        """Complete its record, with what is stuck now."""
+        self.runtime.log.leave(ticket, result, table.NONE, self.accepted - self.reached)
+
+    def around(self, op, call, *args):
+        """Call a method of the layer below the program's, once recorded: a flush, a read, a close."""
+        thread = get_ident()
+        if self.inside == thread:
+            return call(*args)
+        asked = args[1] if len(args) > 1 and type(args[1]) is int else table.NONE
+        ticket = self.enter(op, size=asked)
+        outer, self.inside = self.inside, thread
+        try:
+            result = call(*args)
+        except BaseException as error:
+            self.runtime.log.fail(ticket, error, self.accepted - self.reached)
+            raise
+        finally:
+            self.inside = outer
+        if op == _FLUSH and self.encoding not in _EXACT:
+            self.accepted = self.reached  # an encoding with a state (utf-16's mark) was counted too high
+        self.leave(ticket, len(result) if isinstance(result, (str, bytes)) else result if type(result) is int else table.NONE)
+        return result
+
+    def accept(self, op, size, data, call, *args):
+        """Hand `size` bytes to the stream: they are accepted before any of them goes further."""
+        thread = get_ident()
+        ticket = self.enter(_PRINT if self.printing == thread else op, self.accepted, size, data)
+        self.accepted += size
+        outer, self.inside = self.inside, thread
+        try:
+            result = call(*args)
+        except BaseException as error:
+            written = getattr(error, "characters_written", None)
+            if isinstance(error, BlockingIOError) and isinstance(written, int):
+                self.accepted -= size - min(written, size)  # the rest was refused
+            elif not isinstance(error, OSError):
+                self.accepted -= size  # not bytes, or a closed stream: nothing was taken
+            self.runtime.log.fail(ticket, error, self.accepted - self.reached)
+            raise
+        finally:
+            self.inside = outer
+        self.leave(ticket, result if type(result) is int else size)
+        return result
+
+
+def _named_like(layer):
+    """repr: C says the type's own name there, and a subclass' lacks the module."""
+
+    def __repr__(self):
+        text = layer.__repr__(self)
+        return text if text.startswith("<_io.") else "<_io." + text[1:]
+
+    return __repr__
+
+
+class FileIO(io.FileIO):
+    """The raw layer: every byte between the stream and its descriptor passes here."""
+
+    __repr__ = _named_like(io.FileIO)
+
+    def write(self, data, /):
+        account = self._ipctrace
+        size = len(data) if type(data) is bytes else memoryview(data).nbytes
+        if not account.buffer_size and account.inside != get_ident():
+            # the program writes to an unbuffered stream, or past the text layer under -u: it goes straight on
+            return account.accept(_WRITE, size, data, self._write, data, size)
+        return self._write(data, size)
+
+    def _write(self, data, size):
+        account = self._ipctrace
+        ticket = account.enter(_RAW_WRITE, account.reached, size, data)
+        try:
+            written = io.FileIO.write(self, data)
+        except BaseException as error:
+            account.runtime.log.fail(ticket, error, account.accepted - account.reached)
+            raise
+        if written is not None:  # None: the descriptor doesn't block, and there is no room
+            account.reached += written
+            account.leave(ticket, written)
+        else:
+            account.leave(ticket, 0)
+        return written
+
+    def readinto(self, buffer, /):
+        account = self._ipctrace
+        ticket = account.enter(_RAW_READ, 0, memoryview(buffer).nbytes)
+        try:
+            got = io.FileIO.readinto(self, buffer)
+        except BaseException as error:
+            account.runtime.log.fail(ticket, error)
+            raise
+        account.runtime.log.got(ticket, bytes(memoryview(buffer).cast("B")[: got or 0]), got or 0)
+        return got
+
+    def read(self, size=-1, /):
+        if size is None or size < 0:
+            return self.readall()
+        account = self._ipctrace
+        ticket = account.enter(_RAW_READ, 0, size)
+        try:
+            data = io.FileIO.read(self, size)
+        except BaseException as error:
+            account.runtime.log.fail(ticket, error)
+            raise
+        account.runtime.log.got(ticket, data or b"", len(data or b""))
+        return data
+
+    def readall(self):
+        """Read to the end piece by piece, as C does, so that every piece is seen when it comes."""
+        pieces = []
+        while True:
+            piece = self.read(max(io.DEFAULT_BUFFER_SIZE, sum(map(len, pieces[-8:]))))
+            if not piece:
+                return b"".join(pieces) if pieces or piece is not None else None
+            pieces.append(piece)
+
+    def close(self):
+        account = self.__dict__.get("_ipctrace")
+        if account is None or self.closed:
+            return io.FileIO.close(self)
+        account.runtime.streams.forget(account)
+        if not self.closefd:
+            return io.FileIO.close(self)
+        account.runtime.descriptors.gone(account.fd)
+        if account.inside == get_ident():
+            return io.FileIO.close(self)
+        return account.around(_CLOSE, io.FileIO.close, self)
+
+
+def _counting(layer):
+    """The subclass of a layer that counts what the program asks of it."""
+
+    class Counting(layer):
+        __repr__ = _named_like(layer)
+
+        def flush(self):
+            account = self._ipctrace
+            held = account.accepted != account.reached
+            if account.closed or account.mode == "r" or not (held or account.runtime.sites.here()):
+                return layer.flush(self)  # the interpreter's own flushes at its end count where bytes are held
+            return account.around(_FLUSH, layer.flush, self)
+
+        def close(self):
+            account = self.__dict__.get("_ipctrace")
+            if account is None or account.closed:
+                return layer.close(self)
+            return account.around(_CLOSE, layer.close, self)
+
+        if layer is io.TextIOWrapper:
+
+            def write(self, text, /):
+                account = self._ipctrace
+                if type(text) is not str or account.inside == get_ident():
+                    return layer.write(self, text)
+                size, data = _encoded(self, text)
+                return account.accept(_WRITE, size, data, layer.write, self, text)
+
+        elif layer is not io.BufferedReader:
+
+            def write(self, data, /):
+                account = self._ipctrace
+                if account.inside == get_ident():
+                    return layer.write(self, data)
+                try:
+                    size = len(data) if type(data) is bytes else memoryview(data).nbytes
+                except TypeError:
+                    return layer.write(self, data)
+                return account.accept(_WRITE, size, data, layer.write, self, data)
+
+        if layer is not io.BufferedWriter:
+
+            def read(self, *args):
+                return self._ipctrace.around(_READ, layer.read, self, *args)
+
+            def readline(self, *args):
+                return self._ipctrace.around(_READLINE, layer.readline, self, *args)
+
+            if layer is not io.TextIOWrapper:
+
+                def read1(self, *args):
+                    return self._ipctrace.around(_READ, layer.read1, self, *args)
+
+                def readinto(self, buffer, /):
+                    return self._ipctrace.around(_READ, layer.readinto, self, buffer)
+
+                def readinto1(self, buffer, /):
+                    return self._ipctrace.around(_READ, layer.readinto1, self, buffer)
+
+    Counting.__name__ = Counting.__qualname__ = layer.__name__
+    Counting.__module__ = layer.__module__
+    return Counting
+
+
+FileIO.__module__, FileIO.__qualname__ = io.FileIO.__module__, io.FileIO.__qualname__
+BufferedReader = _counting(io.BufferedReader)
+BufferedWriter = _counting(io.BufferedWriter)
+BufferedRandom = _counting(io.BufferedRandom)
+TextIOWrapper = _counting(io.TextIOWrapper)
+
+
+def _encoded(stream, text):
+    """How many bytes a text will become, and the bytes themselves as a message to show."""
+    newline = stream._ipctrace_newline
+    if newline and "\n" in text:
+        text = text.replace("\n", newline)
+    try:
+        data = text.encode(stream.encoding, stream.errors or "strict")
+    except (UnicodeError, LookupError):
+        return 0, b""  # the write itself will raise
+    return len(data), data
+
+
+class Streams:
+    """The streams of this process that count."""
+
+    def __init__(self, runtime):
+        self.runtime = runtime
+        self.accounts = {}
+        self.count = 0
+        self.replaced = []  # what the standard streams were: never closed, never freed while the program runs
+
+    def begin(self):
+        """In the log of a fork's child: it has its parent's streams, with the bytes that are stuck in them."""
+        for account in list(self.accounts.values()):
+            account.inside = account.printing = 0
+            account.define()
+
+    def forget(self, account):
+        """A stream is closed."""
+        account.closed = True
+        self.accounts.pop(account.number, None)
+
+    def wrap_standard(self, mode):
+        """Rebuild sys.stdin, stdout and stderr; `mode` is record's --buffering."""
+        for name in ("stdin", "stdout", "stderr"):
+            old = getattr(sys, name, None)
+            if type(old) is not io.TextIOWrapper or getattr(sys, "__%s__" % name) is not old:
+                continue
+            buffer = old.buffer
+            raw = buffer if type(buffer) is io.FileIO else getattr(buffer, "raw", None)
+            if type(raw) is not io.FileIO or type(buffer) not in _ORIGINALS:
+                continue
+            new = self._standard(name, old, buffer, raw, mode)
+            if name != "stdin":
+                old.flush()
+            new.__dict__.update(old.__dict__)  # create_stdio sets `mode` there
+            self.replaced.append(old)
+            setattr(sys, name, new)
+            setattr(sys, "__%s__" % name, new)
+
+    def _standard(self, name, old, buffer, raw, mode):
+        writes = name != "stdin"
+        unbuffered, line, through = buffer is raw, old.line_buffering, old.write_through
+        why = _why_standard(name, raw, unbuffered)
+        if writes and mode != "default" and (name == "stdout" or mode == "none"):
+            unbuffered = through = mode == "none"
+            line = mode == "line"
+            why = "ipctrace --buffering " + mode
+        kind = "w" if writes else "r"
+        lower, account = self._lower(
+            "sys." + name, kind, raw.mode, raw.fileno(), raw.name, False, unbuffered, True, -1, line, through, why
+        )
+        return self._text(account, lower, old.encoding, old.errors, "\n", line, through)
+
+    def _lower(self, name, mode, raw_mode, file, raw_name, closefd, unbuffered, text, size, line, through, why, opener=None):
+        """Everything below the text layer, and its account. `file` is a descriptor or a path to open."""
+        raw = FileIO(file, raw_mode, closefd=closefd, opener=opener)
+        raw.name = raw_name
+        block = size if size > 1 else _block_size(raw)
+        buffering = "none" if through or (unbuffered and not text) else "line" if line else "block"
+        layer = "text" if text else "raw" if unbuffered else "binary"
+        fd = raw.fileno()
+        self.count += 1
+        account = raw._ipctrace = self.accounts[self.count] = Account(
+            self.runtime, self.count, fd, name.format(fd=fd), mode, layer, "", buffering, 0 if unbuffered else block, why
+        )
+        if unbuffered:
+            return raw, account
+        counting = BufferedRandom if mode == "rw" else BufferedWriter if mode == "w" else BufferedReader
+        buffer = counting(raw, block)
+        buffer._ipctrace = account
+        return buffer, account
+
+    def _text(self, account, lower, encoding, errors, newline, line, through):
+        text = TextIOWrapper(lower, encoding, errors, newline, line, through)
+        text._ipctrace = account
+        written = os.linesep if newline is None else newline
+        text._ipctrace_newline = written if written in ("\r", "\r\n") else ""
+        account.encoding = text.encoding
+        account.define()
+        return text
+
+    def open(self, file, mode="r", buffering=-1, encoding=None, errors=None, newline=None, closefd=True, opener=None):
+        """io.open over something that isn't a plain file, on counting layers. The arguments have been found valid."""
+        text, updating = "b" not in mode, "+" in mode
+        kind = "w" if "w" in mode or "a" in mode or "x" in mode else "r"
+        raw_mode = "".join(letter for letter in mode if letter in "rwax+")
+        line = buffering == 1 and text
+        why = "open()'s default" if buffering < 0 else "asked for by open()"
+        lower, account = self._lower(
+            "open(fd {fd})", "rw" if updating else kind, raw_mode, file, file, closefd, buffering == 0, text, buffering,
+            line, False, why, opener,
+        )  # fmt: skip
+        self.runtime.descriptors.gone(account.fd)
+        if not text:
+            account.define()
+            return lower
+        wrapped = self._text(account, lower, encoding, errors, newline, line, False)
+        wrapped.mode = mode
+        return wrapped
+
+    def adopt(self, stream):
+        """A text layer that somebody (subprocess) put on a counting binary stream: rebuild it on the same account."""
+        account = getattr(getattr(stream, "buffer", None), "_ipctrace", None)
+        if type(stream) is not io.TextIOWrapper or account is None:
+            return stream
+        encoding, errors, line, through = stream.encoding, stream.errors, stream.line_buffering, stream.write_through
+        account.layer, account.buffering = "text", "line" if line else account.buffering
+        text = self._text(account, stream.detach(), encoding, errors, None, line, through)
+        return text
+
+
+def _block_size(raw):
+    """The size that io.open gives a buffer: the file system's block, from 3.14 on at least the default size."""
+    block = getattr(raw, "_blksize", io.DEFAULT_BUFFER_SIZE)
+    if sys.version_info >= (3, 14):
+        return max(min(block, 8 << 20), io.DEFAULT_BUFFER_SIZE)
+    return block if block > 1 else io.DEFAULT_BUFFER_SIZE
+
+
+def _why_standard(name, raw, unbuffered):
+    if name != "stdin" and unbuffered:
+        return "PYTHONUNBUFFERED is set" if os.environ.get("PYTHONUNBUFFERED") else "-u"
+    if name == "stderr" and sys.version_info >= (3, 9):
+        return "stderr always is"
+    return "a terminal when Python started" if raw.isatty() else "not a terminal when Python started"
+
+
+def unbuffered():
+    """Whether Python was told (-u, PYTHONUNBUFFERED) not to buffer; asked before the streams are rebuilt."""
+    return getattr(sys.__stdout__, "write_through", False)

@@ -1,0 +1,82 @@
+"""Threads and time: Thread.start, run and join, the wait for threads at the end, time.sleep."""
+
+from __future__ import annotations
+
+import sys
+import time
+from _thread import get_native_id
+
+from . import table
+from .calls import Call, install
+
+
+class Sleep(Call):
+    """time.sleep: size = nanoseconds."""
+
+    def begin(self, args, kwargs):
+        try:
+            asked = int(args[0] * 1_000_000_000)
+        except (TypeError, ValueError, IndexError, OverflowError):
+            asked = table.NONE
+        return self.enter(self.op, -1, 0, 0, 0, asked, self.here())
+
+
+def current_name():
+    """The current thread's name as `threading` knows it; asks nothing that would make it known there."""
+    threading = sys.modules.get("threading")
+    thread = getattr(threading, "_active", {}).get(threading.get_ident()) if threading is not None else None
+    return thread.name if thread is not None else "thread-%d" % get_native_id()
+
+
+def wrap(runtime):
+    """Wrap time.sleep."""
+    install(Sleep(time.sleep, table.CODE["time.sleep"], runtime), "sleep", time)
+
+
+def wrap_threading(runtime, module):
+    """Wrap the methods of threading.Thread: functions here, since methods must be descriptors."""
+    log, here = runtime.log, runtime.sites.here
+    thread = module.Thread
+
+    def around(name, op):
+        original = getattr(thread, name)
+
+        def method(self, *args, **kwargs):
+            ticket = log.enter(op, -1, 0, 0, 0, getattr(self, "native_id", None) or 0, here())
+            try:
+                result = original(self, *args, **kwargs)
+            except BaseException as error:
+                log.fail(ticket, error)
+                raise
+            log.leave(ticket)
+            return result
+
+        method.__name__, method.__qualname__, method.__doc__ = name, original.__qualname__, original.__doc__
+        method.__module__, method.__wrapped__ = original.__module__, original
+        setattr(thread, name, method)
+
+    around("start", table.CODE["Thread.start"])
+    around("join", table.CODE["Thread.join"])
+    life = thread._bootstrap_inner
+
+    def _bootstrap_inner(self):
+        # the native id is set by what comes next; names are given before
+        log.define(table.THREAD, self.name, 0, thread=get_native_id())
+        ticket = log.enter(table.CODE["thread"], -1, 0, 0, 0, table.NONE, 0)
+        try:
+            life(self)
+        finally:
+            log.leave(ticket)
+
+    thread._bootstrap_inner = _bootstrap_inner
+    shutdown = getattr(module, "_shutdown", None)
+    if shutdown is not None:
+
+        def _shutdown():
+            ticket = log.enter(table.CODE["threading.shutdown"], -1, 0, 0, 0, 0, 0)
+            try:
+                shutdown()
+            finally:
+                log.leave(ticket)
+
+        module._shutdown = _shutdown

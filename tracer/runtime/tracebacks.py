@@ -1,0 +1,80 @@
+"""What a program prints must be what it prints untraced, its tracebacks too.
+
+An exception that passes through a wrapper gains an entry for the wrapper's frame. It can't be prevented from inside; it
+is taken out where tracebacks become text: in the hooks for uncaught exceptions, and in the module traceback.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+_HERE = os.path.dirname(__file__) + os.sep
+
+
+def clean(traceback):
+    """A traceback without our frames."""
+    while traceback is not None and traceback.tb_frame.f_code.co_filename.startswith(_HERE):
+        traceback = traceback.tb_next
+    entry = traceback
+    while entry is not None:
+        following = entry.tb_next
+        while following is not None and following.tb_frame.f_code.co_filename.startswith(_HERE):
+            following = following.tb_next
+        if following is not entry.tb_next:
+            entry.tb_next = following
+        entry = following
+    return traceback
+
+
+def clean_exception(error, seen=None):
+    """Clean an exception and all that it was raised from or in."""
+    seen = set() if seen is None else seen
+    while isinstance(error, BaseException) and id(error) not in seen:
+        seen.add(id(error))
+        if error.__traceback__ is not None:
+            error.__traceback__ = clean(error.__traceback__)
+        for inner in getattr(error, "exceptions", ()) if hasattr(error, "derive") else ():
+            clean_exception(inner, seen)
+        clean_exception(error.__cause__, seen)
+        error = error.__context__
+
+
+def wrap():
+    """Clean what sys.excepthook gets."""
+    original = sys.excepthook
+
+    def excepthook(exctype, value, traceback, /):
+        clean_exception(value)
+        original(exctype, value, clean(traceback))
+
+    excepthook.__doc__ = original.__doc__
+    sys.excepthook = sys.__excepthook__ = excepthook
+
+
+def wrap_traceback(runtime, module):
+    """Clean what the module traceback makes text of."""
+    original, extract, walk = module.TracebackException.__init__, module.extract_tb, module.walk_tb
+
+    def __init__(self, exc_type, exc_value, exc_traceback, *args, **kwargs):
+        clean_exception(exc_value)
+        original(self, exc_type, exc_value, clean(exc_traceback), *args, **kwargs)
+
+    module.TracebackException.__init__ = __init__
+    module.extract_tb = lambda tb, *args, **kwargs: extract(clean(tb), *args, **kwargs)
+    module.walk_tb = lambda tb: walk(clean(tb))
+
+
+def wrap_threading(module):
+    """Clean what threading prints of an exception that ends a thread."""
+    original = getattr(module, "excepthook", None)
+    if original is None:
+        return
+
+    def excepthook(args, /):
+        clean_exception(args.exc_value)
+        if args.exc_traceback is not None:
+            args = module.ExceptHookArgs((args.exc_type, args.exc_value, clean(args.exc_traceback), args.thread))
+        original(args)
+
+    module.excepthook = module.__excepthook__ = excepthook
