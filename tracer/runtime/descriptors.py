@@ -123,12 +123,12 @@ class Descriptors:
 class Read(Call):
     """os.read: the hot path, so everything is done here."""
 
-    def __call__(self, *args):
+    def __call__(self, *args, **kwargs):
         try:
             fd, length = args
             channel = self.known.get(fd) or self.channel_of(fd)
         except (ValueError, TypeError):
-            return self.original(*args)  # raises what it raises for wrong arguments
+            return self.original(*args, **kwargs)  # raises what it raises for wrong arguments
         ticket = self.enter(self.op, fd, channel, 0, 0, length, self.here())
         try:
             data = self.original(fd, length)
@@ -142,13 +142,13 @@ class Read(Call):
 class Write(Call):
     """os.write."""
 
-    def __call__(self, *args):
+    def __call__(self, *args, **kwargs):
         try:
             fd, data = args
             channel = self.known.get(fd) or self.channel_of(fd)
             size = len(data) if type(data) is bytes else memoryview(data).nbytes
         except (ValueError, TypeError):
-            return self.original(*args)
+            return self.original(*args, **kwargs)
         ticket = self.enter(self.op, fd, channel, 0, 0, size, self.here(), data)
         try:
             written = self.original(fd, data)

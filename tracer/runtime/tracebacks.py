@@ -41,15 +41,25 @@ def clean_exception(error, seen=None):
 
 
 def wrap():
-    """Clean what sys.excepthook gets."""
-    original = sys.excepthook
+    """Clean what the hooks of sys get: for uncaught exceptions, and for those in a destructor or a last flush."""
+    original, unraisable = sys.excepthook, sys.unraisablehook
 
     def excepthook(exctype, value, traceback, /):
         clean_exception(value)
         original(exctype, value, clean(traceback))
 
-    excepthook.__doc__ = original.__doc__
+    def unraisablehook(args, /):
+        clean_exception(args.exc_value)
+        fields = args.exc_type, args.exc_value, clean(args.exc_traceback), args.err_msg, args.object
+        try:
+            args = type(args)(fields)
+        except TypeError:  # PyPy makes it only itself
+            pass
+        unraisable(args)
+
+    excepthook.__doc__, unraisablehook.__doc__ = original.__doc__, unraisable.__doc__
     sys.excepthook = sys.__excepthook__ = excepthook
+    sys.unraisablehook = sys.__unraisablehook__ = unraisablehook
 
 
 def wrap_traceback(runtime, module):
