@@ -36,6 +36,14 @@ def optional(values: Ints, missing: int = NONE) -> pd.api.extensions.ExtensionAr
     return pd.arrays.IntegerArray(values.astype("int64"), values == missing)
 
 
+def pick(values: Ints, index: Ints, missing: int = NONE) -> Ints:
+    """`values[index]`, and `missing` where the index is none (negative)."""
+    found = np.full(len(index), missing, dtype="int64")
+    there = index >= 0
+    found[there] = values[index[there]]
+    return found
+
+
 class Events:
     """`trace.events`, column by column, and what kinds of event there are. Row k is event k."""
 
@@ -101,8 +109,10 @@ class Events:
         """For every event the innermost event of `kind` around it (not itself), or NONE."""
         wanted = self.is_kind(kind)
         found = self.parent.copy()
-        while len(higher := np.flatnonzero((found != NONE) & ~wanted[found])):
-            found[higher] = self.parent[found[higher]]
+        nested = np.flatnonzero(found >= 0)
+        while len(nested := nested[~wanted[found[nested]]]):
+            found[nested] = self.parent[found[nested]]
+            nested = nested[found[nested] >= 0]
         return found
 
     def last_of_thread(self, threads: int) -> Ints:

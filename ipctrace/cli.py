@@ -75,17 +75,18 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-chapter_app = typer.Typer(rich_markup_mode=None, help="The bundled programs: list them, or copy them into a folder.")
+chapter_app = typer.Typer(rich_markup_mode=None, help="List the bundled programs, or copy them into a folder.")
 app.add_typer(chapter_app, name="chapter", invoke_without_command=True)
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit status; every error that we raise on purpose is printed here."""
     try:
-        return app(args=list(arguments), prog_name="ipctrace", standalone_mode=False) or 0
+        status = app(args=list(arguments) or ["--help"], prog_name="ipctrace", standalone_mode=False)
+        sys.stdout.flush()
+        return status or 0
     except IpctraceError as error:
         return _mistake(error)
     except _UsageError as error:
@@ -96,20 +97,20 @@ def run(arguments: Sequence[str]) -> int:
         return INTERRUPTED
     except BrokenPipeError:  # our reader has gone (`| head`): not our mistake, and nothing more to say
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return 1
 
 
 def _mistake(error: IpctraceError) -> int:
-    lines = [f"ipctrace: {error.what}", *(f"  {line}" for text in (error.why, error.hint) for line in text.splitlines())]
-    _print(lines, sys.stderr)
+    more = [line for text in (error.why, error.hint) for line in text.splitlines()]
+    _print([f"ipctrace: {error.what}", *(f"  {line}" for line in more)], sys.stderr)
     return MISTAKE
 
 
 def _usage(error: Any) -> IpctraceError:
     """Click's error as one of ours, with the command that helps."""
     command = error.ctx.command_path if error.ctx else "ipctrace"
-    message = error.format_message().splitlines()[0].rstrip(".")
-    return IpctraceError(message[:1].lower() + message[1:], "", f"{command} --help")
+    what, _, why = error.format_message().partition(". ")
+    return IpctraceError(what[:1].lower() + what[1:].rstrip("."), why[:1].lower() + why[1:], f"{command} --help")
 
 
 # ---- the commands
@@ -123,17 +124,22 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def main(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version.")
+    ] = False,
 ) -> None:
     """Nothing to do before a command."""
 
 
-@app.command(cls=_Record, context_settings={"allow_interspersed_args": False})
+@app.command(
+    cls=_Record, options_metavar="[OPTIONS] [--]", context_settings={"allow_interspersed_args": False}
+)
 def record(
     program: Annotated[
-        list[str] | None, typer.Argument(metavar="PROGRAM [ARGS]...", help="A Python file or any command.", show_default=False)
+        list[str] | None,
+        typer.Argument(metavar="PROGRAM [ARGS]", help="A Python file or any command, and its arguments."),
     ] = None,
-    module: Annotated[str | None, typer.Option("-m", metavar="MODULE", help="Record a module in place of a file.")] = None,
+    module: Annotated[str | None, typer.Option("-m", metavar="MODULE", help="A module in place of a file.")] = None,
     out: Annotated[Path | None, typer.Option(help="Where the trace goes. [default: PROGRAM.ipctrace]")] = None,
     duration: Annotated[float | None, typer.Option(min=0, help="End the program after so many seconds.")] = None,
     payload: Annotated[Payload, typer.Option(help="How much of what passes is kept.")] = Payload.prefix,
@@ -196,7 +202,7 @@ def analyze(
     trace: Annotated[Path, typer.Argument(metavar="TRACE", help="A folder that `record` made.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
-    """Say what happened in a recorded run: the verdict and every finding."""
+    """Say what happened: the verdict and every finding."""
     run = _load(trace)
     if as_json:
         print(json.dumps(run.to_json(), indent=2))
@@ -213,7 +219,10 @@ def show(
     table: Annotated[str | None, typer.Argument(metavar="[TABLE]", help="Which table; none: which there are.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Every row, however many.")] = False,
 ) -> None:
-    """Show a recorded run's tables: processes, channels, messages, blocking, streams, events, findings."""
+    """Show the tables of a recorded run.
+
+    They are processes, channels, messages, blocking, streams, events and findings.
+    """
     from .reports import tables
 
     if table is not None and table not in tables.VIEWS:
@@ -240,7 +249,7 @@ def report(
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Where it goes. [default: beside the trace]")] = None,
     open_: Annotated[bool, typer.Option("--open", help="Open it in a browser.")] = False,
 ) -> None:
-    """Write the report of a recorded run: one HTML file that needs no network."""
+    """Write the report: one HTML file that needs no network."""
     page = _load(trace).report(out or trace.with_suffix(".html"))
     print(page)
     if open_:
@@ -259,19 +268,18 @@ def rules(code: Annotated[str | None, typer.Argument(metavar="[CODE]", help="`IP
         return
     known = {key: rule for rule in CATALOGUE.values() for key in (rule.code.lower(), rule.name)}
     if code.lower() not in known:
-        near = difflib.get_close_matches(code.lower(), known, 1)
-        rule = known[near[0]].code if near else None
+        near = [known[key].code for key in difflib.get_close_matches(code.lower(), known, 1)]
         raise IpctraceError(
             f"there is no rule {code}",
-            f"did you mean {rule} {known[near[0]].name}?" if rule else "a rule is called like IPC101 or unflushed-buffer",
-            f"ipctrace rules {rule}" if rule else "ipctrace rules",
+            f"did you mean {near[0]}?" if near else "a rule is called like IPC101 or unflushed-buffer",
+            f"ipctrace rules {near[0]}" if near else "ipctrace rules",
         )
     _print(rulebook.explanation(known[code.lower()], ink))
 
 
 @chapter_app.callback()
 def list_chapter(context: typer.Context) -> None:
-    """The bundled programs: list them, or copy them into a folder."""
+    """List the bundled programs, or copy them into a folder."""
     if context.invoked_subcommand is None:
         from .reports.ink import wrap
 

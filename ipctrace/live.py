@@ -1,10 +1,10 @@
 """The line that is redrawn on the terminal while a program is recorded.
 
-The program prints on the same terminal, and nothing of ours may stand in its way or move its cursor. So the line is drawn
-on the row *below* the cursor, which then goes back to where it was (ECMA-48: IND, DECSC, DECRC, RI: all four survive
-scrolling at the bottom), and before it is drawn again, or anything else of ours is printed, everything behind the cursor
-is erased. What the program prints in between goes over it. Where the program's standard output is this terminal too, the
-line comes only when nothing has happened since the last look: a program that is busy printing is sign of life enough.
+The program prints on the same terminal, and nothing of ours may stand in its way or move its cursor. So the line is
+drawn on the row *below* the cursor, which then goes back to where it was (IND, DECSC, DECRC, RI: together they survive
+scrolling at the bottom), and before it is drawn again, or anything else of ours is printed, all that is behind the
+cursor is erased. What the program prints in between goes over it. Where the program's standard output is this terminal
+too, the line comes only when nothing has happened since the last look: a program that prints is sign of life enough.
 """
 
 from __future__ import annotations

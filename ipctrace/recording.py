@@ -51,7 +51,7 @@ def find(program: list[str], module: str | None = None, python: str | None = Non
         )
     name, *arguments = program
     path = Path(name)
-    if path.suffix in _PYTHON and path.is_file() or (path / "__main__.py").is_file():
+    if (path.suffix in _PYTHON and path.is_file()) or (path / "__main__.py").is_file():
         return Program([interpreter, name, *arguments], path.resolve().stem)
     if path.is_file():
         if not os.access(path, os.X_OK):
@@ -93,7 +93,8 @@ def _not_there(path: Path) -> IpctraceError:
             "ipctrace chapter",
         )
     where = "" if near[0] in here else " (bundled chapter)"
-    return IpctraceError(f"there is no program {path} here", f"did you mean {near[0]}{where}?", f"ipctrace record {near[0]}")
+    meant = f"did you mean {near[0]}{where}?"
+    return IpctraceError(f"there is no program {path} here", meant, f"ipctrace record {near[0]}")
 
 
 def record(
@@ -124,7 +125,8 @@ def record(
         command=found.command,
         out=trace_path(found, out),
         duration=duration,
-        payload={"none": 0, "prefix": payload_bytes, "full": "full"}[payload],
+        payload=payload,
+        payload_bytes=payload_bytes,
         buffering=buffering,
         on_deadlock=on_deadlock,
     )

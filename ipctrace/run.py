@@ -19,9 +19,9 @@ from .tracer.schema import TABLES, Trace
 class Run:
     """A run: `.trace` as recorded, `.analysis` as found out (at the first use, then kept).
 
-    Every table of the trace is an attribute (`run.events`, `run.processes`, `run.sites`, …; `tracer/schema.py` says what
-    their columns mean). `.channels`, `.streams` and `.descriptors` are the analysis' tables, which say more than the
-    trace's; `.messages` and `.blocking` exist only there (`analysis/results.py`).
+    Every table of the trace is an attribute (`run.events`, `run.processes`, `run.sites`, …; `tracer/schema.py` says
+    what their columns mean). `.channels`, `.streams` and `.descriptors` are the analysis' tables, which say more than
+    the trace's; `.messages` and `.blocking` exist only there (`analysis/results.py`).
     """
 
     def __init__(self, trace: Trace) -> None:

@@ -40,7 +40,7 @@ def narrow(values: Any) -> np.ndarray[Any, np.dtype[Any]]:
         return np.empty(0, "<u1")
     if not series.isna().any():
         whole = series.to_numpy()
-        if whole.dtype.kind in "iub":
+        if whole.dtype.kind in "iub" or (whole.dtype.kind == "f" and (whole == np.trunc(whole)).all()):
             for kind, limit in UNSIGNED.items():
                 if whole.min() >= 0 and int(whole.max()) < limit:
                     return whole.astype("<" + kind)

@@ -11,7 +11,11 @@ from dataclasses import dataclass
 
 # style → SGR parameters (ECMA-48)
 _STYLES = {"danger": "1;31", "held": "33", "good": "32", "dim": "2", "strong": "1"}
-_PLAIN = str.maketrans({"→": "->", "←": "<-", "…": "...", "·": "-", "×": "x", "–": "-", "—": "-", "‘": "'", "’": "'"})
+# Arrows, ellipsis, middle dot, times, micro, and the typographic dashes and quotes, as ASCII has them
+_PLAIN = str.maketrans({
+    "\u2192": "->", "\u2190": "<-", "\u2026": "...", "\u00b7": "-", "\u00d7": "x", "\u00b5": "u",
+    "\u2013": "-", "\u2014": "-", "\u2018": "'", "\u2019": "'",
+})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

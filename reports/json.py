@@ -1,7 +1,7 @@
 """The analysis as plain data, for `ipctrace analyze --json` and for programs.
 
-`FIELDS` declares every key: `docs/analysis-json.md` is made from it, and a test holds `to_json` against it. `version` goes
-up when a key changes its meaning or goes; new keys don't change it.
+`FIELDS` declares every key: `docs/analysis-json.md` is made from it, and a test holds `to_json` against it. `version`
+goes up when a key changes its meaning or goes; new keys don't change it.
 """
 
 from __future__ import annotations
@@ -204,7 +204,7 @@ def _graph(analysis: Analysis, site: Callable[[int], dict[str, Any]]) -> dict[st
 def _rows(table: pd.DataFrame, names: str) -> list[dict[str, Any]]:
     """The table's rows as dictionaries of these columns."""
     kept = table[names.split()]
-    return [{name: _plain(value) for name, value in row.items()} for row in kept.to_dict("records")]
+    return [{str(name): _plain(value) for name, value in row.items()} for row in kept.to_dict("records")]
 
 
 def _row(table: pd.DataFrame, position: int, names: str) -> dict[str, Any]:
@@ -238,7 +238,7 @@ def documentation() -> str:
     )
     return (
         "# What `ipctrace analyze TRACE --json` prints\n\n"
-        f"One JSON document, version {VERSION}. Times are nanoseconds since the start of the recording. `[]` stands for\n"
-        "each element of a list. This page is made from `reports/json.py`; a test compares the two.\n\n"
+        f"One JSON document, version {VERSION}. Times are nanoseconds since the start of the recording. `[]` stands\n"
+        "for each element of a list. This page is made from `reports/json.py`; a test compares the two.\n\n"
         f"| key | meaning |\n| --- | --- |\n{rows}\n"
     )

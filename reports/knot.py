@@ -23,7 +23,7 @@ BYSTANDERS = 6
 def words(text: str, x: float, y: float, style: str = "", anchor: str = "start", room: float = 0) -> str:
     """A line of text; `room` is the width that it may take before it is shortened."""
     if room:
-        size = 7.25 if "m" in style.split() else 7.4 if "b" in style.split() else 6.4
+        size = 7.25 if "m" in style.split() else 7.4 if "b" in style.split() else 6.0 if "t2" in style.split() else 6.6
         text = shorten(text, int(room / size))
     return f'<text x="{x:g}" y="{y:g}" class="{style}" text-anchor="{anchor}">{escape(text)}</text>'
 
@@ -66,6 +66,7 @@ class Card:
 
     who: str
     program: str
+    pid: str
     thread: str
     call: str
     place: str
@@ -115,6 +116,7 @@ class Knot:
         return Card(
             run.process_name(waiter.process),
             " · ".join(part for part in (program, str(process["pid"])) if part),
+            str(process["pid"]),
             "not traced" if not process["traced"] else thread["name"] if thread else "",
             f"in {call}" if call else "",
             run.place(waiter.site),
@@ -184,9 +186,9 @@ def tank_words(run: Run, stuck: tuple[Stuck, ...]) -> tuple[str, str, str]:
 
 
 def poured(run: Run, stuck: tuple[Stuck, ...]) -> str:
-    """Which line filled a tank: `print, line 41`."""
+    """Which line filled a tank: `from line 41`."""
     site = stuck[0].pieces[-1][0] if stuck[0].pieces else None
-    return "" if site is None else f"written in line {run.sites[site]['line']}"
+    return "" if site is None else f"from line {run.sites[site]['line']}"
 
 
 # ---- wide -------------------------------------------------------------------------------------------------------------
@@ -216,8 +218,7 @@ def pair(knot: Knot) -> str:
         parts.append(box(x2, 14, w2, bottom - 14, "proc", 12))
     for card, x, w in ((left, x1, w1), (right, x2, w2)):
         if card is left or not one_process:
-            parts.append(words(card.who, x + 16, 40, "b", room=w * 0.5))
-            parts.append(words(card.program, x + 24 + 7.6 * min(len(card.who), int(w * 0.5 / 7.4)), 40, "t2", room=w - 40 - 7.6 * len(card.who)))
+            parts += titled(card, x + 16, 40, w - 30)
     a, b = x1 + w1 - 16, x2 + 16
     l_width, r_width = w1 - 32, w2 - 32
     # left: the node above, its buffer below, where the right one's wait arrives; right: mirrored
@@ -257,6 +258,14 @@ def pair(knot: Knot) -> str:
         parts += [words(text, 1, y + 105 + 17 * row, "t2") for row, text in enumerate(wrap(knot.line(one).what, 24)[:2])]
     parts, height = outside_row(knot, [*knot.victims[2:], *beside[2:], *elsewhere], parts, bottom + 10, 788)
     return svg(788, height, parts)
+
+
+def titled(card: Card, x: float, y: float, room: float) -> list[str]:
+    """A process's name, and behind it program and pid as far as there is room: the pid sooner than the program."""
+    name = shorten(card.who, int(room * 0.7 / 7.6))
+    left = room - 7.6 * len(name) - 8
+    detail = card.program if 6.0 * len(card.program) <= left else f"· {card.pid}"
+    return [words(name, x, y, "b"), words(detail, x + 7.6 * len(name) + 8, y, "t2", room=left)]
 
 
 def node(card: Card, x: float, y: float, width: float, height: float) -> list[str]:
@@ -310,6 +319,7 @@ def aside(knot: Knot, waiter: Waiter, x: float, y: float, width: float, height: 
     else:
         name, note = card.who, card.program
     text = wrap(" ".join(said), int((width - 20) / 6))
+    height = min(height, 46 + 17 * len(text))
     return [
         box(x, y, width, height, "off"), words(name, x + 14, y + 24, "b", room=width * 0.55),
         words(note, x + width - 12, y + 24, "t2", "end", width * 0.4),

@@ -128,23 +128,24 @@ class Run:
 
     def calls(self, events: pd.Series[Any], arguments: bool = True) -> np.ndarray[Any, Any]:
         """`call` for many events at once; without arguments where their number would be without bound."""
-        table = self.trace.events
-        picked = table.iloc[events.to_numpy(dtype="int64")]
-        names = np.array([row["name"] for row in self.streams], dtype=object)
-        streams = picked["stream"].to_numpy(dtype="float64", na_value=np.nan)
-        sizes = picked["size"].to_numpy(dtype="float64", na_value=np.nan)
-        descriptors = picked["fd"].to_numpy(dtype="float64", na_value=np.nan)
-        made = []
-        for op, kind, stream, size, fd in zip(picked["op"], picked["kind"], streams, sizes, descriptors, strict=True):
-            if op.startswith("stream.") and stream == stream:
-                made.append(f"{names[int(stream)]}{op[6:]}()")
-            elif kind == "sleep" and arguments and size == size:
-                made.append(f"{op}({size / 1e9:g})")
-            elif kind in ("read", "write") and fd == fd:
-                made.append(f"{op.removeprefix('raw.').removeprefix('os.') if op[:3] == 'raw' else op}({int(fd)})")
-            else:
-                made.append(f"{op}()")
-        return np.array(made, dtype=object)
+        picked = self.trace.events.iloc[events.to_numpy(dtype="int64")]
+        said = picked[["op", "kind", "stream", "fd"]].reset_index(drop=True)
+        said["size"] = picked["size"].where(picked["kind"] == "sleep").array if arguments else None
+        # a million waits are a few different calls: each is put into words once
+        groups = said.groupby(list(said.columns), dropna=False, sort=False).ngroup().to_numpy()
+        first = np.unique(groups, return_index=True)[1]
+        made = np.array([self._in_words(row) for row in rows(said.iloc[first])], dtype=object)
+        return made[groups] if len(made) else made
+
+    def _in_words(self, call: dict[str, Any]) -> str:
+        op, stream, fd, size = call["op"], call["stream"], call["fd"], call["size"]
+        if op.startswith("stream.") and stream is not None:
+            return f"{self.streams[stream]['name']}{op.removeprefix('stream')}()"
+        if call["kind"] == "sleep" and size is not None:
+            return f"{op}({size / 1e9:g})"
+        if call["kind"] in ("read", "write") and fd is not None:
+            return f"{op.removeprefix('raw.')}({fd})"
+        return f"{op}()"
 
     @cached_property
     def outermost(self) -> np.ndarray[Any, np.dtype[np.int64]]:
@@ -285,12 +286,12 @@ def waits(run: Run) -> tuple[dict[str, Packed], list[str]]:
     codes, known = pd.factorize(labels)
     if len(known) > LABELS:
         codes, known = pd.factorize(run.calls(outer, arguments=False))
-    reasons = {token: place for place, token in enumerate(["run", *REASONS])}
+    reasons = pd.Index(["run", *REASONS])
     columns = {
         "begin": pack(table["begin"], differences=True),
         "length": pack(table["end"].astype("int64") - table["begin"].astype("int64")),
         "open": pack(table["open"]),
-        "reason": pack(table["reason"].map(reasons)),
+        "reason": pack(reasons.get_indexer(table["reason"])),
         "lane": pack(mapped(table["thread"], run.lane_of_thread)),
         "by": pack(mapped(table["by"], run.lane_of_thread)),
         "channel": pack(table["channel"]),
@@ -301,8 +302,12 @@ def waits(run: Run) -> tuple[dict[str, Packed], list[str]]:
 
 
 def mapped(values: pd.Series[Any], table: dict[int, int]) -> pd.Series[Any]:
-    """Each value through the table; missing stays missing."""
-    return values.map(table).astype("Int64")
+    """Each id through the table; what is missing, or not in it, is missing. (A million of them: by array, not by map.)"""
+    lookup = np.full(max(table, default=0) + 2, np.nan)
+    lookup[list(table)] = list(table.values())
+    ids = values.to_numpy(dtype="float64", na_value=np.nan)
+    known = (ids >= 0) & (ids < len(lookup))
+    return pd.Series(np.where(known, lookup[np.where(known, ids, 0).astype("int64")], np.nan))
 
 
 def messages(run: Run) -> tuple[dict[str, Packed], str, int]:

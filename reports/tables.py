@@ -135,7 +135,7 @@ VIEWS: dict[str, View] = {
     )),
     "blocking": View("an interval in which a thread waited", lambda analysis: analysis.blocking, (
         Column("thread", _name("names", "thread")),
-        Column("why", lambda _, row: REASONS.get(row["reason"], row["reason"])),
+        Column("why", lambda _, row: REASONS.get(str(row["reason"]), "waits")),
         Column("on", _name("channel_names", "channel")),
         Column("from", _moment("begin"), True),
         Column("for", _waited, True),
@@ -185,14 +185,15 @@ def size(analysis: Analysis, name: str) -> int:
 def table(analysis: Analysis, name: str, ink: Ink, rows: int | None = ROWS, fitted: bool = True) -> Iterator[str]:
     """The lines of a view, its headings first.
 
-    `rows`: how many at most (None: all). `fitted`: cut the longest texts so that a line has at most `ink.width` columns;
-    without it nothing is cut, for a file or another program. Raises KeyError for an unknown view.
+    `rows`: how many at most (None: all). `fitted`: cut the longest texts so that a line has at most `ink.width`
+    columns; without it nothing is cut, for a file or another program. Raises KeyError for an unknown view.
     """
     view = VIEWS[name]
     frame = view.rows(analysis)
     shown = frame if rows is None else frame.head(rows)
     cells = [
-        [ink.plain(escape(column.cell(analysis, row))) for column in view.columns] for row in shown.to_dict("records")
+        [ink.plain(escape(column.cell(analysis, row))) for column in view.columns]
+        for row in _records(shown)
     ]
     headings = [column.heading for column in view.columns]
     widths = [max(map(columns, texts)) for texts in zip(headings, *cells, strict=True)]
@@ -212,6 +213,10 @@ def fit(widths: list[int], fixed: list[bool], width: int) -> list[int]:
             break
         widths[next(i for i, each in enumerate(widths) if each == widest and not fixed[i])] -= 1
     return widths
+
+
+def _records(frame: pd.DataFrame) -> list[Row]:
+    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
 
 
 def _line(texts: list[str], widths: list[int], view: tuple[Column, ...], ink: Ink) -> str:

@@ -21,6 +21,7 @@ from .markup import count, moment, span
 MEMBERS = 3  # of a knot that are shown whole
 OTHERS = 2  # further findings beside a knot
 FINDINGS = 8  # of a run without a knot
+BESIDE = 36  # columns that a note needs beside its mark, if it is longer than that
 WIDTH = 80
 
 
@@ -110,7 +111,7 @@ class Terminal:
         trace, messages = self.analysis.trace, self.analysis.messages
         channels = trace.channels[~trace.channels["outside"] & trace.channels["kind"].isin(["pipe", "fifo", "socket"])]
         messages = messages[messages["channel"].isin(channels["channel"])]
-        pipes = [count(len(rows), kind) for kind, rows in channels.groupby("kind", sort=False)] or ["no pipes"]
+        pipes = [count(len(rows), str(kind)) for kind, rows in channels.groupby("kind", sort=False)] or ["no pipes"]
         parts = [count(len(trace.processes), "process"), count(len(trace.threads), "thread"), *pipes]
         parts += [count(len(messages), "message"), count(int(messages["size"].sum()), "byte")] if len(messages) else []
         held, unread = messages["written"].isna(), messages["read"].isna()
@@ -250,7 +251,7 @@ class Terminal:
             yield from self.mark(mark, text, row, gutter)
 
     def mark(self, mark: Mark, text: str, row: pd.Series[Any], gutter: int) -> Iterator[str]:
-        """The line of marks under a source line, with the note beside it, or under it where it doesn't fit."""
+        """The line of marks under a source line, with the note beside it, or under it where there is no room beside."""
         before, marked = _span(text, row)
         if mark.sign == "~":  # the call's name is enough, and leaves room for the note
             marked = marked.split("(", 1)[0] or marked
@@ -259,13 +260,16 @@ class Terminal:
         indent = min(columns(self.clean(before)), room - 1)
         signs = mark.sign * max(1, min(columns(self.clean(marked)), room - indent))
         style = {"~": "held", "^": "danger"}[mark.sign]
-        note = self.clean(mark.note)
-        if indent + len(signs) + 1 + columns(note) <= room:
-            yield f"{bar}{' ' * indent}{self.ink.paint(signs, style)} {note}"
-            return
-        yield f"{bar}{' ' * indent}{self.ink.paint(signs, style)}"
-        for line in wrap(note, room, " " * min(indent, max(0, room - columns(note)))):
-            yield f"{bar}{line}"
+        note, shown = self.clean(mark.note), f"{bar}{' ' * indent}{self.ink.paint(signs, style)}"
+        behind = indent + len(signs) + 1
+        if room - behind >= min(columns(note), BESIDE):
+            first, *rest = wrap(note, room - behind)
+            yield f"{shown} {first}"
+        else:
+            behind = max(0, min(indent, room - columns(note)))
+            yield shown
+            rest = list(wrap(note, room - behind))
+        yield from (f"{bar}{' ' * behind}{line}" for line in rest)
 
     # ---- findings and remedies
 

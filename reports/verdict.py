@@ -6,6 +6,7 @@ import re
 from os.path import commonprefix
 from pathlib import PurePath
 
+from ipctrace.analysis.catalogue import CATALOGUE
 from ipctrace.analysis.results import Analysis, Edit, Finding, Stuck, Waiter
 
 from . import knot
@@ -40,7 +41,7 @@ def section(run: Run) -> str:
         f'<section id="verdict" aria-labelledby="v" class="is-{verdict.name}"><p class="kicker">'
         f'<span class="pill {style}">{word}</span>{said}<span class="dim">{escape(aside(run))}</span></p>'
         f"<h1 id=v{size}>{headline(run)}</h1>{lead(run)}{duo}{stacks(run)}{evidence(run)}"
-        f"{'' if verdict.name == 'deadlock' and len(analysis.findings) < 2 else findings(run)}</section>"
+        f"{findings(run, explained if beside else None)}</section>"
     )
 
 
@@ -247,11 +248,11 @@ def evidence(run: Run) -> str:
     return f'<div class="why"><h2>{heading}</h2><ul>{items}</ul></div>'
 
 
-def findings(run: Run) -> str:
-    """The findings as a table; where there are none, how many rules were asked."""
-    from ipctrace.analysis.catalogue import CATALOGUE
-
-    shown = run.analysis.findings
+def findings(run: Run, told: Finding | None = None) -> str:
+    """The findings as a table, but the one that was told already; where there are none, how many rules were asked."""
+    shown = [one for one in run.analysis.findings if one is not told]
+    if told and not shown:
+        return ""
     if not shown:
         return f'<p class="none">Nothing found. {count(len(CATALOGUE), "rule")} were checked.</p>'
     body = "".join(
@@ -261,7 +262,8 @@ def findings(run: Run) -> str:
         for one in shown
     )
     return (
-        '<div class="findings"><h2>Findings</h2><div class="scroll"><table class="data"><thead><tr><th>code<th>severity'
+        f'<div class="findings"><h2>{"Also found" if told else "Findings"}</h2>'
+        '<div class="scroll"><table class="data"><thead><tr><th>code<th>severity'
         f"<th>what is so, and what to do<th>site</thead><tbody>{body}</tbody></table></div></div>"
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
+from typing import Any
 
 from ipctrace.tracer.runtime import table
 
@@ -11,7 +12,9 @@ from ipctrace.tracer.runtime import table
 class LogWriter:
     """A log under test. Times are monotonic ns; each call takes the next slot unless `slot` says otherwise."""
 
-    def __init__(self, folder: Path, pid: int = 100, parent: int = 1, started: int = 1000, payload: int = table.PREFIX) -> None:
+    def __init__(
+        self, folder: Path, pid: int = 100, parent: int = 1, started: int = 1000, payload: int = table.PREFIX
+    ) -> None:
         self.path = folder / f"{pid}-{started}.log"
         self.record_size = table.record_size(payload)
         self.area = self.record_size - table.PAYLOAD_AT
@@ -33,8 +36,9 @@ class LogWriter:
             file.write(data)
 
     def enter(
-        self, op: int | str, time: int, *, thread: int | None = None, fd: int = -1, site: int = 0, channel: int = 0, stream: int = 0,
-        offset: int = 0, size: int = table.NONE, payload: bytes = b"", slot: int | None = None, state: int = table.OPEN,
+        self, op: int | str, time: int, *, thread: int | None = None, fd: int = -1, site: int = 0, channel: int = 0,
+        stream: int = 0, offset: int = 0, size: int = table.NONE, payload: bytes = b"", slot: int | None = None,
+        state: int = table.OPEN,
     ) -> int:  # fmt: skip
         """Write a record as its call is entered; returns its slot."""
         code = table.CODE[op] if isinstance(op, str) else op
@@ -42,8 +46,9 @@ class LogWriter:
         head, rest = payload[: self.area], payload[self.area :]
         more = [(self.claim(), rest[at : at + self.area]) for at in range(0, len(rest), self.area)]
         fixed = struct.pack(
-            table.ENTER, code, 0, len(head), self.pid if thread is None else thread, time, fd, site, channel, stream, offset, size
-        )
+            table.ENTER, code, 0, len(head), self.pid if thread is None else thread, time, fd, site, channel, stream,
+            offset, size,
+        )  # fmt: skip
         self._put(slot, 0, fixed)
         self._put(slot, table.PAYLOAD_AT, head)
         self._put(slot, table.STATE_AT, bytes([state]))
@@ -51,27 +56,34 @@ class LogWriter:
             self.enter(table.MORE, 0, offset=slot, size=index, payload=piece, slot=own, state=table.DONE)
         return slot
 
-    def leave(self, slot: int, time: int, result: int = table.NONE, extra: int = table.NONE, pending: int = table.NONE) -> None:
-        """Complete a record: its call has returned."""
-        self._put(slot, table.EXIT_AT, struct.pack(table.EXIT, time, result, extra, pending, 0, table.DONE))
+    def leave(
+        self, slot: int, time: int, result: int = table.NONE, extra: int = table.NONE, pending: int = table.NONE,
+        got: bytes = b"",
+    ) -> None:  # fmt: skip
+        """Complete a record: its call has returned, a read with the bytes that it got."""
+        if got:
+            self._put(slot, table.PAYLOAD_AT, got)
+        self._put(slot, table.EXIT_AT, struct.pack(table.EXIT, time, result, extra, pending, 0, len(got), table.DONE))
 
     def fail(self, slot: int, time: int, error: int) -> None:
         """Complete a record: its call has raised."""
-        self._put(slot, table.EXIT_AT, struct.pack(table.EXIT, time, table.NONE, table.NONE, table.NONE, error, table.FAILED))
+        nothing = table.NONE
+        self._put(slot, table.EXIT_AT, struct.pack(table.EXIT, time, nothing, nothing, nothing, error, 0, table.FAILED))
 
-    def call(self, op: str, enter: int, exit: int, *, result: int = table.NONE, extra: int = table.NONE, pending: int = table.NONE, **fields: object) -> int:
-        """Write a whole call."""
-        slot = self.enter(op, enter, **fields)  # type: ignore[arg-type]
-        self.leave(slot, exit, result, extra, pending)
+    def call(self, op: str, enter: int, exit: int, **fields: Any) -> int:
+        """Write a whole call: `result`, `extra`, `pending` and `got` at its exit, everything else at its enter."""
+        at_exit = {name: fields.pop(name) for name in ("result", "extra", "pending", "got") if name in fields}
+        slot = self.enter(op, enter, **fields)
+        self.leave(slot, exit, **at_exit)
         return slot
 
-    def define(self, code: int, *fields: object, time: int = 1000, **numbers: int) -> int:
+    def define(self, code: int, *fields: object, time: int = 1000, **numbers: Any) -> int:
         """Write a definition."""
         text = table.SEPARATOR.join(map(str, fields)).encode()
-        return self.enter(code, time, payload=text, state=table.DONE, **numbers)  # type: ignore[arg-type]
+        return self.enter(code, time, payload=text, state=table.DONE, **numbers)
 
     def begin(self, how: str = "start", argv: tuple[str, ...] = ("pipes.py",), time: int = 1000) -> None:
         """The definitions that every log begins with."""
         joined = table.LIST_SEPARATOR.join(argv)
-        self.define(table.PROCESS, how, "/usr/bin/python3", "CPython", "3.11.7", joined, "/tmp", 0, "", time=time)
+        self.define(table.PROCESS, how, "/usr/bin/python3", "CPython 3.11.7", joined, "/tmp", 0, "", time=time)
         self.define(table.THREAD, "MainThread", 1, time=time)

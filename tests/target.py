@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
-import ipctrace.tracer.runtime
+from ipctrace.tracer import launch
+from ipctrace.tracer.logs import Log, read_logs
+from ipctrace.tracer.runtime import table
 
 BUFFERING_VARIABLES = ("PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE", "PYTHONPATH")
 
@@ -19,21 +21,12 @@ def clean_environment(**more: str) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in BUFFERING_VARIABLES} | more
 
 
-def inject(live: Path) -> Path:
-    """Lay the runtime into the folder of a run, as the recorder does. Returns the folder for PYTHONPATH."""
-    folder = live / "inject"
-    package = folder / "_ipctrace"
-    package.mkdir(parents=True)
-    for source in Path(ipctrace.tracer.runtime.__file__).parent.glob("*.py"):
-        shutil.copy(source, folder / "sitecustomize.py" if source.name == "inject.py" else package / source.name)
-    return folder
-
-
 def traced_environment(live: Path, environment: Mapping[str, str], payload: str = "72", buffering: str = "default") -> dict[str, str]:
     """An environment in which every Python records itself into `live`."""
     folder = live / "inject"
     if not folder.exists():
-        inject(live)
+        live.parent.mkdir(parents=True, exist_ok=True)
+        assert launch.prepare_live(live.parent) == live
     path = str(folder) + (os.pathsep + environment["PYTHONPATH"] if "PYTHONPATH" in environment else "")
     return {**environment, "IPCTRACE_RUN": f"{payload}:{buffering}:{live}", "PYTHONPATH": path}
 
@@ -49,3 +42,30 @@ def run(
     command = [str(program)] if isinstance(program, Path) else ["-c", program]
     settings: dict[str, object] = {"stdin": subprocess.DEVNULL, "capture_output": True, "timeout": 60, **more}
     return subprocess.run([python, *options, *command, *arguments], env=given, **settings)  # type: ignore[call-overload,no-any-return]
+
+
+class Call(SimpleNamespace):
+    """One recorded event: op, pid, thread, fd, site, channel, stream, offset, size, result, extra, pending, error, state,
+    data (payload) and line (of its site); None for what isn't there."""
+
+
+def calls(live: Path) -> list[list[Call]]:
+    """The recorded events of each log of a run, in the order in which the logs were begun."""
+    logs, notes = read_logs(live)
+    assert not notes
+    return [_calls(log) for log in logs]
+
+
+def _calls(log: Log) -> list[Call]:
+    names = {code: name for code, name, *_ in table.CALLS}
+    lines = {d.site: int(d.text["line"]) for d in log.definitions if d.code == table.SITE}
+    payloads = dict(zip(log.payload_of.tolist(), log.payloads, strict=True))
+    columns = "thread", "fd", "site", "channel", "stream", "offset", "size", "result", "extra", "pending", "error", "state"
+    values = zip(*(log.records[name].tolist() for name in ("op", *columns)), strict=True)
+    return [
+        Call(
+            pid=log.header.pid, op=names[op], data=payloads.get(index, b""), line=lines.get(rest[2]),
+            **{name: None if value == table.NONE else value for name, value in zip(columns, rest, strict=True)},
+        )
+        for index, (op, *rest) in enumerate(values)
+    ]  # fmt: skip

@@ -17,7 +17,7 @@ import numpy as np
 from .logs import Log
 from .runtime import table
 
-_CODES = {kind: [code for code, _, of, _ in table.CALLS if of == kind] for kind in ("fork", "wait", "exit", "thread")}
+_CODES = {kind: [code for code, _, of, _ in table.CALLS if of == kind] for kind in ("fork", "wait")}
 _INTERPRETERS = ("python", "pypy")
 _TAKES_VALUE = {"-W", "-X", "--check-hash-based-pycs"}  # Python's options that are followed by a value
 _SLACK = 20_000_000  # ns: /proc counts a start in ticks of 10 ms
@@ -128,16 +128,14 @@ class Census:
         found = []
         for index, log in enumerate(self._logs):
             records = log.records
-            chosen = records[
-                (records["state"] == table.DONE) & (records["result"] > 0)
-                & (sum(records["op"] == code for code in _CODES[kind]) > 0)
-            ]  # fmt: skip
+            chosen = records[np.isin(records["op"], _CODES[kind])]
+            chosen = chosen[(chosen["state"] == table.DONE) & (chosen["result"] > 0)]
             columns = [chosen[name].tolist() for name in ("enter", "exit", "result", "extra")]
             found += [(index, *row) for row in zip(*columns, strict=True)]
         return found
 
     def _find_parents(self, forks: list[tuple[int, int, int, int, int]]) -> None:
-        """Parents as the fork says; else as the log's header does, or /proc did first: orphans are adopted by others."""
+        """Parents as the fork says; else as /proc did at first, or the log's header: orphans are adopted by others."""
         for log_index, enter, leave, pid, _ in forks:
             child = self._at(pid, enter, leave)
             if child is not None:
@@ -146,9 +144,10 @@ class Census:
                 child.life.started = min(max(child.life.started, enter), self._first_record(child, leave))
         for number, process in enumerate(self.processes):
             process.life.started = min(process.life.started, self._first_record(process, process.life.started))
-            pids = [process.life.parent, *(self._logs[index].header.parent for index in process.logs[:1])]
-            for pid in pids if process.parent is None and number else ():
-                parent = None if pid is None else self._at(pid, process.life.started, process.life.started)
+            said = [process.life.parent, *(self._logs[index].header.parent for index in process.logs[:1])]
+            for parent_pid in said if process.parent is None and number else ():
+                started = process.life.started
+                parent = None if parent_pid is None else self._at(parent_pid, started, started)
                 if parent is not None and parent is not process:
                     process.parent = self.ids[id(parent)]
                     process.life.started = max(process.life.started, parent.life.started)
@@ -169,14 +168,13 @@ class Census:
             if process.logs and process.life.status is None:
                 process.life.status = self._exit_asked(self._logs[process.logs[-1]])
             if complete and process.life.ended is None and not process.life.argv:
-                process.life.ended = max(
-                    [process.life.started, *(_last(self._logs[index]) for index in process.logs)]
-                )  # fmt: skip
+                process.life.ended = max([process.life.started, *(_last(self._logs[index]) for index in process.logs)])
 
     @staticmethod
     def _exit_asked(log: Log) -> int | None:
         """The status of an os._exit that was entered: it never returns."""
-        asked = log.records["size"][(log.records["op"] == table.CODE["os._exit"]) & (log.records["state"] == table.OPEN)]
+        records = log.records
+        asked = records["size"][(records["op"] == table.CODE["os._exit"]) & (records["state"] == table.OPEN)]
         return int(asked[-1]) & 0xFF if len(asked) and asked[-1] != table.NONE else None
 
     def _describe(self, number: int, process: Process) -> None:
@@ -204,14 +202,15 @@ class Census:
         found: list[Thread] = []
         for number, process in enumerate(self.processes):
             life = process.life
-            main = Thread(number, life.pid, "MainThread" if process.logs else process.program, True, life.started, life.ended)
+            name = "MainThread" if process.logs else process.program
+            main = Thread(number, life.pid, name, True, life.started, life.ended)
             others = [
                 Thread(number, tid, process.program, False, life.started, life.ended)
                 for tid in sorted(tids.get(number, ()))
                 if not process.logs and tid != life.pid
             ]
-            for place, index in enumerate(process.logs):
-                following = self._logs[process.logs[place + 1]].header.started if process.logs[place + 1 :] else life.ended
+            images = [*(self._logs[index].header.started for index in process.logs[1:]), life.ended]
+            for index, following in zip(process.logs, images, strict=False):
                 others += self._threads_of(number, main, index, following)
             found += [main, *others]
         return found
@@ -233,16 +232,11 @@ class Census:
             if tid not in known:  # begun below Python's threading
                 enter = int(log.records["enter"][place])
                 found.append(Thread(number, tid, f"thread-{tid}", False, enter, end, index))
-        lives = log.records[log.records["op"] == table.CODE["thread"]]
-        for tid, slot, state, leave in zip(
-            lives["thread"].tolist(), log.slots[log.records["op"] == table.CODE["thread"]].tolist(),
-            lives["state"].tolist(), lives["exit"].tolist(), strict=True,
-        ):  # fmt: skip
-            if state != table.OPEN:
-                for thread in reversed(found):
-                    if thread.tid == tid and thread.begin <= slot:
-                        thread.ended = leave
-                        break
+        over = np.flatnonzero((log.records["op"] == table.CODE["thread"]) & (log.records["state"] != table.OPEN))
+        for record, slot in zip(log.records[over], log.slots[over].tolist(), strict=True):
+            own = [thread for thread in found if thread.tid == record["thread"] and thread.begin <= slot]
+            if own:
+                own[-1].ended = int(record["exit"])
         return found
 
 

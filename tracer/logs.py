@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,18 +27,16 @@ FIRST_EVENT = min(code for code, *_ in table.CALLS)
 FIELDS = {code: fields for code, _, fields in table.DEFINITIONS}
 # Codes of calls in which a thread waits for somebody: an open record of one of these is a blocked thread.
 WAITS = {code: wait for code, _, _, wait in table.CALLS if wait not in ("", "sleep")}
-# Codes of calls that end by themselves, or that last as long as their thread does: they say nothing about a hang.
-PASSIVE = {code for code, _, kind, _ in table.CALLS if kind in ("sleep", "thread")}
+SLEEPS = {code for code, _, _, wait in table.CALLS if wait == "sleep"}
 
-_WAITING = np.zeros(256, bool)
-_WAITING[list(WAITS)] = True
 _SLICE = 1 << 16  # records whose payloads are taken at once
+_CLOSED = -2
 _PROBE = 64  # records looked at behind the last written one: more unwritten slots in a row than that are the end
 _FIXED = [
     ("op", "u1"), ("flags", "u1"), ("kept", "<u2"), ("thread", "<u4"), ("enter", "<u8"), ("fd", "<i4"), ("site", "<u4"),
     ("channel", "<u4"), ("stream", "<u4"), ("offset", "<u8"), ("size", "<i8"),
-    ("exit", "<u8"), ("result", "<i8"), ("extra", "<i8"), ("pending", "<i8"), ("error", "<i4"), ("spare", "V3"),
-    ("state", "u1"),
+    ("exit", "<u8"), ("result", "<i8"), ("extra", "<i8"), ("pending", "<i8"), ("error", "<i4"), ("got", "<u2"),
+    ("spare", "V1"), ("state", "u1"),
 ]  # fmt: skip
 
 
@@ -81,6 +79,11 @@ class Open(NamedTuple):
     op: int
     thread: int
     enter: int
+
+    @property
+    def waits(self) -> bool:
+        """Whether a thread waits in it for somebody else."""
+        return self.op in WAITS
 
 
 @dataclass(slots=True)
@@ -165,9 +168,9 @@ class LogReader:
     _descriptor: int = -1
 
     @property
-    def waiting(self) -> Iterable[Open]:
-        """The open records in which a thread waits for somebody else."""
-        return (record for record in self.open.values() if record.op in WAITS)
+    def closed(self) -> bool:
+        """Whether it is followed no more."""
+        return self._descriptor == _CLOSED
 
     def poll(self) -> bool:
         """Take in what was written since the last call; True if anything was. Raises IpctraceError as `read_header`."""
@@ -217,7 +220,8 @@ class LogReader:
         """Stop following."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
-            self._descriptor = -1
+        self._descriptor = _CLOSED
+        self.open.clear()
 
 
 def read_log(path: Path) -> Log:
@@ -258,7 +262,8 @@ def decode(header: Header, records: Records, states: npt.NDArray[np.uint8]) -> L
 
 def _payloads(records: Records, written: npt.NDArray[np.bool_]) -> tuple[Ints, list[bytes]]:
     """The payloads by the slot of their first record, in that order, with their MORE records joined on."""
-    slots = np.flatnonzero(written & (records["kept"] > 0))
+    sizes = np.maximum(records["kept"], records["got"])  # at enter what a write hands over, at exit what a read got
+    slots = np.flatnonzero(written & (sizes > 0))
     owners, more = slots, records["op"][slots] == table.MORE
     if more.any():
         owners = np.where(more, records["offset"][slots].astype(np.int64), slots)
@@ -267,7 +272,7 @@ def _payloads(records: Records, written: npt.NDArray[np.bool_]) -> tuple[Ints, l
         whole = np.isin(owners, np.flatnonzero(written & (records["op"] != table.MORE)))
         order = np.lexsort((index[whole], owners[whole]))
         slots, owners = slots[whole][order], owners[whole][order]
-    kept = np.minimum(records["kept"][slots].astype(np.int64), records["payload"].shape[1])
+    kept = np.minimum(sizes[slots].astype(np.int64), records["payload"].shape[1])
     joined, begin = [], 0
     for end in [*range(_SLICE, len(slots), _SLICE), len(slots)]:  # in slices: the areas' masks are as large as the log
         area = records["payload"][slots[begin:end]]

@@ -33,9 +33,9 @@ _CALLS: dict[str, dict[int, str]] = {
         19: "readv", 20: "writev", 23: "select", 34: "pause", 35: "nanosleep", 40: "sendfile", 42: "connect",
         43: "accept", 44: "sendto", 45: "recvfrom", 46: "sendmsg", 47: "recvmsg", 58: "vfork", 61: "wait4", 65: "semop",
         70: "msgrcv", 72: "fcntl", 73: "flock", 128: "rt_sigtimedwait", 130: "rt_sigsuspend", 202: "futex",
-        219: "restart_syscall", 220: "semtimedop", 230: "clock_nanosleep", 232: "epoll_wait", 243: "mq_timedreceive", 247: "waitid",
-        257: "openat", 270: "pselect6", 271: "ppoll", 275: "splice", 276: "tee", 281: "epoll_pwait", 288: "accept4",
-        441: "epoll_pwait2", 449: "futex_waitv",
+        219: "restart_syscall", 220: "semtimedop", 230: "clock_nanosleep", 232: "epoll_wait", 243: "mq_timedreceive",
+        247: "waitid", 257: "openat", 270: "pselect6", 271: "ppoll", 275: "splice", 276: "tee", 281: "epoll_pwait",
+        288: "accept4", 441: "epoll_pwait2", 449: "futex_waitv",
     },
     "aarch64": {
         63: "read", 64: "write", 56: "openat", 57: "close", 29: "ioctl", 67: "pread64", 68: "pwrite64", 65: "readv",
@@ -131,7 +131,7 @@ def read_stat(pid: int, tid: int | None = None) -> Stat | None:
 def command_line(pid: int) -> list[str]:
     """The arguments of a process; empty for a zombie or a process that is gone."""
     text = _text(f"/proc/{pid}/cmdline")
-    return text.rstrip("\0").split("\0") if text else []
+    return text.removesuffix("\0").split("\0") if text else []
 
 
 def link(pid: int, name: str) -> str | None:

@@ -1,7 +1,11 @@
-"""The same talk without a flush: it hangs at the second exchange, unless it is started in a terminal."""
+"""The same talk without a flush: it hangs, but not by hand.
+
+Started in a terminal it completes: Python chose line buffering while descriptor 1 was the terminal, and keeps it.
+"""
 
 import os
 import sys
+from pathlib import Path
 
 
 def spawn(program: str, *args: str) -> None:
@@ -22,8 +26,7 @@ def spawn(program: str, *args: str) -> None:
 
 
 if __name__ == "__main__":
-    here = os.path.dirname(os.path.abspath(__file__))
-    spawn(sys.executable, os.path.join(here, "deadlock_child.py"), "spam")
+    spawn(sys.executable, str(Path(__file__).absolute().with_name("deadlock_child.py")), "spam")
     me = os.getpid()
 
     print(f"Hello 1 from parent {me}")

@@ -1,4 +1,4 @@
-"""The program that deadlock.py talks to: twice, it reads a line, thinks, and answers without a flush."""
+"""What deadlock.py talks to: reads, thinks, answers, twice."""
 
 import os
 import sys

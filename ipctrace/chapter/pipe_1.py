@@ -1,4 +1,7 @@
-"""An anonymous pipe from a child to its parent; the messages have no separator, and nobody closes what it doesn't use."""
+"""A pipe from child to parent; nothing ends a message.
+
+Neither side closes the end that it doesn't use.
+"""
 
 import os
 import time

@@ -1,4 +1,4 @@
-"""The same pipe with a file object around its reading end: lines keep the messages apart, and unused ends are closed."""
+"""The same pipe with lines, and the unused ends closed."""
 
 import os
 import time

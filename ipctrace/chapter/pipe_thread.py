@@ -1,4 +1,4 @@
-"""The first pipe with a thread in the child's place: one process, so it also works where there is no fork."""
+"""The same pipe between two threads of one process."""
 
 import os
 import threading

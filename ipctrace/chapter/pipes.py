@@ -1,7 +1,8 @@
-"""Two-way talk with another program, whose standard streams are our two pipes; every print is flushed."""
+"""A talk with a program that has our pipes as its streams."""
 
 import os
 import sys
+from pathlib import Path
 
 
 def spawn(program: str, *args: str) -> None:
@@ -22,8 +23,7 @@ def spawn(program: str, *args: str) -> None:
 
 
 if __name__ == "__main__":
-    here = os.path.dirname(os.path.abspath(__file__))
-    spawn(sys.executable, os.path.join(here, "pipes_test_child.py"), "spam")
+    spawn(sys.executable, str(Path(__file__).absolute().with_name("pipes_test_child.py")), "spam")
     me = os.getpid()
 
     print(f"Hello 1 from parent {me}")

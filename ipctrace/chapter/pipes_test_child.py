@@ -1,4 +1,4 @@
-"""The program that pipes.py talks to: twice, it reads a line, thinks, answers, and flushes."""
+"""What pipes.py talks to: reads, thinks, answers, twice."""
 
 import os
 import sys

@@ -11,7 +11,6 @@ from _thread import get_ident
 
 from . import table
 from .calls import Call, first, install
-from .streams import TextIOWrapper
 
 _stat, _fstat = os.stat, os.fstat
 
@@ -23,7 +22,7 @@ class Print(Call):
         file = kwargs.get("file")
         if file is None:
             file = sys.stdout
-        if type(file) is not TextIOWrapper:
+        if type(file) is not self.runtime.streams.layers.TextIOWrapper:
             return self.original(*args, **kwargs)
         account = file._ipctrace
         outer, account.printing = account.printing, get_ident()

@@ -35,11 +35,11 @@ _UNTRACKED = {"trackfd": False} if sys.version_info >= (3, 13) and sys.implement
 class Segment:
     """A mapped run of slots [base, limit). A fork's child gives it another buffer: what it inherited is its parent's."""
 
-    __slots__ = ("base", "buffer", "limit", "mapped")
+    __slots__ = ("base", "buffer", "limit", "mapped", "safe")
 
     def __init__(self, buffer, base, limit):
         self.buffer = self.mapped = buffer  # `mapped` keeps the map alive for good: see _map
-        self.base, self.limit = base, limit
+        self.base, self.limit, self.safe = base, limit, limit - _HEADROOM
 
 
 def _map(path, offset, length):
@@ -132,7 +132,7 @@ class Log:
     def _place(self, slot):
         """The segment and offset of a slot that isn't comfortably inside the current segment."""
         segment = self.segment
-        if slot >= segment.limit - _HEADROOM and segment.limit and not self.growing:
+        if slot >= segment.safe and segment.limit and not self.growing:
             self.growing = True  # others, and handlers of signals, use the headroom meanwhile
             try:
                 self._grow(segment.limit)
@@ -160,7 +160,7 @@ class Log:
         try:
             slot = self.claim()
             segment = self.segment
-            if segment.base <= slot < segment.limit - _HEADROOM:
+            if segment.base <= slot < segment.safe:
                 at = (slot - segment.base) * self.size
             else:
                 segment, at = self._place(slot)

@@ -58,7 +58,7 @@ DESCRIPTOR = 6
 STREAM = 7
 DEFINITIONS = (
     # how: start (a new program image) | fork; argv: joined by LIST_SEPARATOR; unbuffered: sys.flags.unbuffered
-    (PROCESS, "process", ("how", "executable", "implementation", "version", "argv", "cwd", "unbuffered", "environment")),
+    (PROCESS, "process", ("how", "executable", "implementation", "argv", "cwd", "unbuffered", "environment")),
     # record.thread = native thread id; main: 1 for the main thread
     (THREAD, "thread", ("name", "main")),
     # record.site = the id being defined; columns count UTF-8 bytes from 0, -1 where the interpreter doesn't know them

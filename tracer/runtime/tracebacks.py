@@ -52,10 +52,9 @@ def wrap():
         clean_exception(args.exc_value)
         fields = args.exc_type, args.exc_value, clean(args.exc_traceback), args.err_msg, args.object
         try:
-            args = type(args)(fields)
-        except TypeError:  # PyPy makes it only itself
-            pass
-        unraisable(args)
+            unraisable(type(args)(fields))
+        except TypeError:  # PyPy's wants a traceback, be it ours
+            unraisable(args)
 
     excepthook.__doc__, unraisablehook.__doc__ = original.__doc__, unraisable.__doc__
     sys.excepthook = sys.__excepthook__ = excepthook

@@ -1,0 +1,1 @@
+../../ipctrace/__main__.py

@@ -1,0 +1,1 @@
+../../ipctrace/documents.py

@@ -1,0 +1,75 @@
+"""All rules, in one list, and the order of what they find: errors first, what explains the verdict before the rest.
+
+A rule is a function from a `Context` to findings; the codes, names and severities are the catalogue's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from .catalogue import CATALOGUE
+from .results import Edit, Finding, WaitGraph
+from .run import Run
+from .waiting import Agent, Knot, Situation
+
+
+@dataclass
+class Context:
+    """What a rule may ask: the run, the situation at the cut, and what is stuck there (None: nothing, or it ended)."""
+
+    run: Run
+    situation: Situation
+    knot: Knot | None
+    graph: WaitGraph | None
+
+    @cached_property
+    def core(self) -> list[Agent]:
+        """The agents of the knot's core."""
+        return [self.situation.agents[index] for index in self.knot.core] if self.knot else []
+
+    @cached_property
+    def dead(self) -> list[Agent]:
+        """All agents that can't go on."""
+        return [self.situation.agents[index] for index in sorted(self.knot.dead)] if self.knot else []
+
+    def name(self, agent: Agent) -> str:
+        """An agent's name."""
+        return self.run.process_names[agent.process] if agent.thread is None else self.run.names[agent.thread]
+
+    @property
+    def certainty(self) -> Any:
+        """How sure a finding about the knot is."""
+        return "proven" if self.knot and self.knot.level == "proven" else "likely"
+
+
+Check = Callable[[Context], Iterable[Finding]]
+
+
+def finding(code: str, message: str, remedy: str, **more: Any) -> Finding:
+    """A finding with its catalogue's name and severity."""
+    rule = CATALOGUE[code]
+    return Finding(code, rule.name, more.pop("severity", rule.severity), message, remedy, **more)
+
+
+def ids(*values: int | None) -> tuple[int, ...]:
+    """Ids without the empty ones, each once, in order."""
+    return tuple(dict.fromkeys(int(value) for value in values if value is not None))
+
+
+def find(context: Context) -> list[Finding]:
+    """What all rules find, most important first: by severity; equal ones in the order of `CHECKS`."""
+    from . import hangs, latent, risks, waste
+
+    found: list[Finding] = []
+    for check in (*hangs.CHECKS, *latent.CHECKS, *risks.CHECKS, *waste.CHECKS):
+        found.extend(check(context))
+    if context.knot is not None and context.knot.level in ("proven", "likely") and not any(f.rule < "IPC2" for f in found):
+        found.extend(hangs.unexplained(context))
+    weight = {"error": 0, "warning": 1, "info": 2}
+    return sorted(found, key=lambda each: (each.rule >= "IPC2", weight[each.severity]))
+
+
+__all__ = ["Check", "Context", "Edit", "find", "finding", "ids"]

@@ -1,0 +1,176 @@
+"""IPC1xx: the program can't go on. Each rule looks at the knot's core and says what would untie it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .edits import flush_after
+from .events import NONE, number
+from .findings import Context, finding, ids
+from .naming import listing, plural, sentence, the
+from .results import Finding, Stuck
+from .waiting import Agent
+
+
+def awaited(context: Context) -> list[tuple[Agent, Stuck]]:
+    """Who in the knot waits for bytes that lie in the buffer of a stream whose own process can't go on either."""
+    stuck = context.graph.stuck if context.graph else ()
+    dead = {agent.process for agent in context.dead}
+    live = {agent.process for index, agent in enumerate(context.situation.agents) if context.knot and index not in context.knot.dead
+            and agent.thread is not None and _uses(context, agent, stuck)}  # fmt: skip
+    return [
+        (agent, held) for agent in context.dead for held in stuck
+        if agent.call == "read" and agent.channel == held.channel and held.process in dead - live
+    ]  # fmt: skip
+
+
+def _uses(context: Context, agent: Agent, stuck: tuple[Stuck, ...]) -> bool:
+    """Whether a live thread has written to one of these channels, and so might flush."""
+    users = context.situation.uses
+    return any(held.channel is not None and agent.thread in users.get((held.channel, "w"), ()) for held in stuck)
+
+
+def unflushed_buffer(context: Context) -> Iterator[Finding]:
+    """IPC101."""
+    for agent, held in awaited(context):
+        run = context.run
+        sites = [site for site, _ in held.pieces if site is not None]
+        writer = run.main_threads.get(held.process)
+        edit = flush_after(run.trace, sites[-1] if sites else None)
+        where = f" by the write at {run.place(sites[-1])}" if sites else ""
+        yield finding(
+            "IPC101",
+            f"{plural(held.size, 'byte')} wait in {run.stream_name(held.stream)}{', put there' + where if where else ''}: "
+            f"{the(context.name(agent))} waits for them on {run.channel_name(held.channel)}, and "
+            f"{the(run.process_names[held.process])} waits too, so nobody flushes.",
+            (f"Flush at {run.place(sites[-1])}: " if sites else "Flush after the write: ")
+            + "flush=True in the print, or a flush() after the write; or line-buffer the stream "
+            "(reconfigure(line_buffering=True)), or run Python with -u.",
+            certainty=context.certainty, threads=ids(agent.thread, writer), channels=ids(held.channel),
+            sites=ids(*sites[::-1], run.blocking_site(agent.event)), events=ids(agent.event), edit=edit,
+        )  # fmt: skip
+
+
+def pipe_full(context: Context) -> Iterator[Finding]:
+    """IPC104."""
+    run = context.run
+    for agent in context.core:
+        if agent.reason != "noroom" or agent.channel is None:
+            continue
+        readers = [the(run.process_names[process]) for process in context.situation.holders(agent.channel, "r")]
+        left = context.situation.left(agent.channel)
+        amount = f"; {plural(left, 'byte')} wait to be read" if left else ""
+        yield finding(
+            "IPC104",
+            f"{sentence(the(context.name(agent)))} waits for room in {run.channel_name(agent.channel)}"
+            f"{run.at(run.blocking_site(agent.event))}, which only {listing(readers)} could empty{amount}.",
+            f"Read {run.channel_name(agent.channel)} while it is being written: communicate(), a thread that drains it, "
+            "select, or a file in its place.",
+            certainty=context.certainty, threads=ids(agent.thread), channels=ids(agent.channel),
+            sites=ids(run.blocking_site(agent.event)), events=ids(agent.event),
+        )  # fmt: skip
+
+
+def missing_eof(context: Context) -> Iterator[Finding]:
+    """IPC105: the waiter reads to the end, or what keeps the pipe open is an end of its own that it never wrote to."""
+    run = context.run
+    waits_for_stuck = {id(agent) for agent, _ in awaited(context)}
+    for agent in context.core:
+        if agent.call != "read" or agent.channel is None or id(agent) in waits_for_stuck:
+            continue
+        held = run.held[(run.held["channel"] == agent.channel) & run.held["access"].str.contains("w")]
+        own = held[(held["process"] == agent.process) & ~held["used"]]
+        writers = set(held["process"].tolist()) - {agent.process}
+        if not (_reads_to_end(context, agent) or (len(own) and not writers and agent.thread is not None)):
+            continue
+        if not len(held):
+            continue
+        keeper = own if len(own) else held
+        row = next(keeper.itertuples())
+        who = the(run.process_names[row.process])
+        itself = f"{who} itself" if row.process == agent.process else who
+        site = number(row.site)
+        since = f", {'since the fork' if row.how == 'inherited' else row.how}{run.at(site)}" if site is not None else ""
+        yield finding(
+            "IPC105",
+            f"{sentence(the(context.name(agent)))} waits for end of file on {run.channel_name(agent.channel)}, which cannot "
+            f"come: {itself} still holds a write end, fd {row.fd}{since}.",
+            f"Close fd {row.fd} in {who}, as soon as it isn't needed there: before the read"
+            f"{run.at(run.blocking_site(agent.event))}.",
+            certainty=context.certainty, threads=ids(agent.thread, run.main_threads.get(row.process)),
+            channels=ids(agent.channel), sites=ids(run.blocking_site(agent.event), site), events=ids(agent.event),
+        )  # fmt: skip
+
+
+def _reads_to_end(context: Context, agent: Agent) -> bool:
+    """Whether the outermost call around the wait is a read() without a limit."""
+    if agent.event is None:
+        return False
+    events = context.run.events
+    above = int(events.parent[agent.event])
+    return above != NONE and events.op(above) == "stream.read" and (events.size[above] == NONE or events.size[above] < 0)
+
+
+def mutual_receive(context: Context) -> Iterator[Finding]:
+    """IPC107: all of the core wait to receive, and nobody has bytes pending anywhere."""
+    core = context.core
+    stuck = {held.channel for held in (context.graph.stuck if context.graph else ())}
+    reading = all(agent.call == "read" and agent.thread is not None for agent in core)
+    seen = all(agent.process not in context.run.unseen for agent in core)
+    if len(core) < 2 or not (reading and seen) or any(agent.channel in stuck for agent in core):
+        return
+    if any(_reads_to_end(context, agent) for agent in core):
+        return
+    names = [the(context.name(agent)) for agent in core]
+    sites = [context.run.blocking_site(agent.event) for agent in core]
+    places = listing([f"{the(context.name(a))}{context.run.at(s)}" for a, s in zip(core, sites, strict=True)])
+    yield finding(
+        "IPC107",
+        f"{sentence(listing(names))} all wait to receive, and nobody has sent: {places}; every pipe and every buffer between them is empty.",
+        f"Settle who speaks first: let one of them write before it reads{context.run.at(sites[0])}.",
+        certainty=context.certainty, threads=ids(*(agent.thread for agent in core)),
+        channels=ids(*(agent.channel for agent in core)), sites=ids(*sites), events=ids(*(agent.event for agent in core)),
+    )  # fmt: skip
+
+
+def wait_cycle(context: Context) -> Iterator[Finding]:
+    """IPC109: a member waits for another's end that waits for it."""
+    run = context.run
+    for index, agent in zip(context.knot.core if context.knot else (), context.core, strict=True):
+        if agent.reason != "child" or context.knot is None:
+            continue
+        others = [context.situation.agents[other] for other in context.knot.arcs[index]]
+        if not others:
+            continue
+        other = others[0]
+        call = run.events.op(agent.event) if agent.event is not None else "wait"
+        needs = {"nodata": "to be written to", "noroom": "to be read from", "child": "to end"}.get(other.reason, "to act")
+        on = f" ({run.channel_name(other.channel)})" if other.channel is not None else ""
+        yield finding(
+            "IPC109",
+            f"{sentence(the(context.name(agent)))} waits in {call}{run.at(run.blocking_site(agent.event))} for "
+            f"{the(context.name(other))} to end, which waits for {the(context.name(agent))} {needs}{on}.",
+            f"Answer, or close what it waits for, before the wait{run.at(run.blocking_site(agent.event))}.",
+            certainty=context.certainty, threads=ids(agent.thread, other.thread), channels=ids(other.channel),
+            sites=ids(run.blocking_site(agent.event), run.blocking_site(other.event)), events=ids(agent.event, other.event),
+        )  # fmt: skip
+
+
+def unexplained(context: Context) -> Iterator[Finding]:
+    """IPC199: the knot stands, and no rule knows its like."""
+    run, core = context.run, context.core
+    waits = listing([
+        f"{the(context.name(agent))} {run.waits_for(agent.reason, agent.channel)}{run.at(run.blocking_site(agent.event))}"
+        for agent in core
+    ])  # fmt: skip
+    yield finding(
+        "IPC199",
+        f"None of these can go on: {waits}. No rule explains why.",
+        "Look at the graph and the stacks: one of them has to act before it waits.",
+        certainty=context.certainty, threads=ids(*(agent.thread for agent in core)),
+        channels=ids(*(agent.channel for agent in core)), sites=ids(*(run.blocking_site(agent.event) for agent in core)),
+        events=ids(*(agent.event for agent in core)),
+    )  # fmt: skip
+
+
+CHECKS = (unflushed_buffer, pipe_full, missing_eof, wait_cycle, mutual_receive)

@@ -1,0 +1,137 @@
+"""The order of the bytes on a channel, where several threads write to it or read from it.
+
+One transfer comes before another where it ended before the other began. Where they overlap, the bytes decide: of the
+threads' next transfers, the one whose bytes are what the other side got (or gave) at this place. Where more than one
+fits, or none is known, the order is that of the ends, and everything up to the next clear border is ambiguous.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from .events import NEVER, Events, Flags, Ints, running_sum
+
+Payloads = npt.NDArray[np.object_]
+
+
+@dataclass(slots=True)
+class Transfers:
+    """Reads or writes, ordered by channel and then as their bytes lie on it; `position` is the first byte's."""
+
+    event: Ints
+    channel: Ints
+    size: Ints
+    position: Ints
+    ambiguous: Flags
+
+
+def by_end(events: Events, chosen: Ints) -> Transfers:
+    """The transfers `chosen` (event ids) in order of channel and end; those that never ended come last, in full size."""
+    ends = events.exit[chosen]
+    event = chosen[np.lexsort((events.enter[chosen], ends, events.channel[chosen]))]
+    size = np.where(events.exit[event] == NEVER, events.size[event], events.result[event])
+    return _placed(event, events.channel[event], size, np.zeros(len(event), dtype=bool))
+
+
+def arrange(events: Events, own: Transfers, other: Transfers, payloads: Payloads, begun: Ints) -> Transfers:
+    """`own` in the order that the other side's bytes prove, or flagged as ambiguous where nothing does.
+
+    `begun` says for each transfer of `own` when it can have moved its first byte at the earliest.
+    """
+    event, ambiguous = own.event.copy(), own.ambiguous.copy()
+    clusters = _clusters(events, own, begun)
+    if clusters:
+        earliest = dict(zip(own.event.tolist(), begun.tolist(), strict=True))
+        for first, last in clusters:
+            known = _Known(other, payloads, int(own.channel[first]))
+            members = own.event[first:last].tolist()
+            order, doubtful = _arrange(events, members, int(own.position[first]), earliest, payloads, known)
+            event[first:last] = order
+            ambiguous[first + doubtful : last] = True
+    size = np.where(events.exit[event] == NEVER, events.size[event], events.result[event])
+    return _placed(event, own.channel, size, ambiguous)
+
+
+def _placed(event: Ints, channel: Ints, size: Ints, ambiguous: Flags) -> Transfers:
+    return Transfers(event, channel, size, running_sum(size, channel), ambiguous)
+
+
+def _clusters(events: Events, own: Transfers, begun: Ints) -> list[tuple[int, int]]:
+    """Maximal runs [first, last) of transfers of several threads without a moment that parts them."""
+    if len(own.event) < 2:
+        return []
+    ends = events.exit[own.event]
+    latest = int(ends[ends != NEVER].max(initial=0)) + 2
+    ends = np.minimum(ends, latest)
+    _, rank = np.unique(own.channel, return_inverse=True)
+    shift = rank * (latest + 1)  # channels one behind the other on one line of time
+    first_to_come = np.minimum.accumulate((np.minimum(begun, latest) + shift)[::-1])[::-1]
+    border = np.flatnonzero(first_to_come[1:] >= (ends + shift)[:-1]) + 1
+    firsts, lasts = np.append(0, border), np.append(border, len(ends))
+    several = np.flatnonzero(lasts - firsts > 1)
+    found = []
+    for first, last in zip(firsts[several].tolist(), lasts[several].tolist(), strict=True):
+        if len(np.unique(events.thread[own.event[first:last]])) > 1:
+            found.append((first, last))
+    return found
+
+
+class _Known:
+    """What the other side tells of a channel's bytes: fragments of payloads, by position."""
+
+    def __init__(self, other: Transfers, payloads: Payloads, channel: int) -> None:
+        low, high = np.searchsorted(other.channel, [channel, channel + 1])
+        self.positions: list[int] = other.position[low:high].tolist()
+        self.fragments: list[bytes] = [payloads[event] for event in other.event[low:high].tolist()]
+        self.sizes: list[int] = other.size[low:high].tolist()
+
+    def agrees(self, data: bytes, position: int) -> bool | None:
+        """Whether these bytes can lie at this position; None where nothing is known of it."""
+        compared = False
+        at = max(bisect_right(self.positions, position) - 1, 0)
+        while at < len(self.positions) and self.positions[at] < position + len(data):
+            start, fragment = self.positions[at], self.fragments[at][: self.sizes[at]]
+            low, high = max(position, start), min(position + len(data), start + len(fragment))
+            if low < high:
+                compared = True
+                if data[low - position : high - position] != fragment[low - start : high - start]:
+                    return False
+            at += 1
+        return True if compared else None
+
+
+def _arrange(
+    events: Events, members: list[int], position: int, earliest: dict[int, int], payloads: Payloads, known: _Known
+) -> tuple[list[int], int]:
+    """The members' order, and from which of them on it is doubtful (their number: none)."""
+    waiting: dict[int, deque[int]] = {}
+    for event in members:
+        waiting.setdefault(int(events.thread[event]), deque()).append(event)
+    order: list[int] = []
+    doubtful = len(members)
+    while waiting:
+        heads = [queue[0] for queue in waiting.values()]
+        ended = min(int(events.exit[head]) for head in heads)
+        heads = [head for head in heads if earliest[head] < ended or int(events.exit[head]) == ended]
+        fits = {head: known.agrees(payloads[head][: _size(events, head)], position) for head in heads}
+        possible = [head for head in heads if fits[head] is not False]
+        chosen = min(possible or heads, key=lambda head: (int(events.exit[head]), head))
+        if len(heads) > 1 and len(possible) != 1:
+            doubtful = min(doubtful, len(order))
+        order.append(chosen)
+        position += _size(events, chosen)
+        queue = waiting[int(events.thread[chosen])]
+        queue.popleft()
+        if not queue:
+            del waiting[int(events.thread[chosen])]
+    return order, doubtful
+
+
+def _size(events: Events, event: int) -> int:
+    return int(events.size[event] if events.exit[event] == NEVER else events.result[event])
+

@@ -1,0 +1,165 @@
+"""A trace with everything that is derived from it, each thing once, when it is first asked for.
+
+The functions that derive are in modules of their own and take tables; this is how they hang together.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import pandas as pd
+
+from ipctrace.tracer.schema import REASONS, Trace
+
+from . import blocking, descriptors, messages, naming, streams
+from .events import Events, Ints, cut_of, number
+from .messages import Units
+from .order import Payloads
+from .results import Stuck
+
+
+class Run:
+    """One trace, as the rules see it. Tables have the columns that `results.Analysis` gives them, or says here."""
+
+    def __init__(self, trace: Trace) -> None:
+        self.trace = trace
+        self.cut = cut_of(trace)
+
+    @cached_property
+    def events(self) -> Events:
+        """The events, as arrays."""
+        return Events(self.trace.events)
+
+    @cached_property
+    def payloads(self) -> Payloads:
+        """Event → bytes kept."""
+        return messages.payload_of(self.trace, len(self.events))
+
+    @cached_property
+    def unseen(self) -> set[int]:
+        """Processes of which no event tells."""
+        return descriptors.unseen_processes(self.trace, self.events)
+
+    @cached_property
+    def spans(self) -> pd.DataFrame:
+        """Who held which end from when to when."""
+        return descriptors.ends_held(self.trace, self.events, self.unseen)
+
+    @cached_property
+    def held(self) -> pd.DataFrame:
+        """The ends that are held at the cut."""
+        return self.spans[self.spans["closed"].isna()]
+
+    @cached_property
+    def units(self) -> Units:
+        """What programs handed to streams."""
+        return messages.units(self.events, self.payloads)
+
+    @cached_property
+    def mixed(self) -> set[int]:
+        """Channels of which a process that isn't traced held an end."""
+        untraced = self.spans[self.spans["process"].isin(self.unseen)]
+        return set(untraced["channel"].tolist())
+
+    @cached_property
+    def until(self) -> Ints:
+        """When each stream came to its end."""
+        return streams.lives(self.trace, self.events)
+
+    @cached_property
+    def leads_to(self) -> pd.Series:
+        """Stream → the channel that its descriptor led to in the end."""
+        return streams.destinations(self.trace, self.spans, self.until)
+
+    @cached_property
+    def _matched(self) -> tuple[pd.DataFrame, pd.DataFrame]:
+        return messages.match(self.trace, self.events, self.payloads, self.units, self.mixed, self.leads_to)
+
+    @property
+    def messages(self) -> pd.DataFrame:
+        """A row a message."""
+        return self._matched[0]
+
+    @property
+    def got(self) -> pd.DataFrame:
+        """What each read got, piece by piece: read, message, write, size, merged."""
+        return self._matched[1]
+
+    @cached_property
+    def blocking(self) -> pd.DataFrame:
+        """A row an interval in which a thread waited."""
+        return blocking.blocking(self.trace, self.events, self.got, self.spans, self.cut)
+
+    @cached_property
+    def busy(self) -> pd.DataFrame:
+        """How long each thread lived, waited and ran."""
+        return blocking.busy(self.trace, self.blocking, self.cut)
+
+    @cached_property
+    def streams(self) -> pd.DataFrame:
+        """The streams with what they hold; see streams.account."""
+        return streams.account(self.trace, self.events, self.units, self.until, self.leads_to)
+
+    @cached_property
+    def stuck(self) -> tuple[Stuck, ...]:
+        """What streams hold, or held when their program ended."""
+        return streams.stuck_bytes(self.events, self.units, self.payloads, self.streams)
+
+    @cached_property
+    def process_names(self) -> dict[int, str]:
+        """Process → name."""
+        return naming.process_names(self.trace)
+
+    @cached_property
+    def names(self) -> dict[int, str]:
+        """Thread → name."""
+        return naming.thread_names(self.trace, self.process_names)
+
+    @cached_property
+    def channel_names(self) -> dict[int, str]:
+        """Channel → name."""
+        return naming.channel_names(self.trace, self.events, self.messages)
+
+    @cached_property
+    def main_threads(self) -> dict[int, int]:
+        """Process → its main thread."""
+        return blocking.main_threads(self.trace)
+
+    def channel_name(self, channel: int | None) -> str:
+        """A channel's name in a sentence: pipe A, the terminal; something unknown is that."""
+        name = "something unknown" if channel is None else self.channel_names[channel]
+        return "the terminal" if name == "terminal" else name
+
+    def stream_name(self, stream: int) -> str:
+        """The parent's sys.stdout."""
+        row = self.trace.streams.iloc[stream]
+        return f"{self.possessive(int(row['process']))} {row['name']}"
+
+    def possessive(self, process: int) -> str:
+        """The parent's."""
+        return f"{naming.the(self.process_names[process])}'s"
+
+    def place(self, site: int | None) -> str:
+        """deadlock.py:41; "" where it isn't known."""
+        if site is None:
+            return ""
+        row = self.trace.sites.iloc[site]
+        return f"{str(row['file']).rsplit('/', 1)[-1]}:{row['line']}"
+
+    def at(self, site: int | None) -> str:
+        """" at deadlock.py:41", or nothing."""
+        return f" at {self.place(site)}" if site is not None else ""
+
+    def blocking_site(self, event: int | None) -> int | None:
+        """The site of an event, if both are known."""
+        return None if event is None else number(self.events.site[event])
+
+    def waits_for(self, reason: str, channel: int | None) -> str:
+        """waits for data on pipe A."""
+        words = REASONS.get(reason, "runs")
+        return f"{words} {'in' if reason == 'noroom' else 'on'} {self.channel_name(channel)}" if channel is not None else words
+
+    def sender(self, row: object) -> str:
+        """Who wrote a message."""
+        thread = number(row.writer)  # type: ignore[attr-defined]
+        return "something that isn't traced" if thread is None else naming.the(self.names[thread])

@@ -1,0 +1,50 @@
+/* The ground under the other files: the escape function, how numbers and times are written, and the packed data.
+   All files of this folder share one scope; nothing here touches the page but through `$`. */
+'use strict';
+const $ = id => document.getElementById(id);
+const narrow = () => innerWidth <= 900;
+const MODEL = JSON.parse($('model').textContent);
+
+/* Everything that a program wrote goes through one of these two. As in markup.py: control characters become pictures,
+   what reorders or hides text becomes its code point. */
+const picture = c => {
+  const code = c.codePointAt(0);
+  return code === 10 ? '⏎' : code === 127 ? '␡' : code < 32 ? String.fromCharCode(0x2400 + code) : `‹U+${code.toString(16).toUpperCase().padStart(4, '0')}›`;
+};
+const visible = s => String(s).replace(/[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]|\udb40[\udc00-\udc7f]/g, picture);
+const esc = s => visible(s).replace(/[&<>"'`]/g, c => `&#${c.charCodeAt(0)};`);
+
+const n = x => x.toLocaleString('en-US');
+const count = (x, noun) => `${n(x)} ${noun}${x === 1 ? '' : 's'}`;
+/* A time since the start. Zoomed in past 0.1 ms, four digits would say the same for neighbours: then more are shown. */
+const at = (ns, digits = 4) => `${(ns / 1e9).toFixed(digits)} s`;
+const dur = ns => ns < 1e3 ? `${Math.round(ns)} ns` : ns < 1e6 ? `${Math.round(ns / 1e3)} µs` : ns < 1e9 ? `${(ns / 1e6).toFixed(ns < 1e7 ? 1 : 0)} ms` : `${(ns / 1e9).toFixed(2)} s`;
+const has = x => x === x && x !== null && x !== undefined; // neither NaN nor null
+
+/* ---- packed data (columns.py): base64 → gunzip → byte planes → typed array --------------------------------- */
+async function gunzip(element) {
+  const bytes = Uint8Array.fromBase64 ? Uint8Array.fromBase64(element.textContent) : Uint8Array.from(atob(element.textContent), c => c.charCodeAt(0));
+  element.remove(); // its text is no longer needed: let it go
+  return new Uint8Array(await new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip'))).arrayBuffer());
+}
+const TYPES = { u1: Uint8Array, u2: Uint16Array, u4: Uint32Array, f8: Float64Array };
+async function column(name) {
+  const element = $(`column-${name}`), { type, rows, base } = element.dataset;
+  const planes = await gunzip(element), size = +rows, width = TYPES[type].BYTES_PER_ELEMENT, raw = new Uint8Array(planes.length);
+  for (let k = 0; k < width; k++) for (let i = 0, from = k * size, to = k; i < size; i++, to += width) raw[to] = planes[from + i];
+  const values = new TYPES[type](raw.buffer);
+  if (base === undefined) return values;
+  const times = new Float64Array(size);
+  for (let i = 0, sum = +base; i < size; i++) times[i] = sum += values[i];
+  return times;
+}
+/* All columns of a table: { size: Uint32Array, … }. */
+async function load(table) {
+  const prefix = `column-${table}.`, names = [...document.querySelectorAll(`[id^="${prefix}"]`)].map(e => e.id.slice(prefix.length));
+  return Object.fromEntries(await Promise.all(names.map(async name => [name, await column(`${table}.${name}`)])));
+}
+/* The first index whose value is not below v (or, with `after`, is above it), in [from, to). */
+function seek(values, v, after = false, from = 0, to = values.length) {
+  while (from < to) { const mid = (from + to) >> 1; if (after ? values[mid] <= v : values[mid] < v) from = mid + 1; else to = mid; }
+  return from;
+}

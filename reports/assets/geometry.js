@@ -1,0 +1,207 @@
+/* What is in view, as geometry: lanes and strips in pixels, times in ns, and one path a category for plotly.
+   Level of detail: up to BARS bars in view are exact; above, heat.js paints the dominant reason of each pixel. Up to
+   ARROWS messages are arrows; above, the SLOWEST are, over a ribbon of how many there were. What belongs to the knot,
+   and bytes held back, is exact at every zoom. */
+const BARS = 2500, ARROWS = 2500, MANY = 300, SLOWEST = 200, SUBPIXEL = 1.5;
+const TOP = 26; // px above the first lane: the axis
+
+let view = [0, END], G; // the window in ns; the lanes' and strips' places
+const plotWidth = () => $('wrap').clientWidth;
+const perPixel = () => (view[1] - view[0]) / plotWidth();
+const X = t => (t - view[0]) / perPixel();
+const unX = px => view[0] + px * perPixel();
+
+function geometry() { // top to bottom, in pixels: { lanes, strips, height }
+  const small = narrow(), many = LANES.length;
+  const [laneH, barH] = many > 80 ? [10, 8] : many > 24 ? [22, 12] : small ? [46, 16] : [38, 16];
+  const above = small && many <= 24 ? 22 : Math.max(1, (laneH - barH) >> 1), lanes = [], strips = {};
+  let y = 4;
+  LANES.forEach((lane, i) => {
+    if (i && LANES[i - 1].process !== lane.process) y += many > 80 ? 3 : 12;
+    lanes.push({ y, h: laneH, bar: y + above, barH });
+    y += laneH;
+  });
+  if (MODEL.strips.length) y += 34;
+  for (const c of MODEL.strips) { strips[c] = { y: y + (small ? 18 : 4), h: 28 }; y += small ? 54 : 40; }
+  return { lanes, strips, height: y + 2 };
+}
+
+/* ---- what is in view ------------------------------------------------------------------------------------------------ */
+/* { waits: [[lane, from, to]] as ranges of laneWaits, bars: how many, messages: rows drawn as arrows, count: in view,
+     held: [[lane, from, to]] merged where they touch on the screen, ribbon: counts for heat.js or null } */
+function inView() {
+  const [x0, x1] = view, waits = [];
+  let bars = 0;
+  LANES.forEach((_, lane) => {
+    const { begin, end } = laneWaits[lane], from = seek(end, x0), to = seek(begin, x1, true);
+    waits.push([lane, from, Math.max(from, to)]);
+    bars += 2 * Math.max(0, to - from);
+  });
+  const held = LANES.map(() => []), gap = perPixel(), drawn = [], latency = slowest();
+  let seen = 0;
+  const underline = (lane, a, b) => {
+    const last = held[lane].at(-1);
+    if (last && a <= last[1] + gap && a >= last[0]) last[1] = Math.max(last[1], b); else held[lane].push([a, b]);
+  };
+  eachMessage(x0, x1, i => {
+    seen++;
+    if (drawn.length <= ARROWS) drawn.push(i);
+    latency.add(M.transit[i], i);
+    if (M.held[i] > 0 && has(M.writer[i])) underline(M.writer[i], M.begin[i], M.written[i]);
+  });
+  const exact = seen <= ARROWS;
+  return { waits, bars, seen, held, exact, messages: exact ? drawn : latency.rows(), exactBars: bars <= BARS };
+}
+/* The rows of the SLOWEST largest latencies seen, without sorting all: a histogram of logarithms finds the threshold. */
+function slowest() {
+  const buckets = Array.from({ length: 400 }, () => null), counts = new Uint32Array(400);
+  return {
+    add(latency, row) {
+      const k = latency > 0 ? Math.min(399, (Math.log2(latency) * 8) | 0) : 0;
+      const bucket = buckets[k] ??= [];
+      if (counts[k]++ < 20 * SLOWEST) bucket.push(row);
+    },
+    rows() {
+      const found = [];
+      for (let k = 399; k >= 0 && found.length < SLOWEST; k--) if (buckets[k]) found.push(...buckets[k]);
+      return found.sort((a, b) => M.transit[b] - M.transit[a]).slice(0, SLOWEST);
+    },
+  };
+}
+
+/* ---- paths ------------------------------------------------------------------------------------------------------------ */
+const rect = (a, b, y, h) => `M${a},${y}L${b},${y}L${b},${y + h}L${a},${y + h}Z`;
+const LAYERS = ['wash', ...REASONS, 'held', 'kernel', 'user', 'forks', 'arrows', 'heads', 'unread', 'stub', 'hot', 'hothead'];
+const PAINT = {
+  wash: 'stroke:none;fill:color-mix(in srgb,var(--danger) 8%,transparent)', held: 'stroke:none;fill:var(--liquid2)',
+  kernel: 'stroke:none;fill:color-mix(in srgb,var(--accent) 45%,transparent)', user: 'stroke:none;fill:var(--liquid)',
+  forks: 'stroke:var(--ink3);stroke-width:1px;stroke-dasharray:2 3', arrows: 'stroke:var(--ink2);stroke-width:var(--arrow,1px)',
+  heads: 'stroke:none;fill:var(--ink2)', unread: 'stroke:var(--ink2);stroke-width:1px', stub: 'stroke:var(--danger);stroke-width:2px',
+  hot: 'stroke:var(--accent);stroke-width:2.25px', hothead: 'stroke:none;fill:var(--accent)',
+};
+const reasonPaint = r => `fill:url(#p-${r});stroke:var(--${r});stroke-opacity:${r === 'sleep' ? 0.65 : 0.35};stroke-width:1px`;
+document.head.append(Object.assign(document.createElement('style'), {
+  textContent: LAYERS.map((layer, i) => {
+    const rules = (PAINT[layer] || reasonPaint(layer)).split(';').map(rule => `${rule} !important`).join(';');
+    return `#plot .shapelayer path[data-index="${i}"]{${rules};fill-opacity:1 !important}`;
+  }).join('\n'),
+}));
+
+/* From the writer's bar to the reader's, 2 px clear of both; null where one end is unknown or both are the same. */
+function arrow(i) {
+  const f = G.lanes[M.writer[i]], t = G.lanes[M.reader[i]];
+  if (!f || !t || f === t || !has(M.read[i])) return null;
+  const down = t.y > f.y;
+  return [M.written[i], down ? f.bar + f.barH + 4 : f.bar - 2, M.read[i], down ? t.bar - 2 : t.bar + t.barH + 4];
+}
+function arrowPath([x0, y0, x1, y1], kx) { // [line, head], the head sized in pixels
+  const dx = (x1 - x0) / kx, dy = y1 - y0, length = Math.hypot(dx, dy) || 1, ux = dx / length, uy = dy / length;
+  const corner = side => `L${x1 + (-8 * ux + side * 3 * uy) * kx},${(y1 - 8 * uy - side * 3 * ux).toFixed(2)}`;
+  return [`M${x0},${y0}L${x1 - 6 * ux * kx},${(y1 - 6 * uy).toFixed(2)}`, `M${x1},${y1}${corner(-1)}${corner(1)}Z`];
+}
+
+function paths(seen) { // layer → path text
+  const P = Object.fromEntries(LAYERS.map(layer => [layer, []])), kx = perPixel(), [x0, x1] = view, margin = x1 - x0;
+  const clip = (a, b) => [Math.max(a, x0 - margin), Math.min(Math.max(b, a + SUBPIXEL * kx), x1 + margin)];
+  const bar = (layer, lane, a, b) => { const [p, q] = clip(a, b); if (q > p) P[layer].push(rect(p, q, G.lanes[lane].bar, G.lanes[lane].barH)); };
+  if (has(MODEL.formed)) for (const lane of MODEL.core) P.wash.push(rect(MODEL.formed, END, G.lanes[lane].y + 2, G.lanes[lane].h - 4));
+  for (const [lane, from, to] of seen.waits) {
+    const { begin, end, row } = laneWaits[lane], idle = LANES[lane].traced ? 'run' : 'unseen';
+    if (seen.exactBars) {
+      let since = from ? end[from - 1] : born(lane);
+      for (let k = from; k < to; k++) {
+        if (begin[k] > since) bar(idle, lane, since, begin[k]);
+        bar(REASONS[W.reason[row[k]]], lane, begin[k], W.open[row[k]] ? Math.max(end[k], gone(lane)) : end[k]);
+        since = end[k];
+      }
+      if (!(to && W.open[row[to - 1]]) && gone(lane) > since && since < x1) bar(idle, lane, since, to < begin.length ? begin[to] : gone(lane));
+    } else if (MODEL.core.includes(lane)) { // the knot's own waits, over the heat map
+      for (let k = Math.max(from, to - 2); k < to; k++) if (W.open[row[k]]) bar(REASONS[W.reason[row[k]]], lane, begin[k], end[k]);
+    }
+  }
+  seen.held.forEach((spans, lane) => { const l = G.lanes[lane]; for (const [a, b] of spans) P.held.push(rect(a, Math.max(b, a + 2 * kx), l.bar + l.barH + 1, 3)); });
+  for (const i of seen.messages) {
+    const ends = arrow(i);
+    if (!ends) continue;
+    const [line, tip] = arrowPath(ends, kx);
+    P.arrows.push(line); P.heads.push(tip);
+  }
+  if (has(picked) && arrow(picked)) { const [line, tip] = arrowPath(arrow(picked), kx); P.hot.push(line); P.hothead.push(tip); }
+  lost(P, kx);
+  const near = seek(K.time, x0), far = seek(K.time, x1, true);
+  if (far - near <= BARS) for (let k = near; k < far; k++) {
+    const f = G.lanes[K.lane[k]], t = G.lanes[K.other[k]];
+    if (f && t && f !== t) { const down = t.y > f.y; P.forks.push(`M${K.time[k]},${down ? f.bar + f.barH : f.bar}L${K.time[k]},${down ? t.bar : t.bar + t.barH}`); }
+  }
+  for (const c of MODEL.strips) for (const [layer, a, b, y, h] of stripRects(c)) P[layer].push(rect(a, b, y, h));
+  return P;
+}
+
+/* Messages that nobody read: one that never left gets a stub with a bar and an endless underline (the bug itself), one
+   that lies in the channel a plain stub. Of many, one a pixel. */
+function lost(P, kx) {
+  const drawn = new Set(), spans = new Map();
+  for (const i of never) {
+    const l = G.lanes[M.writer[i]], t = has(M.written[i]) ? M.written[i] : M.begin[i];
+    if (!l || M.begin[i] > view[1]) continue;
+    const y = l.bar + l.barH + 4, key = `${M.writer[i]} ${Math.round(X(t))} ${has(M.written[i])}`, inside = t >= view[0];
+    if (!has(M.written[i])) spans.set(M.writer[i], Math.min(spans.get(M.writer[i]) ?? END, M.begin[i]));
+    else if (M.held[i] > 0 && M.written[i] > view[0]) P.held.push(rect(M.begin[i], Math.max(M.written[i], M.begin[i] + 2 * kx), y - 3, 3));
+    if (!inside || drawn.has(key)) continue;
+    drawn.add(key);
+    if (has(M.written[i])) P.unread.push(`M${t},${y}L${t},${y + 6}`);
+    else P.stub.push(`M${t},${y}L${t},${y + 9}M${t - 5 * kx},${y + 9}L${t + 5 * kx},${y + 9}`);
+  }
+  for (const [lane, since] of spans) { const l = G.lanes[lane]; P.held.push(rect(since, END, l.bar + l.barH + 1, 3)); }
+}
+
+/* ---- strips: bytes in the kernel, and on them bytes in the writer's buffer ------------------------------------------- */
+/* Steps of the fill in [t0, t1] as (from, to, kernel, user), passed to `use`: one merge of what went in, out, and away.
+   Written flat: at a million messages this is the page's hottest loop. */
+function eachStep(channel, t0, t1, use) {
+  const flow = flows[channel], a = flow.in.times, b = flow.out.times, c = flow.taken.times;
+  let i = seek(a, t0, true), j = seek(b, t0, true), k = seek(c, t0, true), t = t0;
+  for (;;) {
+    let next = t1;
+    if (i < a.length && a[i] < next) next = a[i];
+    if (j < b.length && b[j] < next) next = b[j];
+    if (k < c.length && c[k] < next) next = c[k];
+    if (next > t) {
+      const left = j ? flow.out.sums[j - 1] : 0, kernel = left - (k ? flow.taken.sums[k - 1] : 0), user = (i ? flow.in.sums[i - 1] : 0) - left;
+      use(t, next, kernel > 0 ? kernel : 0, user > 0 ? user : 0);
+    }
+    t = next;
+    if (t >= t1) return;
+    while (i < a.length && a[i] <= t) i++;
+    while (j < b.length && b[j] <= t) j++;
+    while (k < c.length && c[k] <= t) k++;
+  }
+}
+const scales = {}; // channel → { most, scale, full }
+function scaleOf(channel) {
+  if (scales[channel]) return scales[channel];
+  let most = 0;
+  eachStep(channel, 0, END, (a, b, kernel, user) => { if (kernel + user > most) most = kernel + user; });
+  const capacity = CHANNELS[channel].capacity, full = capacity && most > 0.95 * capacity;
+  return scales[channel] = { most, scale: full ? Math.max(capacity, most) : most || 1, full };
+}
+/* Rectangles of a strip; steps narrower than a pixel are one rectangle of their highest fill. */
+function stripRects(channel) {
+  const { scale } = scaleOf(channel), s = G.strips[channel], kx = perPixel(), base = s.y + s.h, made = [];
+  const put = (a, b, kernel, user) => {
+    const h = kernel / scale * s.h, w = user / scale * s.h, to = Math.max(b, a + SUBPIXEL * kx);
+    if (kernel) made.push(['kernel', Math.round(a), Math.round(to), +(base - h).toFixed(2), +h.toFixed(2)]);
+    if (user) made.push(['user', Math.round(a), Math.round(to), +(base - h - w).toFixed(2), +w.toFixed(2)]);
+  };
+  let from = null, to, kernel, user; // the narrow steps gathered so far
+  const flush = () => { if (from !== null) put(from, to, kernel, user); from = null; };
+  eachStep(channel, Math.max(0, view[0]), Math.min(END, view[1]), (a, b, k, u) => {
+    if (b - a >= 2 * kx) { flush(); put(a, b, k, u); return; }
+    if (from === null) [from, kernel, user] = [a, 0, 0];
+    to = b;
+    if (k + u > kernel + user) [kernel, user] = [k, u];
+    if (to - from >= kx) flush();
+  });
+  flush();
+  return made;
+}

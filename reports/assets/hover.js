@@ -1,0 +1,81 @@
+/* Hover and click on the timeline, by our own hit test: x is linear and y is pixels, so a bisect a lane is exact. */
+const code = s => has(s) && SITES[s].text ? `<span class="code">${esc(SITES[s].text.trim())}</span>` : '';
+const siteLine = (word, s) => has(s) ? `${word} ${esc(place(s))}${code(s)}` : '';
+
+/* What lies at a point: { html, message?: row }, or undefined. Arrows first, then bars, then strips. */
+function hit(px, py) {
+  const t = unX(px);
+  for (const i of near(px)) {
+    const ends = arrow(i);
+    if (!ends) continue;
+    const [x0, y0, x1, y1] = ends, ax = X(x0), bx = X(x1), length = (bx - ax) ** 2 + (y1 - y0) ** 2;
+    const u = Math.max(0, Math.min(1, ((px - ax) * (bx - ax) + (py - y0) * (y1 - y0)) / length));
+    if (Math.hypot(px - ax - u * (bx - ax), py - y0 - u * (y1 - y0)) < 6) return { message: i, html: messageTip(i) };
+  }
+  for (const i of never) { // the stub of one that never left
+    const l = G.lanes[M.writer[i]];
+    if (l && Math.abs(X(has(M.written[i]) ? M.written[i] : M.begin[i]) - px) < 7 && py > l.bar + l.barH && py < l.bar + l.barH + 14) return { message: i, html: messageTip(i) };
+  }
+  const lane = G.lanes.findIndex(l => py >= l.y && py < l.y + l.h);
+  if (lane >= 0) return laneTip(lane, t);
+  for (const c of MODEL.strips) {
+    const s = G.strips[c];
+    if (py >= s.y - 4 && py < s.y + s.h + 4) return { html: stripTip(c, t) };
+  }
+}
+/* The messages drawn as arrows that could pass a pixel. */
+function near(px) {
+  const some = [], t0 = unX(px - 8), t1 = unX(px + 8);
+  if (shownArrows) for (const i of shownArrows) if (M.written[i] <= t1 && M.read[i] >= t0) some.push(i);
+  return some;
+}
+let shownArrows = null;
+const clipped = i => { const text = textOf(i); return text.length > 240 ? `${text.slice(0, 240)}…` : text; };
+
+function messageTip(i) {
+  const stuck = !has(M.written[i]), times = stuck ? `in the writer’s buffer since ${at(M.begin[i])}, never flushed`
+    : `${M.held[i] > 0 ? `${dur(M.held[i])} in the writer’s buffer, ` : ''}${has(M.transit[i]) ? `${dur(Math.max(0, M.transit[i]))} in ${esc(channelName(M.channel[i]))}` : 'never read'}`;
+  return `<b>Message ${M.number[i]}: ${count(M.size[i], 'byte')}, ${esc(who(M.writer[i]))} → ${stuck ? 'nobody yet' : esc(who(M.reader[i]))}</b>${M.kept[i] ? `<span class="mono">${esc(clipped(i))}</span><br>` : ''}<span class="dim">${times}</span>`
+    + `<div>${[siteLine('written at', M.accept_site[i]), siteLine('read at', M.read_site[i])].filter(Boolean).join('')}</div>`;
+}
+function laneTip(lane, t) {
+  const s = stateAt(lane, t);
+  if (!s) return undefined;
+  const length = `${at(s.since)}, ${dur(s.until - s.since)}`;
+  if (s.row < 0) return { html: `<b>${esc(who(lane))} ${s.reason === 'run' ? 'runs' : 'is not traced'}</b><span class="dim">${length}</span>` };
+  const on = has(W.channel[s.row]) ? ` on ${esc(channelName(W.channel[s.row]))}` : '', by = has(W.by[s.row]) ? `<br>${W.open[s.row] ? 'waits for' : 'ended by'} ${esc(who(W.by[s.row]))}` : '';
+  return { html: `<b>${esc(who(lane))} ${MODEL.reasons[s.reason]}</b>${esc(MODEL.labels[W.label[s.row]] ?? '')}${on}${by}<br><span class="dim">${length}${W.open[s.row] ? ', never ended' : ''}</span>${has(W.site[s.row]) ? `<div>${siteLine('at', W.site[s.row])}</div>` : ''}` };
+}
+function stripTip(c, t) {
+  const { kernel, user } = fillAt(c, t), ch = CHANNELS[c], ends = (list, word) => list.length ? `${word}: ${esc(list.slice(0, 4).join(', '))}${list.length > 4 ? ` and ${list.length - 4} more` : ''}` : '';
+  return `<b>${esc(ch.name)} at ${at(t)}</b>${n(kernel)}${ch.capacity ? ` of ${n(ch.capacity)}` : ''} bytes in the channel<br>${n(user)} bytes in the writer’s buffer<br><span class="dim">${[ends(ch.open.w, 'writes'), ends(ch.open.r, 'reads')].filter(Boolean).join(' · ')}</span>`;
+}
+
+/* ---- pointer ------------------------------------------------------------------------------------------------------------ */
+function pointer() {
+  const wrap = $('wrap'), tip = $('tip');
+  let down = null;
+  const local = e => { const b = $('plot').getBoundingClientRect(); return [e.clientX - b.left, e.clientY - b.top - TOP]; };
+  wrap.addEventListener('pointermove', e => {
+    const [x, y] = local(e), found = hit(x, y);
+    tip.classList.toggle('on', !!found);
+    if (!found) return;
+    tip.innerHTML = found.html;
+    const room = $('wrap').getBoundingClientRect(), below = e.clientY + 24 + tip.offsetHeight < innerHeight;
+    const left = Math.min(Math.max(x + 14, 8 - room.left), innerWidth - room.left - tip.offsetWidth - 8);
+    tip.style.left = `${left}px`;
+    tip.style.top = `${below ? y + TOP + 18 : y + TOP - tip.offsetHeight - 12}px`;
+  });
+  wrap.addEventListener('pointerleave', () => tip.classList.remove('on'));
+  wrap.addEventListener('pointerdown', e => { down = [e.clientX, e.clientY]; }, true);
+  addEventListener('pointerup', e => { // a press without a drag sets the time
+    if (down && Math.hypot(e.clientX - down[0], e.clientY - down[1]) < 4) {
+      const [x, y] = local(e), found = hit(x, y);
+      if (found && has(found.message)) pick(found.message);
+      go(unX(x));
+    }
+    down = null;
+  }, true);
+  wrap.addEventListener('dblclick', ACTIONS.fit);
+  figure.on('plotly_relayout', e => { if (!busy && e['xaxis.range[0]'] !== undefined) zoomTo(+e['xaxis.range[0]'], +e['xaxis.range[1]']); });
+}

@@ -1,0 +1,167 @@
+/* The timeline: one plotly figure (x in ns, y in pixels), HTML labels over it, the cursor, and moving about. */
+let now = has(MODEL.formed) ? (MODEL.formed + MODEL.cut) / 2 : END, figure, drawing = Promise.resolve(), busy = false;
+
+const glyph = d => `<svg class="g" width="12" height="12" viewBox="0 0 12 12" aria-hidden="true"><path d="${d}"/></svg>`; // drawn: no font has them all
+const GLYPHS = { fork: glyph('M6 11V7M6 7L2 1M6 7L10 1'), exec: glyph('M3 1.5L10 6L3 10.5Z'), start: glyph('M6 11V7M6 7L2 1M6 7L10 1'), exit: glyph('M3 3L9 9M9 3L3 9'), out: glyph('M6 5.2v1.6') };
+const MARK_WORDS = { fork: 'fork', exec: 'exec', start: 'thread starts', exit: 'exit', out: 'write to the terminal or a file' };
+const swatch = r => `<svg width="26" height="14" aria-hidden="true"><rect x=".5" y=".5" width="25" height="13" rx="2" fill="url(#p-${r})" stroke="var(--${r})" stroke-opacity="${r === 'sleep' ? 0.7 : 0.5}"/></svg>`;
+
+/* Digits that tell neighbouring moments apart at this zoom. */
+const digits = () => Math.min(9, Math.max(4, Math.ceil(-Math.log10((view[1] - view[0]) / 1e9 / 1000))));
+
+function ticks() { // round steps; the unit follows the zoom
+  const wanted = (view[1] - view[0]) / (narrow() ? 4 : 8), p = 10 ** Math.floor(Math.log10(wanted)), step = [1, 2, 5, 10].find(k => k * p >= wanted) * p;
+  const [unit, name] = [[1e9, 's'], [1e6, 'ms'], [1e3, 'µs'], [1, 'ns']].find(([size]) => step >= size / 50) ?? [1, 'ns'], at = [];
+  for (let t = Math.ceil(view[0] / step) * step; t <= view[1]; t += step) at.push(t);
+  const decimals = Math.max(0, Math.ceil(-Math.log10(step / unit) - 1e-9));
+  return { tickvals: at, ticktext: at.map(t => `${(t / unit).toFixed(decimals)} ${name}`) };
+}
+
+const layout = shapes => ({
+  width: plotWidth(), height: G.height + TOP, margin: { l: 0, r: 0, t: TOP, b: 0 }, dragmode: 'zoom', showlegend: false, hovermode: false,
+  paper_bgcolor: 'transparent', plot_bgcolor: 'transparent', shapes,
+  xaxis: { range: [...view], side: 'top', zeroline: false, showgrid: true, tickangle: 0, ...ticks() },
+  yaxis: { range: [G.height, 0], visible: false, fixedrange: true },
+});
+
+/* Draws what is in view. One drawing at a time; a second wish while one is under way is drawn after it, once. */
+let wished = false;
+function draw() {
+  if (wished) return drawing;
+  wished = true;
+  return drawing = drawing.then(async () => {
+    wished = false;
+    const began = performance.now();
+    G = geometry();
+    const seen = inView(), P = paths(seen);
+    document.documentElement.style.setProperty('--arrow', seen.messages.length > MANY ? '0.75px' : '1px');
+    const shapes = LAYERS.map(layer => ({ type: 'path', path: P[layer].join('') || 'M-9,-9Z', line: { width: 1 }, fillcolor: 'transparent', layer: 'above' }));
+    busy = true;
+    figure = await Plotly.react('plot', [{ x: [0], y: [0], mode: 'none', type: 'scatter' }], layout(shapes), { displayModeBar: false, showSendToCloud: false, doubleClick: false, responsive: false, displaylogo: false });
+    busy = false;
+    shownArrows = seen.messages;
+    heat(seen);
+    labels(seen);
+    cursor();
+    form(seen);
+    window.ipctrace.drawn = { ms: performance.now() - began, messages: seen.seen, arrows: seen.messages.length, bars: seen.bars, exact: seen.exact && seen.exactBars };
+  });
+}
+
+/* Which form is shown, and how much is in view: said beside the figure. */
+function form(seen) {
+  const parts = [];
+  if (!M.begin.length && !W.begin.length) parts.push('Nothing happened that ipctrace records: no bytes moved and no thread waited.');
+  if (!seen.exactBars) parts.push(`${n(seen.bars >> 1)} waits in view: each pixel shows the reason that took most of it. Zoom in for the waits themselves.`);
+  if (!seen.exact) parts.push(`slowest ${n(seen.messages.length)} of ${n(seen.seen)} messages drawn.`);
+  else if (seen.messages.length > MANY) parts.push(`${n(seen.seen)} messages in view.`);
+  $('form').textContent = parts.join(' ');
+}
+
+/* ---- labels: HTML over the figure, so that text stays crisp, selectable and themed ------------------------------------ */
+function labels(seen) {
+  const width = plotWidth(), out = [], small = narrow(), tight = LANES.length > 24;
+  const put = (style, x, y, html, css = '', title = '') => out.push(`<div class="${style}" style="left:${x}px;top:${y + TOP}px;${css}"${title && ` title="${title}"`}>${html}</div>`);
+  if (seen.exactBars && !tight) for (const [lane, from, to] of seen.waits) {
+    for (let k = from; k < to; k++) {
+      const { begin, end, row } = laneWaits[lane], l = Math.max(X(begin[k]), 0), r = Math.min(X(end[k]), width);
+      const text = waitWords(row[k]);
+      if (r - l > text.length * 6.3 + 22) put('bt', l + 6, G.lanes[lane].bar + 1, esc(text));
+    }
+  }
+  const used = new Map(), near = seek(K.time, view[0]), far = seek(K.time, view[1], true);
+  if (far - near <= BARS && !tight) for (let k = near; k < far; k++) {
+    const kind = MARKS[K.kind[k]], lane = K.lane[k], x = X(K.time[k]);
+    if (!G.lanes[lane] || Math.abs(x - (used.get(`${lane} ${kind === 'out'}`) ?? -99)) < (kind === 'out' ? 2 : 12)) continue;
+    used.set(`${lane} ${kind === 'out'}`, x);
+    put('mk', x, G.lanes[lane].bar + (kind === 'out' ? 14 : -15), GLYPHS[kind]);
+  }
+  const formed = has(MODEL.formed) && MODEL.core.length ? X(MODEL.formed) : NaN;
+  if (formed > -1 && formed < width) {
+    const tops = MODEL.core.map(l => G.lanes[l].y), last = G.lanes[MODEL.core.reduce((a, b) => G.lanes[a].y > G.lanes[b].y ? a : b)];
+    put('kn', formed, Math.min(...tops), '', `border-left:1.5px solid var(--danger);height:${last.y + last.h - Math.min(...tops)}px`);
+    const word = MODEL.verdict === 'deadlock' ? 'deadlock' : 'stands still';
+    put(formed > width - 170 ? 'kn left' : 'kn', formed, last.y + last.h - 3, `${word} since ${at(MODEL.formed)}`);
+  }
+  for (const c of MODEL.strips) {
+    const s = G.strips[c], stuck = MODEL.stuck.filter(one => one.channel === c).reduce((a, one) => a + one.size, 0);
+    put('base', 0, s.y + s.h, '');
+    if (scaleOf(c).full) put('capacity', 0, s.y + s.h - CHANNELS[c].capacity / scaleOf(c).scale * s.h, '');
+    if (stuck) {
+      const since = Math.max(X(Math.min(...never.filter(i => M.channel[i] === c && !has(M.written[i])).map(i => M.begin[i]))), 0);
+      if (since < width - 150 && stuck / scaleOf(c).scale > 0.5) put('st', since + 8, s.y + 6, `${count(stuck, 'byte')}, never flushed`);
+    }
+  }
+  $('overlay').innerHTML = out.join('');
+  gutter(small, tight);
+}
+/* What a wait is called: `no data: input()`, `time.sleep(0.3)`. */
+function waitWords(row) {
+  const reason = REASONS[W.reason[row]], call = MODEL.labels[W.label[row]] ?? '';
+  const short = { nodata: 'no data', noroom: 'no room', lock: 'lock', child: '', peer: 'no other end', sleep: '' }[reason];
+  return short ? `${short}: ${call}` : call;
+}
+function gutter(small, tight) {
+  const lanes = LANES.map((t, i) => {
+    const l = G.lanes[i], first = LANES[i - 1]?.process !== t.process;
+    if (LANES.length > 80) return first ? `<div style="top:${l.y + TOP}px;height:${l.h}px"><span class="p tiny">${esc(t.program)}</span></div>` : '';
+    const name = `<span class="p">${esc(t.program)} <span class="pid">${t.pid}</span></span>`, thread = `<span class="${t.role === 'core' ? 'k' : 's'}">${esc(t.thread)}</span>`;
+    return `<div style="top:${l.y + TOP + (small ? 3 : 0)}px;height:${l.h}px" title="${esc(t.who)}">${tight ? (first ? name : thread) : (first || small ? name : '') + thread}</div>`;
+  });
+  const strips = MODEL.strips.map(c => {
+    const s = G.strips[c], { most } = scaleOf(c), ch = CHANNELS[c];
+    const of = ch.capacity ? ` of ${n(ch.capacity)} B` : ' B';
+    return `<div style="top:${s.y + TOP - (small ? 18 : 4)}px;height:36px"><span><b>${esc(ch.name)}</b> <span class="s">${esc(ch.writers || 'nobody')} → ${esc(ch.readers || 'nobody')}</span></span><span class="s">top: ${n(most)}${of}</span></div>`;
+  });
+  $('gl').innerHTML = lanes.join('') + strips.join('');
+}
+
+/* ---- the cursor, and the state of everything at it ---------------------------------------------------------------------- */
+function cursor() {
+  const x = X(now);
+  $('cursor').style.cssText = `left:${x}px;display:${x < -1 || x > plotWidth() + 1 ? 'none' : 'block'}`;
+  $('clock').textContent = at(now, digits());
+  const tight = LANES.length > 24, states = LANES.length > 80 ? [] : LANES.map((t, i) => {
+    const s = stateAt(i, now), l = G.lanes[i], dead = t.role === 'core' && has(MODEL.formed) && now >= MODEL.formed;
+    const ever = dead && MODEL.verdict === 'deadlock' ? 'for ever; so far ' : 'for ';
+    const html = s ? `<span style="color:var(--${dead ? 'danger' : s.reason})">${MODEL.reasons[s.reason]}</span>${tight ? '' : `<span class="s">${ever}${dur(now - s.since)}</span>`}`
+      : `<span class="s">${now < born(i) ? 'not started' : 'ended'}</span>`;
+    return `<div style="top:${l.y + TOP}px;height:${l.h}px">${html}</div>`;
+  });
+  const fills = MODEL.strips.map(c => {
+    const { kernel, user } = fillAt(c, now), s = G.strips[c];
+    return `<div style="top:${s.y + TOP - 4}px;height:36px"><span>${n(kernel)} B in the channel</span><span style="color:var(--${user ? 'amber' : 'ink3'})">${n(user)} B in the writer’s buffer</span></div>`;
+  });
+  $('gr').innerHTML = states.join('') + fills.join('');
+  const steps = [...document.querySelectorAll('#story li')], on = steps.findLastIndex(li => +li.dataset.t <= now + 1);
+  steps.forEach((li, i) => { li.className = i === on ? 'on' : i < on ? 'past' : ''; });
+}
+function go(t) { // set the time; move the window only if it lies outside
+  now = Math.min(END, Math.max(0, t));
+  const half = (view[1] - view[0]) / 2;
+  if (now < view[0] || now > view[1]) zoomTo(now - half, now + half); else cursor();
+}
+function zoomTo(a, b) {
+  const width = Math.min(END, Math.max(b - a, Math.min(END, 1000)));
+  a = Math.min(Math.max(0, a), END - width);
+  view = [a, a + width];
+  return draw();
+}
+function zoom(factor) { // about the cursor where it is in view
+  const centre = now >= view[0] && now <= view[1] ? now : (view[0] + view[1]) / 2;
+  return zoomTo(centre - (centre - view[0]) * factor, centre + (view[1] - centre) * factor);
+}
+let timer = null;
+function play() { // from step to step of the story, or from event to event: never by wall time, gaps would be waited out
+  if (timer) { clearInterval(timer); timer = null; } else {
+    const stops = [...document.querySelectorAll('#story li')].map(li => +li.dataset.t), next = () => stops.length ? stops.find(t => t > now + 1) : neighbour(now, 1);
+    if (next() === undefined || now >= END) go(stops[0] ?? 0);
+    timer = setInterval(() => { const t = next(); if (t === undefined || t >= END) play(); else go(t); }, stops.length ? 1100 : 400);
+  }
+  $('play').textContent = timer ? '❚❚' : '▶';
+  $('play').setAttribute('aria-label', timer ? 'Pause' : 'Play');
+}
+const ACTIONS = {
+  play, prev: () => go(neighbour(now, -1)), next: () => go(neighbour(now, 1)), zin: () => zoom(0.4), zout: () => zoom(2.5),
+  fit: () => zoomTo(0, END), moment: () => has(MODEL.formed) && zoomTo(MODEL.formed - 1.2e6, MODEL.formed + 0.8e6),
+};

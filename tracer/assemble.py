@@ -1,0 +1,408 @@
+"""Puts the logs of a run and what the supervisor saw together into one trace: tables in, tables out.
+
+Everything that is numbered per log (channels, streams, sites, native thread ids) gets one numbering for the run; times
+become relative to its start; and what happened after the run was frozen is cut off: a call that returned later is
+unfinished, a process that ended later is alive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from . import schema
+from .lives import Census, Life
+from .logs import Definition, Log, joined
+from .proc import End
+from .proc import Thread as SeenThread
+from .runtime import table
+from .sources import Sources
+
+Ints = npt.NDArray[np.int64]
+_NOTHING = np.iinfo(np.int64).min
+_FOREVER = np.iinfo(np.int64).max
+
+_KIND = {code: kind for code, _, kind, _ in table.CALLS}
+_OFFSET_KINDS = [code for code, kind in _KIND.items() if kind in ("accept", "write")]
+
+
+class Frame(NamedTuple):
+    """A frame of a Python stack: `depth` 0 is the innermost."""
+
+    pid: int
+    tid: int
+    depth: int
+    function: str
+    file: str
+    line: int
+
+
+@dataclass(slots=True)
+class Look:
+    """What /proc showed at a moment (monotonic ns): threads and descriptors by pid, and the ends that others hold."""
+
+    time: int
+    threads: dict[int, list[SeenThread]] = field(default_factory=dict)
+    ends: dict[int, list[End]] = field(default_factory=dict)
+    outside: list[tuple[int, End]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Observations:
+    """What the supervisor saw of a run. Times are monotonic ns; `origin` is time 0 of the trace.
+
+    `lives` begin with the recorded program; `outside` and `capacities` are by (device, inode); `stopped` is when the
+    run was frozen; `complete`: it was watched to its end.
+    """
+
+    origin: int
+    lives: list[Life] = field(default_factory=list)
+    looks: list[Look] = field(default_factory=list)
+    stacks: list[Frame] = field(default_factory=list)
+    outside: set[tuple[int, int]] = field(default_factory=set)
+    capacities: dict[tuple[int, int], int] = field(default_factory=dict)
+    stopped: int | None = None
+    complete: bool = True
+
+
+def assemble(logs: Sequence[Log], seen: Observations, facts: Mapping[str, Any] | None = None) -> schema.Trace:
+    """The trace of a run. `facts` is run.json as far as it is known; the counts are filled in here.
+
+    The logs are in the order in which they were begun; a log's records keep their order wherever times are equal.
+    """
+    return _Assembly(logs, seen).trace(dict(facts or {}))
+
+
+class _Assembly:
+    """The tables under construction; ids of channels, streams and sites are places in the lists of rows."""
+
+    def __init__(self, logs: Sequence[Log], seen: Observations) -> None:
+        self.logs, self.seen = logs, seen
+        self.census = Census(logs, seen.lives, seen.complete)
+        self.channels = _Channels(logs, seen)
+        self.streams: list[dict[str, Any]] = []
+        self.sites: dict[_Place, int] = {}
+        self.descriptors: list[dict[str, Any]] = []
+        self.sources = Sources()
+        self.locals = [self._define(index, log) for index, log in enumerate(logs)]
+
+    def trace(self, facts: dict[str, Any]) -> schema.Trace:
+        threads = self._threads()
+        events, payloads = self._events()
+        looks, ends = self._looks(), self._ends()
+        stacks = self._stacks()
+        for place in self.sites:
+            self.sources.want(place.file, place.line, max(place.line, place.end_line))
+        for frame in self.seen.stacks:
+            self.sources.want(frame.file, frame.line, frame.line)
+        tables = {
+            "events": events, "payloads": payloads, "processes": self._processes(), "threads": threads,
+            "channels": schema.frame("channels", self.channels.columns()),
+            "descriptors": _frame("descriptors", self.descriptors), "streams": _frame("streams", self.streams),
+            "sites": self._sites(), "sources": schema.frame("sources", self.sources.columns()),
+            "looks": looks, "ends": ends, "stacks": stacks,
+        }  # fmt: skip
+        complete: dict[str, Any] = dict.fromkeys(schema.FACTS)
+        complete |= facts | {"events": len(events), "lost": sum(log.header.lost for log in self.logs)}
+        return schema.Trace({name: tables[name] for name in schema.TABLES}, complete)
+
+    def _time(self, time: int | None) -> int | None:
+        return None if time is None else time - self.seen.origin
+
+    def _end(self, time: int | None) -> int | None:
+        """An end, relative; None for one that came after the run was frozen."""
+        stopped = self.seen.stopped
+        return None if time is None or (stopped is not None and time > stopped) else time - self.seen.origin
+
+    def _define(self, index: int, log: Log) -> _Local:
+        """The run's numbers for what one log defines, and the rows that they stand for."""
+        process, local = self.census.of_log(index), _Local()
+        made: dict[int, dict[str, Any]] = {}
+        for definition in log.definitions:
+            text = definition.text
+            if definition.code == table.SITE:
+                key = _Place(text["file"], text["function"], *(int(text[name]) for name in _Place._fields[2:]))
+                local.sites[definition.site] = self.sites.setdefault(key, len(self.sites))
+                self.sources.folder(text["file"], log.process.get("cwd", ""))
+            elif definition.code == table.CHANNEL:
+                local.channels[definition.channel] = self.channels.define(definition, index)
+            elif definition.code == table.DESCRIPTOR and definition.channel in local.channels:
+                self.descriptors.append({
+                    "process": process, "time": definition.time - self.seen.origin, "fd": definition.fd,
+                    "channel": local.channels[definition.channel], "access": text["access"],
+                    "inheritable": text["inheritable"] == "1",
+                })  # fmt: skip
+            elif definition.code == table.STREAM:
+                row = made.get(definition.stream)
+                facts: dict[str, Any] = {name: text[name] for name in ("name", "mode", "layer", "buffering", "why")}
+                facts |= {"encoding": text["encoding"] or None, "buffer_size": int(text["buffer_size"])}
+                if row is None:
+                    local.streams[definition.stream] = len(self.streams)
+                    row = made[definition.stream] = {
+                        "stream": len(self.streams), "process": process, "fd": definition.fd,
+                        "channel": local.channels.get(definition.channel), "opened": definition.time - self.seen.origin,
+                        "accepted": definition.offset, "reached": max(definition.size, 0),
+                    }  # fmt: skip
+                    self.streams.append(row)
+                row |= facts  # defined again when a text layer is put on it: the later one knows better
+        return local
+
+    def _processes(self) -> pd.DataFrame:
+        rows = []
+        for number, process in enumerate(self.census.processes):
+            life, images = process.life, [self.logs[index] for index in process.logs]
+            first, last = (images[0].process, images[-1].process) if images else ({}, {})
+            rows.append({
+                "process": number, "pid": life.pid, "parent": process.parent, "program": process.program,
+                "argv": life.argv, "executable": life.executable, "implementation": last.get("implementation"),
+                "cwd": first.get("cwd") or life.cwd, "traced": bool(images), "how": process.how,
+                "started": max(0, life.started - self.seen.origin), "ended": self._end(life.ended),
+                "status": life.status if self._end(life.ended) is not None else None,
+                "lost": sum(image.header.lost for image in images),
+            })  # fmt: skip
+        return _frame("processes", rows)
+
+    def _threads(self) -> pd.DataFrame:
+        tids: dict[int, set[int]] = {}
+        for look in self.seen.looks:
+            for pid, threads in look.threads.items():
+                if (process := self.census.at(pid, look.time)) is not None:
+                    tids.setdefault(process, set()).update(thread.tid for thread in threads)
+        self.threads = self.census.threads(tids)
+        return _frame("threads", [
+            {"thread": number, "process": thread.process, "tid": thread.tid, "name": thread.name, "main": thread.main,
+             "started": max(0, thread.started - self.seen.origin), "ended": self._end(thread.ended)}
+            for number, thread in enumerate(self.threads)
+        ])  # fmt: skip
+
+    def _thread_of(self, index: int, log: Log) -> Ints:
+        """The run's thread of each record of a log."""
+        process = self.census.of_log(index)
+        found = np.full(len(log.records), -1, np.int64)
+        tids = log.records["thread"]
+        for number, thread in enumerate(self.threads):
+            if thread.process == process and (thread.main or thread.log == index):
+                found[(tids == thread.tid) & (log.slots >= thread.begin)] = number
+        main = next(number for number, thread in enumerate(self.threads) if thread.process == process and thread.main)
+        found[found < 0] = main
+        return found
+
+    def _events(self) -> tuple[pd.DataFrame, pd.DataFrame]:
+        logs, seen = self.logs, self.seen
+        records = joined([log.records for log in logs], np.dtype([("op", "u1")]))
+        if not len(records):
+            return schema.frame("events"), schema.frame("payloads")
+        origin, stopped = seen.origin, _FOREVER if seen.stopped is None else seen.stopped
+        log_of = np.repeat(np.arange(len(logs)), [len(log.records) for log in logs])
+        thread = joined([self._thread_of(index, log) for index, log in enumerate(logs)])
+        entered = records["enter"].astype(np.int64)
+        left = np.where(records["state"] == table.OPEN, _FOREVER, records["exit"].astype(np.int64))
+        left[left > stopped] = _FOREVER
+        order = np.argsort(entered, kind="stable")
+        order = order[: np.searchsorted(entered[order], stopped, "right")]
+        sorted_log, sorted_thread = log_of[order], thread[order]
+        parent = nesting(sorted_thread + sorted_log * len(self.threads), entered[order], left[order])
+        records, left = records[order], left[order]
+        op, done = records["op"], left != _FOREVER
+        failed, returned = done & (records["state"] == table.FAILED), done & (records["state"] == table.DONE)
+        stream = self._global("streams", records["stream"], sorted_log)
+        has_offset = np.isin(op, _OFFSET_KINDS) & (stream >= 0)
+        process = np.array([self.census.of_log(index) for index in range(len(logs))])
+        sizes = records["size"].astype(np.int64)
+        columns: dict[str, Any] = {
+            "event": np.arange(len(order)), "process": process[sorted_log], "thread": sorted_thread,
+            "op": _texts(op, {code: name for code, name, _, _ in table.CALLS}), "kind": _texts(op, _KIND),
+            "wait": _texts(op, {code: wait or None for code, _, _, wait in table.CALLS}),
+            "enter": entered[order] - origin, "exit": _nullable(left - origin, done),
+            "fd": _nullable(records["fd"], records["fd"] != table.NO_FD),
+            "channel": _present(self._global("channels", records["channel"], sorted_log)), "stream": _present(stream),
+            "site": _present(self._global("sites", records["site"], sorted_log)),
+            "size": _nullable(sizes, sizes != table.NONE),
+            "result": _nullable(records["result"], returned & (records["result"] != table.NONE)),
+            "extra": _nullable(records["extra"], returned & (records["extra"] != table.NONE)),
+            "error": _nullable(records["error"], failed),
+            "offset": _nullable(records["offset"].astype(np.int64), has_offset),
+            "pending": _nullable(records["pending"], done & (records["pending"] != table.NONE)),
+            "parent": _present(parent),
+        }  # fmt: skip
+        return schema.frame("events", columns), self._payloads(order, len(log_of))
+
+    def _payloads(self, order: Ints, records: int) -> pd.DataFrame:
+        """Payloads by event, of the records that are in `order`."""
+        begins = np.cumsum([0, *(len(log.records) for log in self.logs)])[:-1]
+        owner = joined([log.payload_of + begin for log, begin in zip(self.logs, begins, strict=True)])
+        data = [payload for log in self.logs for payload in log.payloads]
+        event_of = np.full(records, -1, np.int64)
+        event_of[order] = np.arange(len(order))
+        event = event_of[owner]
+        ordered = np.argsort(event, kind="stable")
+        ordered = ordered[np.searchsorted(event[ordered], 0) :]
+        return schema.frame("payloads", {"event": event[ordered], "data": [data[place] for place in ordered.tolist()]})
+
+    def _global(self, what: str, numbers: npt.NDArray[Any], log_of: Ints) -> Ints:
+        """The run's ids for a column of the logs' own; -1 where there is none."""
+        maps = [getattr(local, what) for local in self.locals]
+        widths = [max(numbering, default=0) + 1 for numbering in maps]
+        flat = joined([_lookup(numbering, width) for numbering, width in zip(maps, widths, strict=True)])
+        begin, width = np.cumsum([0, *widths])[:-1][log_of], np.array(widths)[log_of]
+        inside = numbers < width
+        return np.where(inside, flat[begin + np.where(inside, numbers, 0)], -1)
+
+    def _sites(self) -> pd.DataFrame:
+        rows = [
+            {"site": number} | {name: None if value == -1 else value for name, value in place._asdict().items()}
+            for place, number in self.sites.items()
+        ]  # fmt: skip
+        return _frame("sites", rows)
+
+    def _looks(self) -> pd.DataFrame:
+        rows = []
+        for number, look in enumerate(self.seen.looks):
+            for pid, threads in look.threads.items():
+                process = self.census.at(pid, look.time)
+                for thread in threads if process is not None else ():
+                    call = thread.call
+                    rows.append({
+                        "look": number, "time": look.time - self.seen.origin, "process": process, "tid": thread.tid,
+                        "state": thread.state, "syscall": call.name, "fd": call.fd, "pid": call.pid,
+                    })  # fmt: skip
+        return _frame("looks", rows)
+
+    def _ends(self) -> pd.DataFrame:
+        rows = []
+        for number, look in enumerate(self.seen.looks):
+            held = [(pid, self.census.at(pid, look.time), end) for pid, ends in look.ends.items() for end in ends]
+            for pid, process, end in [*held, *((pid, None, end) for pid, end in look.outside)]:
+                rows.append({
+                    "look": number, "process": process, "pid": pid, "fd": end.fd,
+                    "channel": self.channels.seen(end, look.time), "access": end.access,
+                })  # fmt: skip
+        return _frame("ends", rows)
+
+    def _stacks(self) -> pd.DataFrame:
+        time = self.seen.looks[-1].time if self.seen.looks else self.seen.origin
+        rows = [(self.census.at(frame.pid, time), frame) for frame in self.seen.stacks]
+        return _frame("stacks", [
+            {"process": process, "tid": frame.tid, "depth": frame.depth, "function": frame.function, "file": frame.file,
+             "line": frame.line}
+            for process, frame in rows if process is not None
+        ])  # fmt: skip
+
+
+class _Place(NamedTuple):
+    """What tells one site from another; -1 where the interpreter doesn't know it."""
+
+    file: str
+    function: str
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+
+
+@dataclass(slots=True)
+class _Local:
+    """The run's ids by a log's own numbers."""
+
+    channels: dict[int, int] = field(default_factory=dict)
+    streams: dict[int, int] = field(default_factory=dict)
+    sites: dict[int, int] = field(default_factory=dict)
+
+
+class _Channels:
+    """Channels by (device, inode) and generation: a pipe that is made with numbers seen before is another one."""
+
+    def __init__(self, logs: Sequence[Log], seen: Observations) -> None:
+        self._seen = seen
+        self._rows: list[dict[str, Any]] = []
+        self._lives: dict[tuple[int, int], list[tuple[int, int]]] = {}  # → (since, id)
+        self._made = [_made(log) for log in logs]
+
+    def define(self, definition: Definition, log: int) -> int:
+        """The id of what a log defines."""
+        text, made = definition.text, self._made[log].get(definition.channel)
+        key = (int(text["device"]), int(text["inode"]))
+        return self._number(key, text["kind"], text["path"] or None, definition.time, made)
+
+    def seen(self, end: End, time: int) -> int:
+        """The id of what /proc showed."""
+        return self._number((end.device, end.inode), end.kind, end.path, time, None)
+
+    def _number(self, key: tuple[int, int], kind: str, path: str | None, time: int, made: int | None) -> int:
+        lives = self._lives.setdefault(key, [])
+        if lives and (made is None or any(since == made for since, _ in lives)):
+            wanted = time if made is None else made
+            return next((number for since, number in reversed(lives) if since <= wanted), lives[0][1])
+        number, generation = len(self._rows), len(lives)
+        lives.append((time if made is None else made, number))
+        lives.sort()
+        self._rows.append({
+            "channel": number, "kind": kind, "device": key[0], "inode": key[1], "generation": generation, "path": path,
+            "capacity": self._seen.capacities.get(key), "outside": key in self._seen.outside and made is None,
+        })  # fmt: skip
+        return number
+
+    def columns(self) -> dict[str, list[Any]]:
+        """The table's columns."""
+        return {column.name: [row[column.name] for row in self._rows] for column in schema.TABLES["channels"].columns}
+
+
+def _made(log: Log) -> dict[int, int]:
+    """When the pipes that a log's process made were made, by its own channel numbers."""
+    kinds = [code for code, kind in _KIND.items() if kind == "make"]
+    made = log.records[np.isin(log.records["op"], kinds)]
+    return dict(zip(made["channel"].tolist(), made["enter"].tolist(), strict=True))
+
+
+def nesting(thread: Ints, enter: Ints, exit: Ints) -> Ints:
+    """For events in order of `enter`: the event of the same thread that each happened inside, or -1.
+
+    Calls nest as a stack does, so an event's depth is how many of its thread's earlier events have not ended yet, and
+    its parent the last one before it that is one level up.
+    """
+    parent = np.full(len(thread), -1, np.int64)
+    order = np.argsort(thread, kind="stable")
+    bounds: list[int] = np.flatnonzero(np.diff(thread[order], prepend=-1, append=-1)).tolist() if len(order) else []
+    for begin, end in pairwise(bounds):
+        own = order[begin:end]
+        ended = np.searchsorted(np.sort(np.maximum(exit[own], enter[own] + 1)), enter[own], "right")
+        depth = np.arange(len(own)) - ended
+        for level in range(1, int(depth.max()) + 1):
+            upper, lower = own[depth == level - 1], own[depth == level]
+            parent[lower] = upper[np.searchsorted(upper, lower) - 1]
+    return parent
+
+
+def _lookup(numbering: Mapping[int, int], width: int) -> Ints:
+    found = np.full(width, -1, np.int64)
+    found[list(numbering)] = list(numbering.values())
+    return found
+
+
+def _texts(codes: npt.NDArray[Any], names: Mapping[int, str | None]) -> pd.Series[str]:
+    """A column of names from one of codes."""
+    every = pa.array([names.get(code) for code in range(256)], pa.large_string())
+    return pd.Series(every.take(pa.array(codes)), dtype="str")
+
+
+def _nullable(values: npt.NDArray[Any], there: npt.NDArray[np.bool_]) -> pd.arrays.IntegerArray:
+    """A column of integers that is empty where nothing is there."""
+    return pd.arrays.IntegerArray(np.where(there, values, 0).astype(np.int64), ~there)
+
+
+def _present(ids: Ints) -> pd.arrays.IntegerArray:
+    return _nullable(ids, ids >= 0)
+
+
+def _frame(name: str, rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """A small table from its rows."""
+    rows = list(rows)
+    columns = [column.name for column in schema.TABLES[name].columns]
+    return schema.frame(name, {column: [row.get(column) for row in rows] for column in columns})

@@ -1,0 +1,91 @@
+"""Where a run is recorded to, and the environment that takes the runtime along into the program and its children."""
+
+from __future__ import annotations
+
+import json
+import os
+import py_compile
+import shutil
+from importlib.util import cache_from_source
+from pathlib import Path
+
+from . import runtime
+from .errors import IpctraceError
+
+_RUNTIME = Path(runtime.__file__).parent
+_INJECTED = "inject.py"  # the one file of the runtime that becomes sitecustomize.py
+FACTS_FILE = "run.json"
+
+
+def prepare_output(out: Path) -> None:
+    """Make the trace's folder, for its owner only; an earlier trace there is replaced, nothing else ever is.
+
+    Raises IpctraceError where that isn't possible.
+    """
+    if out.exists() or out.is_symlink():
+        if not is_trace(out):
+            what = "a folder, and not a trace" if out.is_dir() else "a file"
+            why = f"it is {what}, so it isn't overwritten"
+            raise IpctraceError(f"{out} is already there", why, "ipctrace record --out OTHER …")
+        shutil.rmtree(out, ignore_errors=True)
+    try:
+        out.mkdir(mode=0o700)
+    except FileNotFoundError as error:
+        why = f"there is no folder {out.parent}"
+        raise IpctraceError(f"{out} can't be made", why, f"mkdir -p {out.parent}") from error
+    except OSError as error:
+        why = f"{out.parent}: {error.strerror}"
+        raise IpctraceError(f"{out} can't be made", why, "ipctrace record --out FOLDER …") from error
+
+
+def is_trace(folder: Path) -> bool:
+    """Whether a folder is a trace of ours: run.json says so."""
+    try:
+        facts = json.loads((folder / FACTS_FILE).read_text("utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(facts, dict) and "schema" in facts and "clock" in facts
+
+
+def prepare_live(out: Path) -> Path:
+    """Make the folder that the traced processes write to, with the runtime in it; returns its absolute path.
+
+    The runtime is copied so that any interpreter in any environment can load it; this interpreter's bytecode comes
+    with it, others compile their own there. Raises IpctraceError for a path that PYTHONPATH can't hold.
+    """
+    live = out.absolute() / "live"
+    if os.pathsep in str(live):
+        raise IpctraceError(
+            f"{out} can't be recorded to", f"its path has a {os.pathsep!r}, which PYTHONPATH can't hold",
+            "ipctrace record --out FOLDER …",
+        )  # fmt: skip
+    package = live / "inject" / "_ipctrace"
+    live.mkdir(mode=0o700)
+    package.mkdir(parents=True)
+    for source in sorted(_RUNTIME.glob("*.py")):
+        target = package.parent / "sitecustomize.py" if source.name == _INJECTED else package / source.name
+        shutil.copyfile(source, target)
+        # the copy is never edited: its bytecode need not be checked against it
+        py_compile.compile(
+            str(target), cache_from_source(str(target), optimization=""), doraise=True,
+            invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
+        )  # fmt: skip
+    return live
+
+
+def remove_live(live: Path) -> None:
+    """Remove the folder that the traced processes wrote to: what they wrote is in the trace."""
+    shutil.rmtree(live, ignore_errors=True)
+
+
+def environment(live: Path, payload: str, buffering: str) -> dict[str, str]:
+    """The environment of the recorded program: ours, with the runtime first on PYTHONPATH and the run's variable.
+
+    `payload` is the number of payload bytes to keep in a record, or "full".
+    """
+    inject = str(live / "inject")
+    before = os.environ.get("PYTHONPATH")
+    return os.environ | {
+        "PYTHONPATH": inject + os.pathsep + before if before else inject,
+        "IPCTRACE_RUN": f"{payload}:{buffering}:{live}",
+    }

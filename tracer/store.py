@@ -1,0 +1,115 @@
+"""The trace on disk: a folder with one Parquet file a table and run.json. Which columns there are, schema.py says."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from . import schema
+from .assemble import Observations, assemble
+from .errors import IpctraceError
+from .launch import FACTS_FILE
+from .logs import read_logs
+
+_ARROW: dict[schema.Type, pa.DataType] = {
+    "int": pa.int64(), "bool": pa.bool_(), "text": pa.string(), "bytes": pa.binary(), "texts": pa.list_(pa.string()),
+}  # fmt: skip
+_INTEGERS: Any = {pa.int64(): pd.Int64Dtype()}.get
+_UNFINISHED = "the recorder was stopped before the program ended: this is what the processes themselves had written"
+
+
+def arrow_schema(name: str) -> pa.Schema:
+    """The Parquet schema of a table; each column's meaning and unit are in its metadata."""
+    table = schema.TABLES[name]
+    fields = []
+    for column in table.columns:
+        metadata = {"meaning": column.meaning, "unit": column.unit}
+        fields.append(pa.field(column.name, _ARROW[column.type], column.nullable, metadata))
+    return pa.schema(fields, {"row": table.row, "ipctrace.schema": str(schema.VERSION)})
+
+
+def save(trace: schema.Trace, path: Path) -> None:
+    """Write a trace into the folder `path`, made for its owner only if it isn't there. run.json is written last."""
+    path.mkdir(mode=0o700, exist_ok=True)
+    for name, frame in trace.tables.items():
+        form = arrow_schema(name)
+        table = pa.Table.from_pandas(frame, form, preserve_index=False).replace_schema_metadata(form.metadata)
+        pq.write_table(table, path / f"{name}.parquet", compression="zstd")
+    save_facts(trace.facts, path)
+
+
+def save_facts(facts: dict[str, Any], path: Path) -> None:
+    """Write run.json, whole or not at all."""
+    unfinished = path / f"{FACTS_FILE}.new"
+    unfinished.write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    os.replace(unfinished, path / FACTS_FILE)  # noqa: PTH105
+
+
+def load(path: str | os.PathLike[str]) -> schema.Trace:
+    """The trace in a folder. One whose recorder was killed is put together from the processes' own logs.
+
+    Raises IpctraceError where there is no trace, a damaged one, or one of a newer schema.
+    """
+    folder = Path(path)
+    facts = _facts(folder)
+    if facts.get("state") != "finished":
+        return _unfinished(folder, facts)
+    return schema.Trace({name: _table(folder, name) for name in schema.TABLES}, dict.fromkeys(schema.FACTS) | facts)
+
+
+def _facts(folder: Path) -> dict[str, Any]:
+    if not folder.exists():
+        why = f"{folder.absolute()} does not exist"
+        raise IpctraceError(f"there is no trace {folder}", why, "ipctrace record PROGRAM")
+    try:
+        facts = json.loads((folder / FACTS_FILE).read_text("utf-8"))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        what = "a file" if folder.is_file() else f"it has no {FACTS_FILE}"
+        raise IpctraceError(f"{folder} is not a trace", what, "ipctrace record PROGRAM makes one") from error
+    except (OSError, ValueError) as error:
+        raise IpctraceError(f"{folder} can't be read", f"{FACTS_FILE}: {error}", "record the program again") from error
+    if not isinstance(facts, dict) or not isinstance(facts.get("schema"), int):
+        raise IpctraceError(f"{folder} is not a trace", f"its {FACTS_FILE} names no schema", "record the program again")
+    if facts["schema"] > schema.VERSION:
+        raise IpctraceError(
+            f"{folder} was recorded by a newer ipctrace ({facts.get('ipctrace')})",
+            f"its schema is version {facts['schema']}; this ipctrace reads up to version {schema.VERSION}",
+            "python -m pip install --upgrade ipctrace",
+        )
+    return facts
+
+
+def _table(folder: Path, name: str) -> Any:
+    try:
+        table = pq.read_table(folder / f"{name}.parquet")
+        columns = {}
+        for column in schema.TABLES[name].columns:
+            values = table.column(column.name)
+            objects = column.type in ("texts", "bytes")
+            mapper = _INTEGERS if column.type == "int" and column.nullable else None
+            columns[column.name] = values.to_pylist() if objects else values.to_pandas(types_mapper=mapper)
+        return schema.frame(name, columns)
+    except (OSError, KeyError, pa.ArrowException, ValueError, TypeError) as error:
+        reason = "it is missing" if isinstance(error, FileNotFoundError) else str(error).splitlines()[0]
+        raise IpctraceError(f"{folder} is damaged", f"{name}.parquet: {reason}", "record the program again") from error
+
+
+def _unfinished(folder: Path, facts: dict[str, Any]) -> schema.Trace:
+    live = folder / "live"
+    if not live.is_dir() or not isinstance(facts.get("clock"), int):
+        raise IpctraceError(
+            f"{folder} is not finished", "the recorder was stopped while it wrote it", "record the program again"
+        )
+    logs, notes = read_logs(live)
+    seen = Observations(facts["clock"], complete=False)
+    facts = facts | {"ended": "interrupted", "notes": [*(facts.get("notes") or []), _UNFINISHED, *notes]}
+    trace = assemble(logs, seen, facts)
+    times = [trace.events["enter"].max(), trace.events["exit"].max()] if len(trace.events) else [0]
+    trace.facts["duration"] = int(max(times))
+    return trace

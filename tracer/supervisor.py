@@ -1,0 +1,278 @@
+"""Records a run: starts the program, follows it, sees that it hangs, stops what is stuck, and writes the trace.
+
+The program is started directly: its standard streams, terminal, process group and working directory are the
+supervisor's own, and no pipe of ours lies on the way. All descriptors of ours are closed on exec.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from . import launch, proc, schema, store
+from .assemble import Frame, Observations, assemble
+from .errors import IpctraceError
+from .lives import program_name
+from .logs import WAITS
+from .signals import Signals, subreaper
+from .stacks import find_py_spy, read_stacks
+from .tree import Tree
+from .watch import LiveLogs, Watch
+
+_POLL = 0.02  # seconds between looks at the logs; the ends of processes are seen at once
+_QUICK = 0.002  # while processes are being started
+_IDLE = 0.05  # when nothing has moved for a while
+_PROGRESS = 0.1  # seconds between reports of progress
+_GRACE = 1.0  # seconds that processes get to end: descendants of a program that has ended, and after SIGTERM
+_TOLD_ELSEWHERE = ("command", "out", "program")  # options that are facts of their own
+# What in the environment changes buffering: Python's own variable and those of stdbuf(1).
+_BUFFERING = ("PYTHONUNBUFFERED", "_STDBUF_I", "_STDBUF_O", "_STDBUF_E")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What to record, and how. `command` is started as it stands; `out` is the trace's folder; `program` is the name
+    for titles, by default taken from the command.
+
+    duration       seconds after which a running program is ended; None: never
+    payload        what is kept of the bytes that pass: nothing, the first `payload_bytes` of each call, or all
+    buffering      how Python's standard streams are buffered: as they would be, or block, line, none
+    on_deadlock    stop a program that can never go on, or wait for somebody to end it
+    """
+
+    command: list[str]
+    out: Path
+    program: str = ""
+    duration: float | None = None
+    payload: Literal["none", "prefix", "full"] = "prefix"
+    payload_bytes: int = 72
+    buffering: Literal["default", "block", "line", "none"] = "default"
+    on_deadlock: Literal["stop", "wait"] = "stop"
+
+    def __post_init__(self) -> None:
+        if self.payload not in ("none", "prefix", "full"):
+            raise ValueError(f"payload is none, prefix or full, not {self.payload!r}")
+        if not 0 <= self.payload_bytes <= 65_000:  # a record counts them in 16 bits
+            raise ValueError(f"payload_bytes lies between 0 and 65000, not {self.payload_bytes}")
+
+
+class Progress(NamedTuple):
+    """How far a run is: seconds since its start, events, living processes, who waits (`pipes.py (waits for data)`)."""
+
+    elapsed: float
+    events: int
+    processes: int
+    waiting: list[str]
+
+
+def record(
+    options: Options, judge: Callable[[schema.Trace], bool], progress: Callable[[Progress], None] | None = None
+) -> schema.Trace:
+    """Run a program, record it, and return its finished trace, which lies in the folder `options.out` then.
+
+    `judge` says of a trace up to now whether its program is deadlocked; it is asked when nothing moves. Nothing that
+    was started is left running, whatever happens. Raises IpctraceError where the trace can't be written or the program
+    can't be started; in the latter case the folder holds a trace in which nothing happened.
+    """
+    out = Path(options.out)
+    launch.prepare_output(out)
+    live = launch.prepare_live(out)
+    return _Recording(options, out, live, judge, progress).run()
+
+
+class _Recording:
+    """One run."""
+
+    def __init__(
+        self, options: Options, out: Path, live: Path, judge: Callable[[schema.Trace], bool],
+        progress: Callable[[Progress], None] | None,
+    ) -> None:  # fmt: skip
+        self.options, self.out, self.live, self.judge, self.progress = options, out, live, judge, progress
+        self.notes: list[str] = []
+        self.stacks: list[Frame] = []
+        self.stopped: int | None = None
+        self.left: list[int] = []
+        self.ended = "exit"
+        self.next_progress = 0.0
+
+    def run(self) -> schema.Trace:
+        before = proc.children(os.getpid())
+        self.outside = proc.inherited()
+        self.origin = time.monotonic_ns()
+        self.facts = self._facts()
+        store.save_facts(self.facts, self.out)
+        with ExitStack() as stack:
+            stack.enter_context(subreaper())
+            self.signals = stack.enter_context(Signals())
+            program = self._start()
+            self.tree = Tree(program.pid, self.origin, self.options.command, before)
+            stack.callback(self.tree.close)
+            stack.callback(self.tree.kill)
+            self.root = self.tree.lives[0]
+            self.logs = LiveLogs(self.live)
+            stack.callback(self.logs.close)
+            self.watch = Watch(self.tree, self.logs, self._is_deadlock)
+            self._follow()
+            self._end()
+            if self.root.status is None:
+                self._note("the program could not be ended")
+            program.returncode = self.root.status or 0  # it has been reaped here, and not by Popen
+        return self._finish()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        options, payload = self.options, {"none": "0", "full": "full"}.get(self.options.payload)
+        environment = launch.environment(self.live, payload or str(options.payload_bytes), options.buffering)
+        try:
+            return subprocess.Popen(options.command, env=environment, close_fds=False)
+        except OSError as error:
+            status = 127 if isinstance(error, FileNotFoundError) else 126
+            why = error.strerror or str(error)
+            self.facts |= {"status": status, "ended": "exit"}
+            self._note(f"{options.command[0]} could not be started: {why}")
+            self._save(assemble([], Observations(self.origin), self.facts))
+            hint = f"ipctrace record -- INTERPRETER {options.command[0]}" if status == 126 else "ipctrace chapter"
+            raise IpctraceError(f"{options.command[0]} can't be started", why, hint) from error
+
+    def _follow(self) -> None:
+        """Until the program has ended, or is to be ended."""
+        still, deadline = 0.0, self.options.duration
+        while self.root.ended is None:
+            self.tree.scan()
+            moved = self.logs.poll(set(self.tree.alive))
+            still = 0.0 if moved else still + _POLL
+            self._tell()
+            self._pass_on()
+            if self.watch.step() and self.options.on_deadlock == "stop":
+                self._read_stacks()
+                self._stop("deadlock")
+            elif deadline is not None and self._elapsed() >= deadline:
+                self.watch.look()
+                if self.watch.everything_waits():
+                    self._read_stacks()
+                self._stop("duration", gently=True)
+            elif self.signals.impatient:
+                self._stop("interrupted")
+            else:
+                pause = _IDLE if still > 1 else _QUICK if self.tree.young else _POLL
+                self.tree.wait(pause if deadline is None else max(0.0, min(pause, deadline - self._elapsed())))
+
+    def _end(self) -> None:
+        """The program has ended by itself, or was stopped: give what is left of it a moment, then end it."""
+        if self.stopped is None:
+            deadline = time.monotonic() + _GRACE
+            self.tree.scan(now=True)
+            while self.tree.alive and (left := deadline - time.monotonic()) > 0:
+                self.tree.wait(min(left, _POLL))
+                self.tree.scan()
+                self.logs.poll(set(self.tree.alive))
+            self.left = self.tree.alive
+        self.frozen = time.monotonic_ns() if self.left else self.stopped
+        self.tree.kill()
+        self.logs.poll(set())
+
+    def _stop(self, ended: str, gently: bool = False) -> None:
+        """Freeze everything, which is the end of the trace; then end it, with a chance to tidy up if `gently`."""
+        self.ended, self.stopped = ended, time.monotonic_ns()
+        self.tree.signal(signal.SIGSTOP)
+        self.logs.poll(set(self.tree.alive))
+        if gently:
+            self.tree.signal(signal.SIGTERM)
+            self.tree.signal(signal.SIGCONT)
+            self.tree.wait_for_all(_GRACE)
+        self.tree.kill()
+
+    def _pass_on(self) -> None:
+        for number in self.signals.take():
+            self.tree.send_root(number)
+
+    def _elapsed(self) -> float:
+        return (time.monotonic_ns() - self.origin) / 1e9
+
+    def _tell(self) -> None:
+        elapsed = self._elapsed()
+        if self.progress is None or elapsed < self.next_progress:
+            return
+        self.next_progress = elapsed + _PROGRESS
+        waiting = {}
+        for _, pid, record in self.watch.waiting(time.monotonic_ns()):
+            life = self.tree.life(pid)
+            name = program_name(life.argv) if life else str(pid)
+            waiting[pid, record.thread] = f"{name} ({schema.REASONS[WAITS[record.op]]})"
+        self.progress(Progress(elapsed, self.logs.events, len(self.tree.alive), list(waiting.values())))
+
+    def _is_deadlock(self) -> bool:
+        return self.judge(assemble(self.logs.decode(), self._observations(), self.facts))
+
+    def _read_stacks(self) -> None:
+        pids = {pid for _, pid, _ in self.logs.open()}
+        self.stacks, notes = read_stacks(sorted(pids), find_py_spy())
+        for note in notes:
+            self._note(note)
+
+    def _note(self, sentence: str) -> None:
+        if sentence not in self.notes:
+            self.notes.append(sentence)
+
+    def _observations(self) -> Observations:
+        return Observations(
+            self.origin, self.tree.lives, self.watch.looks, self.stacks, self.outside, self.watch.capacities,
+            self.stopped,
+        )  # fmt: skip
+
+    def _finish(self) -> schema.Trace:
+        """The whole trace, written."""
+        seen = self._observations()
+        status = self.root.status
+        if self.stopped is None and status is not None:
+            if self.signals.interrupts and status in (-signal.SIGINT, 128 + signal.SIGINT):
+                self.ended = "interrupted"
+            elif status < 0:
+                self.ended = "signal"
+        if not proc.available():
+            self._note("this system has no /proc: processes that Python doesn't run are missing")
+        for note in self.logs.notes:
+            self._note(note)
+        for life in seen.lives if self.left else ():
+            if life.ended is not None and self.frozen is not None and life.ended > self.frozen:
+                life.ended = life.status = None  # by us: as the recording ended, they lived
+        ends = [life.ended for life in seen.lives if life.ended is not None]
+        self.facts |= {
+            "ended": self.ended, "status": None if self.stopped is not None else status,
+            "stopped": None if self.stopped is None else self.stopped - self.origin,
+            "duration": (self.stopped or self.frozen or max(ends, default=time.monotonic_ns())) - self.origin,
+            "left": self.left,
+        }  # fmt: skip
+        trace = assemble(self.logs.decode(), seen, self.facts)
+        self._save(trace)
+        return trace
+
+    def _save(self, trace: schema.Trace) -> None:
+        trace.facts |= {"state": "finished", "notes": self.notes}
+        store.save(trace, self.out)
+        launch.remove_live(self.live)
+
+    def _facts(self) -> dict[str, Any]:
+        """run.json as it is known at the start."""
+        options = self.options
+        return dict.fromkeys(schema.FACTS) | {
+            "schema": schema.VERSION, "ipctrace": version("ipctrace"), "state": "recording",
+            "command": options.command, "program": options.program or program_name(options.command),
+            "options": {name: value for name, value in asdict(options).items() if name not in _TOLD_ELSEWHERE},
+            "cwd": str(Path.cwd()), "environment": {name: os.environ.get(name) for name in _BUFFERING},
+            "platform": {
+                "system": platform.system(), "release": platform.release(), "machine": platform.machine(),
+                "cores": os.cpu_count(),
+            },
+            "page_size": os.sysconf("SC_PAGE_SIZE"), "started": datetime.now(UTC).astimezone().isoformat(),
+            "clock": self.origin, "left": [], "notes": self.notes,
+        }  # fmt: skip
