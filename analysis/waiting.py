@@ -14,11 +14,13 @@ is `stalled`, which says what it hangs on.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import pandas as pd
+
+from ipctrace.tracer.schema import Trace
 
 from .events import NEVER, NONE, number
 from .run import Run
@@ -40,7 +42,7 @@ class Agent:
     """A thread at the cut. `thread` is None where the trace has no row for it; `call`: kind of call that it waits in.
 
     `enablers`: indices of the agents of which any could end the wait; None: the outside can, or it waits for nothing.
-    `why`: what makes it live by itself ("" where it waits for others). `confirmed`: two looks show the same wait.
+    `why`: what makes it live by itself ("" where it waits for others), with {channel} for the channel's name. `confirmed`: two looks show the same wait.
     """
 
     thread: int | None
@@ -72,7 +74,8 @@ class Look:
 class Knot:
     """What can't go on: agents (indices) that are dead, of them the core, and arcs for the picture.
 
-    `level`: proven, likely or stalled. `hangs_on`: live agents, or words, that it depends on.
+    `level`: proven, likely or stalled. `hangs_on`: live agents that could help; `outside`: members for which only
+    the outside could act.
     """
 
     level: str
@@ -81,7 +84,7 @@ class Knot:
     arcs: dict[int, tuple[int, ...]]
     formed: int
     hangs_on: tuple[int, ...] = ()
-    outside: tuple[str, ...] = field(default=())
+    outside: tuple[int, ...] = ()
 
 
 class Situation:
@@ -91,6 +94,10 @@ class Situation:
         self.run = run
         self.trace, self.events = run.trace, run.events
 
+    def why(self, agent: Agent) -> str:
+        """What makes an agent live by itself, in words."""
+        return agent.why.format(channel=self.run.channel_name(agent.channel)) if "{" in agent.why else agent.why
+
     # What /proc showed
 
     @cached_property
@@ -99,21 +106,20 @@ class Situation:
 
         A look at which every thread was stopped was taken after ipctrace had frozen the program: it tells nothing.
         """
-        kept = []
-        for _, rows in sorted(self.trace.looks.groupby("look"), key=lambda item: item[0], reverse=True):
-            if not rows["state"].isin(["T", "t", "Z", "X"]).all():
-                kept.append({
-                    (row.process, row.tid): Look(row.state, _text(row.syscall), number(row.fd), number(row.pid))
-                    for row in rows.itertuples()
-                })  # fmt: skip
-                self._times.insert(0, int(rows["time"].max()))
-            if len(kept) == 2:
-                break
-        return kept[::-1]
+        return [
+            {(row.process, row.tid): Look(row.state, _text(row.syscall), number(row.fd), number(row.pid)) for row in rows.itertuples()}
+            for rows in self._last_looks
+        ]
 
     @cached_property
-    def _times(self) -> list[int]:
-        return []
+    def times(self) -> list[int]:
+        """When those looks were over, in ns."""
+        return [int(rows["time"].max()) for rows in self._last_looks]
+
+    @cached_property
+    def _last_looks(self) -> list[pd.DataFrame]:
+        looks = [rows for _, rows in self.trace.looks.groupby("look", sort=True)]
+        return [rows for rows in looks if not rows["state"].isin(["T", "t", "Z", "X"]).all()][-2:]
 
     @cached_property
     def alive(self) -> list[int]:
@@ -171,7 +177,7 @@ class Situation:
         same = len(self.looks) == 2 and self.looks[0].get((agent.process, agent.tid)) == look
         return replace(
             agent, reason=reason, call=kind, channel=channel, target=look.pid, confirmed=same,
-            since=self._times[0] if same else self._times[-1],
+            since=self.times[0] if same else self.times[-1],
         )  # fmt: skip
 
     def _traced(self, agent: Agent, look: Look | None) -> Agent:
@@ -192,7 +198,7 @@ class Situation:
             return replace(placed, reason="run", why="is on its way", event=None, channel=None)
         target = number(self.events.size[event]) if kind in ("wait", "join") else None
         before = self.looks[0].get((agent.process, agent.tid)) if len(self.looks) == 2 else None
-        confirmed = before is not None and look is not None and look.syscall is not None and placed.since <= self._times[0]
+        confirmed = before is not None and look is not None and look.syscall is not None and placed.since <= self.times[0]
         return replace(placed, target=target, confirmed=confirmed and self._agrees(before, placed))
 
     def _agrees(self, look: Look | None, agent: Agent) -> bool:
@@ -227,19 +233,18 @@ class Situation:
         if agent.channel is None:
             return replace(agent, why="waits for something unknown")
         row = self.trace.channels.iloc[agent.channel]
-        name = self.run.channel_name(agent.channel)
         if row["kind"] != "pipe":
-            return replace(agent, why=f"waits for {name}, where ipctrace cannot see")
+            return replace(agent, why="waits for {channel}, where ipctrace cannot see")
         if row["outside"]:
-            return replace(agent, why=f"waits for {name}, which came from outside the run")
+            return replace(agent, why="waits for {channel}, which came from outside the run")
         way = "w" if agent.call == "read" else "r"
         if self._strangers(agent.channel, way):
-            return replace(agent, why=f"waits for {name}, which a process outside the run holds too")
+            return replace(agent, why="waits for {channel}, which a process outside the run holds too")
         holders = self.holders(agent.channel, way)
         if not holders:
-            return replace(agent, why=f"waits for {name}, whose other end nobody can be seen to hold")
+            return replace(agent, why="waits for {channel}, whose other end nobody can be seen to hold")
         if agent.call == "read" and self.left(agent.channel):
-            return replace(agent, why=f"has bytes to read on {name}")
+            return replace(agent, why="has bytes to read on {channel}")
         if any(not of_process[process] for process in holders):
             return replace(agent, why="waits for a process of which nothing is known")
         return replace(agent, enablers=frozenset().union(*(of_process[process] for process in holders)))
@@ -355,7 +360,7 @@ class Situation:
                 found = self._knot(level, dead, enablers)
                 if level != "proven" or self._is_whole(found):
                     return found
-                return replace_level(found, "stalled")
+                return replace(found, level="stalled")
         return None
 
     def _is_whole(self, knot: Knot) -> bool:
@@ -373,7 +378,7 @@ class Situation:
             other for index in dead for other in (self.agents[index].enablers or frozenset()) - dead
         }  # fmt: skip
         knot.hangs_on = tuple(sorted(excluded))
-        knot.outside = tuple(dict.fromkeys(self.agents[index].why for index in sorted(dead) if self.agents[index].why))
+        knot.outside = tuple(index for index in sorted(dead) if self.agents[index].why)
         if level == "likely" and not (knot.hangs_on and all(self.repeats(self.agents[k], knot) for k in excluded) and (
             self._is_whole(knot) or self.index.get(self.run.main_threads.get(0, -1)) in excluded
         )):  # fmt: skip
@@ -418,11 +423,6 @@ class Situation:
         return len(whole_rounds) >= ROUNDS and all(each == whole_rounds[0] for each in whole_rounds)
 
 
-def replace_level(knot: Knot, level: str) -> Knot:
-    """The same knot, claimed at another level."""
-    return replace(knot, level=level)
-
-
 def _reachable(start: int, arcs: dict[int, tuple[int, ...]]) -> set[int]:
     found, todo = {start}, [start]
     while todo:
@@ -437,14 +437,11 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def is_deadlock(trace: object) -> bool:
+def is_deadlock(trace: Trace) -> bool:
     """Whether the program can't go on: proven, or as likely as a loop that repeats itself (see `Situation.repeats`).
 
     For a trace that is still being recorded, with its last looks. Never true of a program that has ended.
     """
-    from ipctrace.tracer.schema import Trace
-
-    assert isinstance(trace, Trace)
     if trace.facts.get("ended") in ("exit", "signal"):
         return False
     knot = Situation(Run(trace)).knot

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pandas as pd
 
@@ -76,7 +77,7 @@ def back_pressure(context: Context) -> Iterator[Finding]:
         )  # fmt: skip
 
 
-def _worst(rows: pd.DataFrame, least: float) -> Iterator[pd.Series]:
+def _worst(rows: pd.DataFrame, least: float) -> Iterator[Any]:
     """The longest of each channel, in order of channel, if it is long enough."""
     long = rows[rows["length"] >= least].sort_values("length", ascending=False, kind="stable").drop_duplicates("channel")
     yield from long.sort_values("channel").itertuples()
@@ -86,12 +87,12 @@ def _meanwhile(context: Context, thread: int, begin: int, end: int) -> tuple[int
     """What a thread did for most of a time: the site, and words."""
     run = context.run
     own = run.blocking[(run.blocking["thread"] == thread) & (run.blocking["begin"] < end) & (run.blocking["end"] > begin)]
-    if len(own):
-        overlap = own["end"].clip(upper=end) - own["begin"].clip(lower=begin)
-        row = own.loc[overlap.idxmax()]
-        if overlap.max() > (end - begin) / 2:
-            site, channel = number(row["site"]), number(row["channel"])
-            did = "slept" if row["reason"] == "sleep" else run.waits_for(row["reason"], channel).replace("waits", "waited", 1)
+    own = own.assign(overlap=own["end"].clip(upper=end) - own["begin"].clip(lower=begin))
+    for reason, rows in sorted(own.groupby("reason"), key=lambda item: -item[1]["overlap"].sum()):
+        if rows["overlap"].sum() > (end - begin) / 2:
+            row = rows.loc[rows["overlap"].idxmax()]
+            site = number(row["site"])
+            did = "slept" if reason == "sleep" else run.waits_for(str(reason), number(row["channel"])).replace("waits", "waited", 1)
             return site, did + run.at(site)
     return None, "meanwhile ran"
 

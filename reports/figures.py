@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 import pandas as pd
-
 from ipctrace.tracer.schema import REASONS
 
 from .markup import escape, shorten, span
@@ -27,9 +26,13 @@ def views(run: Run) -> str:
         ("Time by reason", "each thread, whole life", by_reason(run)),
         ("Causal order", "what had to come before what; distance is not time", causal(run)),
     )
-    return '<h2 id="w-h">Three more views</h2><div class="trio">' + "".join(
-        f"<figure><figcaption><b>{title}</b> {note}</figcaption>{drawn}</figure>" for title, note, drawn in figures
-    ) + "</div>"
+    return (
+        '<h2 id="w-h">Three more views</h2><div class="trio">'
+        + "".join(
+            f"<figure><figcaption><b>{title}</b> {note}</figcaption>{drawn}</figure>" for title, note, drawn in figures
+        )
+        + "</div>"
+    )
 
 
 def text(x: float, y: float, what: str, style: str = "", anchor: str = "start") -> str:
@@ -57,14 +60,19 @@ def matrix(run: Run) -> str:
     if waits.empty:
         return '<p class="none">No thread waited.</p>'
     length = waits["end"].astype("int64") - waits["begin"].astype("int64")
-    by: pd.Series[Any] = waits["by"].astype(object).where(waits["by"].notna(), NOBODY).where(waits["reason"] != "sleep", TIMER)
+    by: pd.Series[Any] = (
+        waits["by"].astype(object).where(waits["by"].notna(), NOBODY).where(waits["reason"] != "sleep", TIMER)
+    )
     sums = length.groupby([waits["thread"], by]).sum()
     lines = longest(run)
     others = [column for column in (TIMER, NOBODY) if (sums.index.get_level_values(1) == column).any()]
     columns: list[Any] = [*lines, *others]
     knotted = knot_pairs(run)
     cell, left = min(46.0, 234 / len(columns)), 83
-    parts = [text(left + (place + 0.5) * cell, 14, str(one) if isinstance(one, str) else short(run, one), "", "middle") for place, one in enumerate(columns)]
+    parts = [
+        text(left + (place + 0.5) * cell, 14, str(one) if isinstance(one, str) else short(run, one), "", "middle")
+        for place, one in enumerate(columns)
+    ]
     if cell < 40:  # names would run into each other: slant them
         parts = [
             f'<g transform="translate({left + (place + 0.3) * cell:g} 16) rotate(-35)">{text(0, 0, one if isinstance(one, str) else short(run, one))}</g>'
@@ -82,9 +90,19 @@ def matrix(run: Run) -> str:
             fill = f"color-mix(in srgb, var(--{colour}) {share:.0f}%, transparent)" if seconds else "var(--sunk)"
             hot = (thread, column) in knotted
             edge = ' stroke="var(--danger)" stroke-width="1.5"' if hot else ""
-            parts.append(f'<rect x="{left + place * cell:g}" y="{y}" width="{cell - 2:g}" height="{ROW - 2}" rx="3" style="fill:{fill}"{edge}/>')
+            parts.append(
+                f'<rect x="{left + place * cell:g}" y="{y}" width="{cell - 2:g}" height="{ROW - 2}" rx="3" style="fill:{fill}"{edge}/>'
+            )
             if seconds >= 0.005:
-                parts.append(text(left - 1 + (place + 0.5) * cell, y + 21, f"{seconds:.2f}" if seconds < 100 else f"{seconds:.0f}", "v knotted" if hot else "v", "middle"))
+                parts.append(
+                    text(
+                        left - 1 + (place + 0.5) * cell,
+                        y + 21,
+                        f"{seconds:.2f}" if seconds < 100 else f"{seconds:.0f}",
+                        "v knotted" if hot else "v",
+                        "middle",
+                    )
+                )
     bottom = top + len(lines) * ROW
     if knotted:
         parts.append(text(left, bottom + 18, "outlined: the knot"))
@@ -128,7 +146,9 @@ def by_reason(run: Run) -> str:
                 f'stroke="var(--{reason})" stroke-opacity=".45"><title>{escape(span(amount))}: {REASONS.get(reason, "running")}</title></rect>'
             )
             if width > 60:
-                parts.append(f'<rect x="{x + 5:g}" y="{y + 6}" width="46" height="14" rx="2" fill="var(--bg)" opacity=".88"/>')
+                parts.append(
+                    f'<rect x="{x + 5:g}" y="{y + 6}" width="46" height="14" rx="2" fill="var(--bg)" opacity=".88"/>'
+                )
                 parts.append(text(x + 8, y + 17, span(amount), "v"))
             x += width
     bottom = 22 + len(lines) * ROW
@@ -170,7 +190,8 @@ def causal(run: Run) -> str:
         return 66 + rank * step
 
     parts = [
-        f'<path d="M66 {y}H410" stroke="var(--line2)"/>{text(58, y + 4, short(run, thread), "", "end")}' for thread, y in height.items()
+        f'<path d="M66 {y}H410" stroke="var(--line2)"/>{text(58, y + 4, short(run, thread), "", "end")}'
+        for thread, y in height.items()
     ]
     origin = {message: (thread, rank) for thread, rank, message, what in ranked if what != "read"}
     for thread, rank, message, what in ranked:
@@ -180,14 +201,20 @@ def causal(run: Run) -> str:
         held = message in stuck
         colour, radius = ("liquid2", 5.5) if held else ("ink", 4)
         title = f"message {message}: {what}"
-        parts.append(f'<circle cx="{across(rank):g}" cy="{height[thread]}" r="{radius}" fill="var(--{colour})"><title>{escape(title)}</title></circle>')
+        parts.append(
+            f'<circle cx="{across(rank):g}" cy="{height[thread]}" r="{radius}" fill="var(--{colour})"><title>{escape(title)}</title></circle>'
+        )
     for thread in waiting:
         if thread in height:
             x, y = across(last.get(thread, 0) + 1), height[thread]
-            parts.append(f'<path d="M{x:g} {y}H410M{x:g} {y - 6}v12" fill="none" stroke="var(--danger)" stroke-width="2.5"/>')
+            parts.append(
+                f'<path d="M{x:g} {y}H410M{x:g} {y - 6}v12" fill="none" stroke="var(--danger)" stroke-width="2.5"/>'
+            )
             parts.append(text(410, y - 9, "for ever", "hot", "end"))
     bottom = 24 + 40 * len(height)
-    parts.append(text(66, bottom + 4, "amber: bytes that got no further" if stuck else "dots: put into a buffer, written, read"))
+    parts.append(
+        text(66, bottom + 4, "amber: bytes that got no further" if stuck else "dots: put into a buffer, written, read")
+    )
     return svg(416, bottom + 12, f"Causal order of the last {len(table)} messages", parts)
 
 

@@ -96,7 +96,10 @@ class Knot:
     def _around(self, core: list[int]) -> list[Waiter]:
         """The core's members, each followed by one that it waits for, as far as the edges allow."""
         order: list[int] = []
-        following = {core_member: [edge.holder for edge in self.graph.edges if edge.waiter == core_member] for core_member in core}
+        following = {
+            core_member: [edge.holder for edge in self.graph.edges if edge.waiter == core_member]
+            for core_member in core
+        }
         rest = list(core)
         while rest:
             onward = [holder for holder in following[order[-1]] if holder in rest] if order else []
@@ -110,7 +113,9 @@ class Knot:
         call = run.call(waiter.outer if waiter.outer is not None else waiter.event)
         awaited = {one.channel for one in self.core if one is not waiter}
         stuck = tuple(
-            one for one in self.graph.stuck if one.process == waiter.process and (one.channel in awaited or not self.core)
+            one
+            for one in self.graph.stuck
+            if one.process == waiter.process and (one.channel in awaited or not self.core)
         )
         program = process["program"] if process["program"] != run.process_name(waiter.process) else ""
         return Card(
@@ -161,9 +166,7 @@ def figure(run: Run) -> str:
 def caption(knot: Knot) -> str:
     """The figure in sentences, for who can't see it."""
     run = knot.run
-    said = [
-        f"{run.thread_name(one.thread, one.process)} {knot.line(one).what}: {one.evidence}." for one in knot.core
-    ]
+    said = [f"{run.thread_name(one.thread, one.process)} {knot.line(one).what}: {one.evidence}." for one in knot.core]
     said += [
         f"{count(one.size, 'byte')} from {run.process_name(one.process)} lie in its own buffer, {run.streams[one.stream]['name']}."
         for one in knot.graph.stuck
@@ -206,7 +209,10 @@ def pair(knot: Knot) -> str:
     left, right = (knot.card(one) for one in knot.core)
     if right.stuck and not left.stuck:
         left, right = right, left
-    run, beside = knot.run, [one for one in knot.bystanders if one.process in (left.waiter.process, right.waiter.process)]
+    run, beside = (
+        knot.run,
+        [one for one in knot.bystanders if one.process in (left.waiter.process, right.waiter.process)],
+    )
     elsewhere = [one for one in knot.bystanders if one not in beside]
     one_process = left.waiter.process == right.waiter.process
     behind = knot.victims[:2]
@@ -236,9 +242,15 @@ def pair(knot: Knot) -> str:
     middle = (a + b) / 2
     forth, back = knot.line(left.waiter), knot.line(right.waiter)
     parts += [tube(a, 87, b, 87, forth.level), valve(b + 2, 87, -1) if right.stuck else ""]
-    parts += [words(forth.what, middle, 66, "red", "middle", b - a - 4), words(forth.level_text, middle, 114, "t2", "middle")]
+    parts += [
+        words(forth.what, middle, 66, "red", "middle", b - a - 4),
+        words(forth.level_text, middle, 114, "t2", "middle"),
+    ]
     parts += [tube(b, 230, a + (16 if left.stuck else 0), 230, back.level), valve(a + 6, 230, 1) if left.stuck else ""]
-    parts += [words(back.what, middle, 209, "red", "middle", b - a - 4), words(back.level_text, middle, 257, "t2", "middle")]
+    parts += [
+        words(back.what, middle, 209, "red", "middle", b - a - 4),
+        words(back.level_text, middle, 257, "t2", "middle"),
+    ]
     for one in beside[:2]:
         own = right if one.process == right.waiter.process and not one_process else left
         x, w = (b, r_width) if own is right else (x1 + 16, l_width)
@@ -255,7 +267,9 @@ def pair(knot: Knot) -> str:
         elif reached:
             parts += [f'<path class="behind" d="M123 {y + 33}H149"/>', head(159, y + 33, 1, 0, "headb")]
         parts += [words("Behind the knot:", 1, y + 87)]
-        parts += [words(text, 1, y + 105 + 17 * row, "t2") for row, text in enumerate(wrap(knot.line(one).what, 24)[:2])]
+        parts += [
+            words(text, 1, y + 105 + 17 * row, "t2") for row, text in enumerate(wrap(knot.line(one).what, 24)[:2])
+        ]
     parts, height = outside_row(knot, [*knot.victims[2:], *beside[2:], *elsewhere], parts, bottom + 10, 788)
     return svg(788, height, parts)
 
@@ -282,7 +296,9 @@ def node(card: Card, x: float, y: float, width: float, height: float) -> list[st
     ]
 
 
-def filled(run: Run, stuck: tuple[Stuck, ...], x: float, y: float, width: float, height: float, begin: float, end: float) -> list[str]:
+def filled(
+    run: Run, stuck: tuple[Stuck, ...], x: float, y: float, width: float, height: float, begin: float, end: float
+) -> list[str]:
     """A member's buffer with what is stuck in it, and the arrow from the member to it (from y `begin` to y `end`)."""
     name, size, text = tank_words(run, stuck)
     down, middle = (1 if end > begin else -1), x + width / 2
@@ -301,7 +317,10 @@ def empty(knot: Knot, card: Card, x: float, y: float, width: float) -> list[str]
     for stream in knot.run.streams:
         mine = stream["process"] == card.waiter.process and "w" in stream["mode"]
         if mine and stream["held"] == 0 and stream["channel"] in awaited:
-            return [box(x, y, width, 34, "off", 6), words(f"{stream['name']}: empty", x + width / 2, y + 21, "t2", "middle", width - 8)]
+            return [
+                box(x, y, width, 34, "off", 6),
+                words(f"{stream['name']}: empty", x + width / 2, y + 21, "t2", "middle", width - 8),
+            ]
     return []
 
 
@@ -365,7 +384,17 @@ def card_box(run: Run, card: Card, x: float, y: float, width: float) -> list[str
     ]
     if card.stuck:
         stream, _, text = tank_words(run, card.stuck)
-        parts += [tank(x + 6, y + 80, width - 12, 30, 24), words(f"{stream}: {text.removesuffix(', not flushed')}", x + width / 2, y + 102, "drowned", "middle", width - 20)]
+        parts += [
+            tank(x + 6, y + 80, width - 12, 30, 24),
+            words(
+                f"{stream}: {text.removesuffix(', not flushed')}",
+                x + width / 2,
+                y + 102,
+                "drowned",
+                "middle",
+                width - 20,
+            ),
+        ]
     return parts
 
 
@@ -383,7 +412,9 @@ def loop(knot: Knot) -> str:
     left = (788 - columns * width - (columns - 1) * gap) / 2
     second = max(card_height(card) for card in cards[:columns]) + 90
     at = [
-        (left + place * (width + gap), 8.0) if place < columns else (left + (2 * columns - 1 - place) * (width + gap), second)
+        (left + place * (width + gap), 8.0)
+        if place < columns
+        else (left + (2 * columns - 1 - place) * (width + gap), second)
         for place in range(total)
     ]
     if total == 1:
@@ -395,7 +426,9 @@ def loop(knot: Knot) -> str:
         onward = (place + 1) % total
         if total > 1 and len(knot.core) <= SHOWN:
             if knot.edge(card.waiter, cards[onward].waiter) is not None:
-                parts += between(knot.line(card.waiter), at[place], card_height(card), at[onward], card_height(cards[onward]), width)
+                parts += between(
+                    knot.line(card.waiter), at[place], card_height(card), at[onward], card_height(cards[onward]), width
+                )
         elif total == 1:
             x, y = at[0]
             line, height = knot.line(card.waiter), card_height(card)
@@ -406,7 +439,9 @@ def loop(knot: Knot) -> str:
                 words(line.level_text, x + width + 76, y + height / 2 + 40, "t2"),
             ]  # fmt: skip
         elif place + 1 < total:
-            parts += between(knot.line(card.waiter), at[place], card_height(card), at[onward], card_height(cards[onward]), width)
+            parts += between(
+                knot.line(card.waiter), at[place], card_height(card), at[onward], card_height(cards[onward]), width
+            )
     for card, (x, y) in zip(cards, at, strict=True):
         parts += card_box(knot.run, card, x, y, width)
     bottom = max(y + card_height(card) for card, (_, y) in zip(cards, at, strict=True)) + (40 if total == 1 else 14)
@@ -417,7 +452,9 @@ def loop(knot: Knot) -> str:
     return svg(788, bottom, parts)
 
 
-def between(line: Line, a: tuple[float, float], a_height: float, b: tuple[float, float], b_height: float, width: float) -> list[str]:
+def between(
+    line: Line, a: tuple[float, float], a_height: float, b: tuple[float, float], b_height: float, width: float
+) -> list[str]:
     """The wait from card `a` to card `b`: a tube where they face each other, else a line with its words beside it."""
     (ax, ay), (bx, by) = a, b
     if ay == by:
@@ -466,7 +503,10 @@ def upright(knot: Knot) -> str:
         bottom = y + card_height(card)
         line = knot.line(card.waiter)
         if place + 1 < total:
-            parts += [tube(36, bottom, 36, bottom + 96, line.level), *label(line, 54, bottom + 40, 16 if total == 2 else 34)]
+            parts += [
+                tube(36, bottom, 36, bottom + 96, line.level),
+                *label(line, 54, bottom + 40, 16 if total == 2 else 34),
+            ]
             if total == 2 and whole:
                 other = knot.line(cards[1].waiter)
                 parts += [tube(222, bottom + 96, 222, bottom, other.level), *label(other, 240, bottom + 40, 18)]

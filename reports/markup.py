@@ -17,8 +17,8 @@ _REORDERING = (0x61C, *range(0x200B, 0x2010), *range(0x2028, 0x202F), *range(0x2
 _SHOWN = (
     {code: chr(0x2400 + code) for code in range(0x20)}
     | {0x0A: "⏎", 0x7F: "␡"}
-    | {code: f"‹U+{code:04X}›" for code in (*range(0x80, 0xA0), *_REORDERING)}
-    | {code: f"‹U+{code:04X}›" for code in range(0xE0000, 0xE0080)}
+    | {code: f"⟨U+{code:04X}⟩" for code in (*range(0x80, 0xA0), *_REORDERING)}
+    | {code: f"⟨U+{code:04X}⟩" for code in range(0xE0000, 0xE0080)}
     | {code: f"\\x{code - 0xDC00:02x}" for code in range(0xDC00, 0xDD00)}  # bytes that were no UTF-8 (PEP 383)
     | {code: f"\\u{code:04x}" for code in (*range(0xD800, 0xDC00), *range(0xDD00, 0xE000))}
 )

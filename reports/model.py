@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-
 from ipctrace.analysis.results import Analysis, Waiter
 from ipctrace.tracer.schema import REASONS
 
@@ -50,7 +49,9 @@ class Run:
         """The run's last moment, ns."""
         known = [self.facts.get("duration"), self.facts.get("stopped"), self.graph and self.graph.time]
         seen = [series.max() for series in (self.trace.events["exit"], self.analysis.blocking["end"]) if len(series)]
-        return max([int(value) for value in (*known, *seen) if value is not None and not pd.isna(value)], default=0) or 1
+        return (
+            max([int(value) for value in (*known, *seen) if value is not None and not pd.isna(value)], default=0) or 1
+        )
 
     @cached_property
     def processes(self) -> list[dict[str, Any]]:
@@ -272,7 +273,9 @@ def channels(run: Run) -> list[dict[str, Any]]:
 def strips(run: Run) -> list[int]:
     """The channels that get a strip: those that carried bytes between threads, or should have; the knot's first."""
     graph = run.graph
-    wanted = [waiter.channel for waiter in members(run, "core")] + [one.channel for one in (graph.stuck if graph else ())]
+    wanted = [waiter.channel for waiter in members(run, "core")] + [
+        one.channel for one in (graph.stuck if graph else ())
+    ]
     busy = sorted((row for row in run.channels if row["messages"]), key=lambda row: -row["messages"])
     wanted += [row["channel"] for row in busy if row["kind"] not in OUTWARD]
     return list(dict.fromkeys(channel for channel in wanted if channel is not None))[:STRIPS]

@@ -24,7 +24,17 @@ from .story import story
 
 STYLES = ("tokens.css", "page.css", "timeline.css", "tables.css")
 # One subject a file; they share one scope and are loaded as one script, in this order.
-SCRIPTS = ("base.js", "data.js", "geometry.js", "heat.js", "timeline.js", "hover.js", "message.js", "tables.js", "start.js")
+SCRIPTS = (
+    "base.js",
+    "data.js",
+    "geometry.js",
+    "heat.js",
+    "timeline.js",
+    "hover.js",
+    "message.js",
+    "tables.js",
+    "start.js",
+)
 
 
 def render(analysis: Analysis) -> str:
@@ -42,7 +52,9 @@ def render(analysis: Analysis) -> str:
         healthy="healthy" if healthy else "",
         verdict=verdict.section(run),
         story=story(run),
-        moment="" if not model["core"] else '<button id="moment" title="The moment (d)">The last 2 ms before it</button>',
+        moment=""
+        if not model["core"]
+        else '<button id="moment" title="The moment (d)">The last 2 ms before it</button>',
         messages=verdict.plain_messages(run) if len(analysis.messages) else "",
         views=figures.views(run),
         facts=facts(run),
@@ -50,7 +62,9 @@ def render(analysis: Analysis) -> str:
         rules=rules(analysis),
         model=inert(model),
         columns="\n".join(element(name, column) for name, column in columns.items()),
-        blobs="\n".join(f'<script type="application/x-blob" id="blob-{name}">{data}</script>' for name, data in blobs.items()),
+        blobs="\n".join(
+            f'<script type="application/x-blob" id="blob-{name}">{data}</script>' for name, data in blobs.items()
+        ),
         library=squeeze(library.encode(), 9),
         script=script,
     )
@@ -91,7 +105,8 @@ def facts(run: Run) -> str:
     python = list(dict.fromkeys(row["implementation"] for row in run.processes if row["implementation"]))
     untraced = [row["program"] for row in run.processes if not row["traced"]]
     environment = [
-        f"{name}={value}" if value is not None else f"{name} unset" for name, value in (known.get("environment") or {}).items()
+        f"{name}={value}" if value is not None else f"{name} unset"
+        for name, value in (known.get("environment") or {}).items()
     ]
     cores = platform.get("cores")
     lost = known.get("lost") or 0

@@ -50,13 +50,17 @@ def exchanges(run: Run, channels: set[int | None]) -> list[Step]:
     for row in rows(table[table["channel"].isin(channels)].tail(STEPS)):
         amount, channel = count(row["size"], "byte"), escape(run.channel_name(row["channel"]))
         writer = run.thread_name(row["writer"], run.threads[row["writer"]]["process"])
-        quoted = f"<q>{escape(shorten(payload_text(row['payload'] or b'').rstrip(), 28))}</q>" if row["payload"] else "bytes"
+        quoted = (
+            f"<q>{escape(shorten(payload_text(row['payload'] or b'').rstrip(), 28))}</q>" if row["payload"] else "bytes"
+        )
         accepted, written, read = row["accepted"], row["written"], row["read"]
         outer = None if row["accept_event"] is None else int(run.outermost[int(row["accept_event"])])
         by = None if row["write_event"] is None else int(run.outermost[int(row["write_event"])])
         verb = VERBS.get(str(kinds[outer]), "writes") if outer is not None else "writes"
         if accepted is not None and (written is None or outer != by):
-            steps.append(Step(accepted, writer, f"{verb} {quoted}: {amount} go into its <b>own buffer</b>, none into {channel}."))
+            steps.append(
+                Step(accepted, writer, f"{verb} {quoted}: {amount} go into its <b>own buffer</b>, none into {channel}.")
+            )
         if written is not None and by is not None:
             call = f"<code>{escape(run.call(by))}</code>"
             said = (

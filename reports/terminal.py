@@ -124,6 +124,8 @@ class Terminal:
     def others(self, found: Sequence[Finding], more: str) -> Iterator[str]:
         """The findings that don't explain the verdict: a few beside a knot, several without one, all without `more`."""
         knotted = any(waiter.role == "core" for waiter in self.waiters())
+        if knotted and more:
+            found = [finding for finding in found if finding.severity != "info"]
         room = (OTHERS if knotted else FINDINGS) if more else len(found)
         if knotted and found:
             yield ""

@@ -35,7 +35,11 @@ def section(run: Run) -> str:
     size = " class=line" if verdict.name == "completed" else ""
     explained = explaining(analysis)
     picture = knot.figure(run)
-    beside = remedy(run, explained) if explained and (explained.remedy or explained.edit) and verdict.name != "completed" else ""
+    beside = (
+        remedy(run, explained)
+        if explained and (explained.remedy or explained.edit) and verdict.name != "completed"
+        else ""
+    )
     duo = f'<div class="duo">{picture}{beside}</div>' if picture and beside else picture or beside
     return (
         f'<section id="verdict" aria-labelledby="v" class="is-{verdict.name}"><p class="kicker">'
@@ -201,7 +205,9 @@ def numbered(run: Run, file: str, notes: dict[int, tuple[str, str]]) -> str:
         if previous is not None and line != previous + 1:
             parts.append('<div class="l gap"><i>⋮</i></div>')
         style, note = notes.get(line, ("", ""))
-        text = source(run.lines[file, line]) if (file, line) in run.lines else '<span class="dim">source not kept</span>'
+        text = (
+            source(run.lines[file, line]) if (file, line) in run.lines else '<span class="dim">source not kept</span>'
+        )
         parts.append(f'<div class="l {style}"><i>{line}</i>{text}</div>')
         if note:
             parts.append(f'<span class="say">{escape(note)}</span>')
@@ -211,7 +217,11 @@ def numbered(run: Run, file: str, notes: dict[int, tuple[str, str]]) -> str:
 
 def waiting_note(run: Run, waiter: Waiter) -> str:
     """What is said under the line that waits: whether this process still holds bytes back."""
-    own = [row for row in run.streams if row["process"] == waiter.process and "w" in row["mode"] and row["name"] != "sys.stderr"]
+    own = [
+        row
+        for row in run.streams
+        if row["process"] == waiter.process and "w" in row["mode"] and row["name"] != "sys.stderr"
+    ]
     if in_process(run, waiter.process):
         return "↑ waits here; its own bytes are not flushed before"
     if own and waiter.reason == "nodata":
@@ -288,7 +298,7 @@ def plain_messages(run: Run, most: int = 200) -> str:
     names = run.analysis.names
     body = "".join(
         f'<tr><td class="num">{row.message}<td>{escape(names.get(row.writer, row.writer))}'
-        f'<td>{"nobody" if row.reader != row.reader or row.reader is None else escape(names.get(int(row.reader), row.reader))}'
+        f"<td>{'nobody' if row.reader != row.reader or row.reader is None else escape(names.get(int(row.reader), row.reader))}"
         f'<td>{escape(run.channel_name(row.channel))}<td class="num">{row.size:,}'
         f'<td class="c">{escape(shorten(payload_text(row.payload or b""), 80))}'
         for row in table.astype(object).where(table.notna(), None).itertuples()

@@ -495,10 +495,14 @@ def _conversation(why: str, buffering: str, flush: bool, ended: str) -> Trace:
     first = say_hello(0)
     build.sleep(child, 300 * MS, pause[0])
     text = hear_and_answer(0, None)
+    if flush:
+        build.end_line(first, text.encode())
+        second = say_hello(1)
     build.sleep(child, 300 * MS, pause[0])
     waiting = build.begin_input(child, sources[away], out[away], hear)
-    build.end_line(first, text.encode())
-    second = say_hello(1)
+    if not flush:
+        build.end_line(first, text.encode())
+        second = say_hello(1)
     if ended == "deadlock":
         build.after(100 * MS)
         build.look(times=2)

@@ -21,7 +21,9 @@ def clean_environment(**more: str) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in BUFFERING_VARIABLES} | more
 
 
-def traced_environment(live: Path, environment: Mapping[str, str], payload: str = "72", buffering: str = "default") -> dict[str, str]:
+def traced_environment(
+    live: Path, environment: Mapping[str, str], payload: str = "72", buffering: str = "default"
+) -> dict[str, str]:
     """An environment in which every Python records itself into `live`."""
     folder = live / "inject"
     if not folder.exists():
@@ -60,7 +62,20 @@ def _calls(log: Log) -> list[Call]:
     names = {code: name for code, name, *_ in table.CALLS}
     lines = {d.site: int(d.text["line"]) for d in log.definitions if d.code == table.SITE}
     payloads = dict(zip(log.payload_of.tolist(), log.payloads, strict=True))
-    columns = "thread", "fd", "site", "channel", "stream", "offset", "size", "result", "extra", "pending", "error", "state"
+    columns = (
+        "thread",
+        "fd",
+        "site",
+        "channel",
+        "stream",
+        "offset",
+        "size",
+        "result",
+        "extra",
+        "pending",
+        "error",
+        "state",
+    )
     values = zip(*(log.records[name].tolist() for name in ("op", *columns)), strict=True)
     return [
         Call(

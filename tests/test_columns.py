@@ -49,7 +49,9 @@ def test_the_bytes_are_gzip_in_base64():
 
 def test_a_column_is_an_inert_element_with_its_type():
     text = element("messages.size", pack([1, 2]))
-    assert text.startswith('<script type="application/x-column" id="column-messages.size" data-type="u1" data-rows="2">')
+    assert text.startswith(
+        '<script type="application/x-column" id="column-messages.size" data-type="u1" data-rows="2">'
+    )
 
 
 @given(st.lists(st.integers(-(2**53), 2**53)))

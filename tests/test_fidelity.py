@@ -228,9 +228,13 @@ def test_the_environment_gives_the_same_streams(variable: str, tmp_path: Path) -
 
 def on_terminal(text: str, live: Path | None) -> tuple[int, bytes]:
     """Exit status, and what the terminal got."""
-    environment = target.clean_environment() if live is None else target.traced_environment(live, target.clean_environment())
+    environment = (
+        target.clean_environment() if live is None else target.traced_environment(live, target.clean_environment())
+    )
     leader, follower = pty.openpty()
-    process = subprocess.Popen([sys.executable, "-c", text], stdin=follower, stdout=follower, stderr=follower, env=environment)
+    process = subprocess.Popen(
+        [sys.executable, "-c", text], stdin=follower, stdout=follower, stderr=follower, env=environment
+    )
     os.close(follower)
     os.write(leader, b"typed\n")
     output = b""
@@ -250,7 +254,9 @@ def test_a_terminal_gets_what_it_gets_untraced(tmp_path: Path) -> None:
 
 def test_closed_standard_streams_are_borne(tmp_path: Path) -> None:
     for live in (None, tmp_path / "live"):
-        environment = target.clean_environment() if live is None else target.traced_environment(live, target.clean_environment())
+        environment = (
+            target.clean_environment() if live is None else target.traced_environment(live, target.clean_environment())
+        )
         command = f'"{sys.executable}" -c "import sys, os; os.write(2, repr((sys.stdin, sys.stdout)).encode())" <&- >&-'
         done = subprocess.run(["sh", "-c", command], env=environment, stderr=subprocess.PIPE, check=True)
         assert done.stderr == b"(None, None)"

@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from ipctrace.tracer.logs import read_logs
 from ipctrace.tracer.runtime import table
+
 from tests import target
 
 
@@ -46,7 +46,9 @@ def test_a_site_marks_the_call_in_its_line(live: Path) -> None:
 def test_a_printed_line_is_stuck_until_it_is_flushed(live: Path) -> None:
     target.run("import sys\nprint('hello')\nsys.stdout.write('you')\nsys.stdout.flush()\nprint('end')\n", live=live)
     (events,) = target.calls(live)
-    seen = [(e.op, e.line, e.offset, e.size, e.pending) for e in events if e.op in ("print", "stream.write", "stream.flush")]
+    seen = [
+        (e.op, e.line, e.offset, e.size, e.pending) for e in events if e.op in ("print", "stream.write", "stream.flush")
+    ]
     assert seen == [
         ("print", 2, 0, 5, 5), ("print", 2, 5, 1, 6), ("stream.write", 3, 6, 3, 9), ("stream.flush", 4, 0, None, 0),
         ("print", 5, 9, 3, 3), ("print", 5, 12, 1, 4), ("stream.flush", None, 0, None, 0),
@@ -176,7 +178,7 @@ def test_children_are_followed_whatever_environment_they_are_given(environment: 
 
 
 def test_a_child_through_a_shell_and_exec_is_followed(live: Path) -> None:
-    text = f"import os; os.system('exec \"{sys.executable}\" -c \"import os; os.pipe()\"')"
+    text = f'import os; os.system(\'exec "{sys.executable}" -c "import os; os.pipe()"\')'
     target.run(text, live=live)
     assert len(target.calls(live)) == 2
 
@@ -209,7 +211,9 @@ def test_many_threads_lose_nothing_while_the_log_grows(live: Path) -> None:
     (log,) = read_logs(live)[0]
     assert log.header.lost == 0
     (events,) = target.calls(live)
-    assert sorted(e.data for e in events if e.op == "os.write") == sorted(b"%d:%d" % (k, n) for k in range(6) for n in range(1500))
+    assert sorted(e.data for e in events if e.op == "os.write") == sorted(
+        b"%d:%d" % (k, n) for k in range(6) for n in range(1500)
+    )
     assert {e.data for e in events if e.op == "os.read"} == {e.data for e in events if e.op == "os.write"}
 
 
@@ -231,7 +235,10 @@ def test_a_signal_handler_inside_a_wrapped_call_has_its_own_records(live: Path) 
     )
     target.run(text, live=live)
     (events,) = target.calls(live)
-    assert [(e.op, e.data) for e in events if e.op in ("os.read", "os.write")] == [("os.read", b"woken"), ("os.write", b"woken")]
+    assert [(e.op, e.data) for e in events if e.op in ("os.read", "os.write")] == [
+        ("os.read", b"woken"),
+        ("os.write", b"woken"),
+    ]
 
 
 def test_a_descriptor_given_out_again_leads_to_its_new_channel(live: Path) -> None:

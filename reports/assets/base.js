@@ -9,7 +9,7 @@ const MODEL = JSON.parse($('model').textContent);
    what reorders or hides text becomes its code point. */
 const picture = c => {
   const code = c.codePointAt(0);
-  return code === 10 ? '⏎' : code === 127 ? '␡' : code < 32 ? String.fromCharCode(0x2400 + code) : `‹U+${code.toString(16).toUpperCase().padStart(4, '0')}›`;
+  return code === 10 ? '⏎' : code === 127 ? '␡' : code < 32 ? String.fromCharCode(0x2400 + code) : `⟨U+${code.toString(16).toUpperCase().padStart(4, '0')}⟩`;
 };
 const visible = s => String(s).replace(/[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]|\udb40[\udc00-\udc7f]/g, picture);
 const esc = s => visible(s).replace(/[&<>"'`]/g, c => `&#${c.charCodeAt(0)};`);

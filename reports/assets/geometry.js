@@ -180,8 +180,12 @@ function eachStep(channel, t0, t1, use) {
 const scales = {}; // channel → { most, scale, full }
 function scaleOf(channel) {
   if (scales[channel]) return scales[channel];
+  const { in: given, taken } = flows[channel]; // the most that was on its way: just after something was given
   let most = 0;
-  eachStep(channel, 0, END, (a, b, kernel, user) => { if (kernel + user > most) most = kernel + user; });
+  for (let i = 0, k = 0; i < given.times.length; i++) {
+    while (k < taken.times.length && taken.times[k] <= given.times[i]) k++;
+    most = Math.max(most, given.sums[i] - (k ? taken.sums[k - 1] : 0));
+  }
   const capacity = CHANNELS[channel].capacity, full = capacity && most > 0.95 * capacity;
   return scales[channel] = { most, scale: full ? Math.max(capacity, most) : most || 1, full };
 }

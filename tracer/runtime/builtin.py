@@ -79,7 +79,12 @@ def _bind(file, mode="r", buffering=-1, encoding=None, errors=None, newline=None
     """The arguments of open in order, if they are such that open would accept them; else TypeError or ValueError."""
     letters = set(mode)
     text, binary = "t" in letters or "b" not in letters, "b" in letters
-    if letters - set("rwaxbt+") or len(mode) != len(letters) or len(letters & set("rwax")) != 1 or (binary and "t" in letters):
+    if (
+        letters - set("rwaxbt+")
+        or len(mode) != len(letters)
+        or len(letters & set("rwax")) != 1
+        or (binary and "t" in letters)
+    ):
         raise ValueError(mode)
     if binary and (encoding, errors, newline) != (None, None, None):
         raise ValueError(mode)

@@ -11,7 +11,6 @@ import os
 import sys
 
 
-
 class Call:
     """A wrapped call: `begin` records its enter and `end` its exit, around the original."""
 

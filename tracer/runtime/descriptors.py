@@ -180,7 +180,9 @@ class Duplicate(Call):
         fd = args[0] if args else kwargs.get("fd", -1)
         if not isinstance(fd, int):
             fd = -1
-        inheritable = 0 if self.__name__ == "dup" else int(bool(args[2] if len(args) > 2 else kwargs.get("inheritable", 1)))
+        inheritable = (
+            0 if self.__name__ == "dup" else int(bool(args[2] if len(args) > 2 else kwargs.get("inheritable", 1)))
+        )
         return self.enter(self.op, fd, self.channel_of(fd), 0, 0, inheritable, self.here())
 
     def end(self, ticket, result, args):

@@ -39,7 +39,7 @@ if __name__ == "sitecustomize":
     # The sitecustomize that we shadow runs now, as if we weren't there; without one, the import fails as it would.
     sys.modules.pop(__name__, None)
     try:
-        import sitecustomize  # noqa: F401
+        import sitecustomize  # type: ignore[import-not-found]  # noqa: F401
     except ImportError as error:
         if error.name != __name__:
             raise

@@ -115,7 +115,16 @@ class Log:
             self.header = Segment(_map(self.path, 0, length), 0, 0)
             self.segments.append(self.header)
             Struct(table.HEADER).pack_into(
-                self.header.buffer, 0, table.MAGIC, table.VERSION, self.size, _getpid(), _getppid(), monotonic_ns(), time_ns(), 0
+                self.header.buffer,
+                0,
+                table.MAGIC,
+                table.VERSION,
+                self.size,
+                _getpid(),
+                _getppid(),
+                monotonic_ns(),
+                time_ns(),
+                0,
             )
             self._grow(0)
         except (OSError, ValueError):  # no space, or no longer allowed: the program goes on unrecorded
@@ -176,7 +185,21 @@ class Log:
             except AttributeError:
                 tid = self.thread()
             self.pack_enter(
-                segment.buffer, at, op, 0, kept, tid, monotonic_ns(), fd, site, channel, stream, offset, size, _OPEN, data
+                segment.buffer,
+                at,
+                op,
+                0,
+                kept,
+                tid,
+                monotonic_ns(),
+                fd,
+                site,
+                channel,
+                stream,
+                offset,
+                size,
+                _OPEN,
+                data,
             )
             return segment, at, slot
         except Exception:  # a size beyond 64 bits, no memory: the call matters, the record doesn't

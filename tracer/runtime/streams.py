@@ -54,7 +54,9 @@ class Layers:
     def __init__(self, runtime):
         self.runtime = runtime
         self.FileIO = self._raw()
-        self.BufferedReader, self.BufferedWriter, self.BufferedRandom, self.TextIOWrapper = map(self._counting, _LAYERS[1:])
+        self.BufferedReader, self.BufferedWriter, self.BufferedRandom, self.TextIOWrapper = map(
+            self._counting, _LAYERS[1:]
+        )
 
     def _calls(self):
         """(accept, around): how a layer records that the program hands bytes over, or asks for something else."""
@@ -114,13 +116,20 @@ class Layers:
         descriptors = self.runtime.descriptors
         known, channel_of = descriptors.known, descriptors.channel_of
         accept, around = self._calls()
-        write_raw, readinto_raw, read_raw, close_raw = io.FileIO.write, io.FileIO.readinto, io.FileIO.read, io.FileIO.close
+        write_raw, readinto_raw, read_raw, close_raw = (
+            io.FileIO.write,
+            io.FileIO.readinto,
+            io.FileIO.read,
+            io.FileIO.close,
+        )
 
         def write_out(self, data, size):
             account = self._ipctrace
             fd = account.fd
             site = account.site if account.inside == get_ident() else here()
-            ticket = enter(_RAW_WRITE, fd, known.get(fd) or channel_of(fd), account.number, account.reached, size, site, data)
+            ticket = enter(
+                _RAW_WRITE, fd, known.get(fd) or channel_of(fd), account.number, account.reached, size, site, data
+            )
             try:
                 written = write_raw(self, data)
             except BaseException as error:
@@ -203,7 +212,9 @@ class Layers:
         write_layer = getattr(layer, "write", None)
 
         class Counting(layer):
-            __repr__ = layer.__repr__ if sys.version_info < (3, 13) and layer is io.TextIOWrapper else _named_like(layer)
+            __repr__ = (
+                layer.__repr__ if sys.version_info < (3, 13) and layer is io.TextIOWrapper else _named_like(layer)
+            )
 
             def flush(self):
                 account = self._ipctrace
@@ -347,7 +358,9 @@ class Streams:
         )
         return self._text(account, lower, old.encoding, old.errors, "\n", line, through)
 
-    def _lower(self, name, mode, raw_mode, file, raw_name, closefd, unbuffered, text, size, line, through, why, opener=None):
+    def _lower(
+        self, name, mode, raw_mode, file, raw_name, closefd, unbuffered, text, size, line, through, why, opener=None
+    ):
         """Everything below the text layer, and its account. `file` is a descriptor or a path to open."""
         layers = self.layers
         raw = layers.FileIO(file, raw_mode, closefd=closefd, opener=opener)
@@ -358,7 +371,16 @@ class Streams:
         fd = raw.fileno()
         self.count += 1
         account = raw._ipctrace = self.accounts[self.count] = Account(
-            self.runtime, self.count, fd, name.format(fd=fd), mode, layer, "", buffering, 0 if unbuffered else block, why
+            self.runtime,
+            self.count,
+            fd,
+            name.format(fd=fd),
+            mode,
+            layer,
+            "",
+            buffering,
+            0 if unbuffered else block,
+            why,
         )
         if unbuffered:
             return raw, account
