@@ -8,10 +8,9 @@
 from __future__ import annotations
 
 import pandas as pd
-
 from ipctrace.tracer.schema import Trace
 
-from .events import NONE, Events
+from .events import NONE, Events, groups
 from .findings import Context, find
 from .graph import wait_graph
 from .results import Analysis, WaitGraph
@@ -83,12 +82,11 @@ def _lanes(run: Run, graph: WaitGraph | None) -> list[int]:
     for thread, owner in process.items():
         urgency[owner] = min(urgency.get(owner, 3), roles.get(thread, 3))
     talk = run.messages.dropna(subset=["writer", "reader"])
-    pairs = talk.groupby(["writer", "reader"]).size() if len(talk) else pd.Series(dtype="int64")
     bonds: dict[tuple[int, int], int] = {}
-    for (writer, reader), count in pairs.items():
+    for (writer, reader), together in groups(talk, ["writer", "reader"]):
         key = (process[writer], process[reader])
         for one, two in (key, key[::-1]):
-            bonds[one, two] = bonds.get((one, two), 0) + int(count)
+            bonds[one, two] = bonds.get((one, two), 0) + len(together)
     todo = sorted(urgency, key=lambda owner: (urgency[owner], owner))
     order: list[int] = []
     while todo:

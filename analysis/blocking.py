@@ -13,10 +13,9 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
-
 from ipctrace.tracer.schema import Trace
 
-from .events import NEVER, NONE, Events, Ints, number, optional, pick, whole
+from .events import NEVER, NONE, Events, Ints, groups, number, optional, pick, rows_of, whole
 
 LONG = 1_000_000  # ns: longer than any call that doesn't wait takes, scheduling included
 ROOM = 100_000  # ns: a write that finds room takes less
@@ -26,9 +25,14 @@ CAPACITY = 65536  # bytes of a pipe whose size isn't known: pipe(7)
 def blocking(trace: Trace, events: Events, got: pd.DataFrame, spans: pd.DataFrame, cut: int) -> pd.DataFrame:
     """`Analysis.blocking`. `got`: what each read got, as `messages.match` tells it."""
     parts = [
-        _sleeps(events), _reads(trace, events, got, spans), _writes(trace, events), _children(trace, events),
-        _joins(trace, events), _others(events), _terminal(trace, events),
-    ]  # fmt: skip
+        _sleeps(events),
+        _reads(trace, events, got, spans),
+        _writes(trace, events),
+        _children(trace, events),
+        _joins(trace, events),
+        _others(events),
+        _terminal(trace, events),
+    ]
     event, by, by_event = (np.concatenate([part[k] for part in parts]).astype("int64") for k in range(3))
     end_of_thread = np.minimum(whole(trace.threads["ended"], NEVER), max(cut, 0))
     begin = np.maximum(events.enter[event], whole(trace.threads["started"])[events.thread[event]])
@@ -39,11 +43,21 @@ def blocking(trace: Trace, events: Events, got: pd.DataFrame, spans: pd.DataFram
     kept = kept[np.argsort(begin[kept], kind="stable")]
     event, by, by_event, begin, end = event[kept], by[kept], by_event[kept], begin[kept], end[kept]
     reasons = events.table["wait"].iloc[event].fillna("nodata").astype("str").reset_index(drop=True)
-    return pd.DataFrame({
-        "event": event, "thread": events.thread[event], "process": events.process[event], "begin": begin, "end": end,
-        "open": events.exit[event] == NEVER, "reason": reasons, "channel": optional(events.channel[event]),
-        "site": optional(events.site[event]), "by": optional(by), "by_event": optional(by_event),
-    })  # fmt: skip
+    return pd.DataFrame(
+        {
+            "event": event,
+            "thread": events.thread[event],
+            "process": events.process[event],
+            "begin": begin,
+            "end": end,
+            "open": events.exit[event] == NEVER,
+            "reason": reasons,
+            "channel": optional(events.channel[event]),
+            "site": optional(events.site[event]),
+            "by": optional(by),
+            "by_event": optional(by_event),
+        }
+    )
 
 
 def busy(trace: Trace, intervals: pd.DataFrame, cut: int) -> pd.DataFrame:
@@ -52,9 +66,14 @@ def busy(trace: Trace, intervals: pd.DataFrame, cut: int) -> pd.DataFrame:
     waited = intervals["end"].to_numpy() - intervals["begin"].to_numpy()
     blocked = np.zeros(len(trace.threads), dtype="int64")
     np.add.at(blocked, intervals["thread"].to_numpy(), waited)
-    return pd.DataFrame({
-        "thread": trace.threads["thread"].to_numpy(), "lifetime": lifetime, "blocked": blocked, "running": lifetime - blocked,
-    })  # fmt: skip
+    return pd.DataFrame(
+        {
+            "thread": trace.threads["thread"].to_numpy(),
+            "lifetime": lifetime,
+            "blocked": blocked,
+            "running": lifetime - blocked,
+        }
+    )
 
 
 def check(intervals: pd.DataFrame, shares: pd.DataFrame) -> None:
@@ -69,7 +88,7 @@ def check(intervals: pd.DataFrame, shares: pd.DataFrame) -> None:
 
 def main_threads(trace: Trace) -> dict[int, int]:
     """Process id → its main thread."""
-    return {row.process: row.thread for row in trace.threads[trace.threads["main"]].itertuples()}
+    return {row.process: row.thread for row in rows_of(trace.threads[trace.threads["main"]])}
 
 
 # Each of these: (events that waited, the thread that ended it, the event that did)
@@ -99,22 +118,28 @@ def _reads(trace: Trace, events: Events, got: pd.DataFrame, spans: pd.DataFrame)
     opened = events.exit[chosen] == NEVER
     after = pick(events.enter, writer) > events.enter[chosen]
     # a plain file has its bytes at once, however long the disk takes
-    lasting = ~np.isin(events.channel[chosen], trace.channels.loc[trace.channels["kind"] == "file", "channel"].to_numpy())
+    lasting = ~np.isin(
+        events.channel[chosen], trace.channels.loc[trace.channels["kind"] == "file", "channel"].to_numpy()
+    )
     long = (writer == NONE) & lasting & (events.exit[chosen] - events.enter[chosen] > LONG)
     at_end = (events.result[chosen] == 0) & (events.error[chosen] == NONE)
     plain = np.flatnonzero(opened | after | (long & ~at_end))
     end_of_file = _collect(_closings(trace, events, chosen[at_end & ~opened & lasting], spans))
     event = chosen[plain]
     writer = writer[plain]
-    return tuple(np.concatenate(pair) for pair in zip((event, pick(events.thread, writer), writer), end_of_file, strict=True))  # type: ignore[return-value]
+    return tuple(
+        np.concatenate(pair) for pair in zip((event, pick(events.thread, writer), writer), end_of_file, strict=True)
+    )  # type: ignore[return-value]
 
 
 def _closings(trace: Trace, events: Events, reads: Ints, spans: pd.DataFrame) -> Iterator[tuple[int, int, int]]:
     """Reads that got end of file when the last write end was closed: by whom."""
-    closers = {(int(events.process[k]), int(events.exit[k])): k for k in np.flatnonzero(events.is_kind("close")).tolist()}
+    closers = {
+        (int(events.process[k]), int(events.exit[k])): k for k in np.flatnonzero(events.is_kind("close")).tolist()
+    }
     main = main_threads(trace)
     ends = spans[spans["access"].str.contains("w")].dropna(subset=["closed"]).sort_values("closed")
-    by_channel = {channel: rows for channel, rows in ends.groupby("channel")}
+    by_channel = dict(groups(ends, "channel"))
     for read in reads.tolist():
         rows = by_channel.get(int(events.channel[read]))
         if rows is None:
@@ -145,7 +170,10 @@ def _made_room(trace: Trace, events: Events, slow: Ints) -> Iterator[tuple[int, 
     capacities = whole(trace.channels["capacity"], CAPACITY)
     for channel in np.unique(events.channel[slow]).tolist():
         on_channel = (events.channel == channel) & (events.result > 0) & (events.exit != NEVER)
-        reads, writes = np.flatnonzero(on_channel & events.is_kind("read")), np.flatnonzero(on_channel & events.is_kind("write"))
+        reads, writes = (
+            np.flatnonzero(on_channel & events.is_kind("read")),
+            np.flatnonzero(on_channel & events.is_kind("write")),
+        )
         reads, writes = reads[np.argsort(events.exit[reads])], writes[np.argsort(events.exit[writes])]
         taken, put = np.cumsum(events.result[reads]), np.cumsum(events.result[writes])
         for write in slow[events.channel[slow] == channel].tolist():
@@ -159,7 +187,7 @@ def _made_room(trace: Trace, events: Events, slow: Ints) -> Iterator[tuple[int, 
 
 def _children(trace: Trace, events: Events) -> Waits:
     main = main_threads(trace)
-    children = {(number(row.parent), row.pid): row for row in trace.processes.itertuples()}
+    children = {(number(row.parent), row.pid): row for row in rows_of(trace.processes)}
 
     def found() -> Iterator[tuple[int, int, int]]:
         for event in np.flatnonzero(events.is_kind("wait")).tolist():
@@ -173,16 +201,26 @@ def _children(trace: Trace, events: Events) -> Waits:
 
 
 def _joins(trace: Trace, events: Events) -> Waits:
-    threads = {(row.process, row.tid): row for row in trace.threads.itertuples()}
+    threads = {(row.process, row.tid): row for row in rows_of(trace.threads)}
 
     def found() -> Iterator[tuple[int, int, int]]:
         for event in np.flatnonzero(events.is_kind("join")).tolist():
             process, enter, exit = int(events.process[event]), int(events.enter[event]), int(events.exit[event])
             one = threads.get((process, int(events.size[event])))
-            others = [one] if one is not None else [
-                row for (owner, _), row in threads.items() if owner == process and row.thread != events.thread[event]
-            ]  # fmt: skip
-            ends = {row.thread: NEVER if number(row.ended) is None else int(row.ended) for row in others if row.started < exit}
+            others = (
+                [one]
+                if one is not None
+                else [
+                    row
+                    for (owner, _), row in threads.items()
+                    if owner == process and row.thread != events.thread[event]
+                ]
+            )
+            ends = {
+                row.thread: NEVER if number(row.ended) is None else int(row.ended)
+                for row in others
+                if row.started < exit
+            }
             late = {thread: end for thread, end in ends.items() if end > enter and (end <= exit or exit == NEVER)}
             if late:
                 yield event, max(late, key=lambda thread: late[thread]), NONE
@@ -192,7 +230,12 @@ def _joins(trace: Trace, events: Events) -> Waits:
 
 def _others(events: Events) -> Waits:
     """Opening a FIFO, locks: every wait of a kind that has no rule of its own."""
-    ruled = events.is_kind("wait", "join") | events.waits_for("sleep") | events.waits_for("nodata") | events.waits_for("noroom")
+    ruled = (
+        events.is_kind("wait", "join")
+        | events.waits_for("sleep")
+        | events.waits_for("nodata")
+        | events.waits_for("noroom")
+    )
     chosen = np.flatnonzero(events.waiting & ~ruled)
     return _nobody(chosen[events.exit[chosen] - events.enter[chosen] > LONG])
 

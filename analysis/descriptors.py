@@ -1,7 +1,7 @@
 """Who held which end of which channel, from when to when.
 
-Replayed from what changes descriptors (make, open, duplicate, close, fork, exec, a process's end), in order of time, and
-put right where the trace has a whole list: as a program image starts, and where /proc was looked at.
+Replayed from what changes descriptors (make, open, duplicate, close, fork, exec, a process's end), in order of time,
+and put right where the trace has a whole list: as a program image starts, and where /proc was looked at.
 
 * fork copies every descriptor; exec closes those that aren't inheritable (PEP 446: os.pipe's aren't, os.dup2's are).
 * A program that isn't traced is known from the looks alone.
@@ -16,10 +16,9 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-
 from ipctrace.tracer.schema import Trace
 
-from .events import NEVER, NONE, Events, number, optional, whole
+from .events import NEVER, NONE, Events, groups, number, optional, rows_of, whole
 
 
 class End(NamedTuple):
@@ -79,7 +78,9 @@ def unseen_processes(trace: Trace, events: Events) -> set[int]:
     replaced = np.flatnonzero(events.is_kind("exec") & (events.exit == NEVER) & (events.error == NONE))
     for event in replaced.tolist():
         later = (events.process == events.process[event]) & (events.enter > events.enter[event])
-        listed = (trace.descriptors["process"] == events.process[event]) & (trace.descriptors["time"] > events.enter[event])
+        listed = (trace.descriptors["process"] == events.process[event]) & (
+            trace.descriptors["time"] > events.enter[event]
+        )
         if not later.any() and not listed.any():
             unseen.add(int(events.process[event]))
     return unseen
@@ -102,7 +103,9 @@ def ends_held(trace: Trace, events: Events, unseen: set[int]) -> pd.DataFrame:
         "how": pd.Series([span.how for span in replay.spans], dtype="str"),
         "site": optional(np.array([span.site for span in replay.spans], dtype="int64")),
     }).astype({"process": "int64", "fd": "int64", "channel": "int64", "opened": "int64"})  # fmt: skip
-    table = table[(table["closed"] > table["opened"]).fillna(True)].sort_values("opened", kind="stable", ignore_index=True)
+    table = table[(table["closed"] > table["opened"]).fillna(True)].sort_values(
+        "opened", kind="stable", ignore_index=True
+    )
     table["used"] = _used(table, events)
     return table
 
@@ -111,7 +114,9 @@ def ends_held(trace: Trace, events: Events, unseen: set[int]) -> pd.DataFrame:
 
 
 def _calls(trace: Trace, events: Events) -> Iterable[tuple[int, int, Change]]:
-    children = {(number(row.parent), row.pid): row.process for row in trace.processes.itertuples() if number(row.parent) is not None}
+    children = {
+        (number(row.parent), row.pid): row.process for row in rows_of(trace.processes) if number(row.parent) is not None
+    }
     kinds = {"make": _make, "duplicate": _duplicate, "close": _close}
     chosen = events.is_kind("make", "duplicate", "close", "fork", "exec")
     for event in np.flatnonzero(chosen).tolist():
@@ -119,7 +124,7 @@ def _calls(trace: Trace, events: Events) -> Iterable[tuple[int, int, Change]]:
         done = events.exit[event] != NEVER
         if kind == "exec":
             if not done and events.error[event] == NONE:
-                yield int(events.enter[event]), 2, lambda replay, p=process, t=int(events.enter[event]): _exec(replay, p, t)  # type: ignore[misc]
+                yield int(events.enter[event]), 2, _exec(process, int(events.enter[event]))
         elif kind == "fork":
             child = children.get((process, int(events.result[event])))
             if child is not None and events.op(event) != "fork_exec":
@@ -165,10 +170,13 @@ def _close(events: Events, event: int) -> Change:
     return change
 
 
-def _exec(replay: _Replay, process: int, time: int) -> None:
-    for fd, span in list(replay.held[process].items()):
-        if not span.end.inheritable:
-            replay.close(time, process, fd)
+def _exec(process: int, time: int) -> Change:
+    def change(replay: _Replay) -> None:
+        for fd, span in list(replay.held[process].items()):
+            if not span.end.inheritable:
+                replay.close(time, process, fd)
+
+    return change
 
 
 def _fork(parent: int, child: int, started: int, site: int) -> Change:
@@ -179,10 +187,14 @@ def _fork(parent: int, child: int, started: int, site: int) -> Change:
     return change
 
 
+def _all_are(time: int, process: int, ends: dict[int, End]) -> Change:
+    return lambda replay: replay.reconcile(time, process, ends)
+
+
 def _ended(trace: Trace) -> Iterable[tuple[int, int, Change]]:
-    for row in trace.processes.itertuples():
+    for row in rows_of(trace.processes):
         if (ended := number(row.ended)) is not None:
-            yield ended, 9, lambda replay, p=row.process, t=ended: replay.reconcile(t, p, {})  # type: ignore[misc]
+            yield ended, 9, _all_are(ended, row.process, {})
 
 
 # Whole lists
@@ -192,21 +204,21 @@ def _lists(trace: Trace, events: Events) -> Iterable[tuple[int, int, Change]]:
     """What a program image listed before its first call is all that it held; what comes later was opened one by one."""
     if not len(trace.descriptors):
         return
-    for process, rows in trace.descriptors.groupby("process"):
+    for process, rows in groups(trace.descriptors, "process"):
         own = np.flatnonzero(events.process == process)
         starts = [int(trace.processes["started"].iloc[process]) - 1]
         starts += events.enter[own[events.is_kind("exec")[own]]].tolist()
         enters = events.enter[own]
         image = np.searchsorted(starts, whole(rows["time"]), side="left") - 1
-        for number_, listed in rows.groupby(image):
+        for number_, listed in groups(rows.assign(image=image), "image"):
             after = enters[enters > starts[max(number_, 0)]]
             first = int(after[0]) if len(after) else NEVER
             whole_list = listed[listed["time"] <= first]
             if len(whole_list):
-                ends = {row.fd: End(row.channel, row.access, row.inheritable) for row in whole_list.itertuples()}
+                ends = {row.fd: End(row.channel, row.access, row.inheritable) for row in rows_of(whole_list)}
                 time = int(whole_list["time"].iloc[0])
-                yield time, 3, lambda replay, t=time, p=process, e=ends: replay.reconcile(t, p, e)  # type: ignore[misc]
-            for row in listed[listed["time"] > first].itertuples():
+                yield time, 3, _all_are(time, process, ends)
+            for row in rows_of(listed[listed["time"] > first]):
                 yield int(row.time), 3, _opened(events, own, row)
 
 
@@ -223,19 +235,21 @@ def _looks(trace: Trace, unseen: set[int]) -> Iterable[tuple[int, int, Change]]:
     times = dict(zip(trace.looks["look"], trace.looks["time"], strict=True))
     last = max(times, default=-1)
     alive = trace.looks[trace.looks["state"] != "Z"].groupby("look")["process"].unique()
-    ends = {key: rows for key, rows in trace.ends.dropna(subset=["process"]).groupby(["look", "process"])}
+    ends = dict(groups(trace.ends.dropna(subset=["process"]), ["look", "process"]))
     begun: set[int] = set()
     for look, processes in alive.items():
         for process in processes:
             rows = ends.get((look, process))
             if rows is None or (process not in unseen and look != last):
                 continue
-            listed = {row.fd: End(row.channel, row.access, False) for row in rows.itertuples()}
+            listed = {row.fd: End(row.channel, row.access, False) for row in rows_of(rows)}
             time = int(times[look])
             if process not in begun and not trace.processes["traced"].iloc[process]:
-                time = min(time, int(trace.processes["started"].iloc[process]))  # what it was born with, as far as known
+                time = min(
+                    time, int(trace.processes["started"].iloc[process])
+                )  # what it was born with, as far as known
             begun.add(process)
-            yield time, 4, lambda replay, t=time, p=process, e=listed: replay.reconcile(t, p, e)  # type: ignore[misc]
+            yield time, 4, _all_are(time, process, listed)
 
 
 def _used(table: pd.DataFrame, events: Events) -> list[bool]:
@@ -247,8 +261,10 @@ def _used(table: pd.DataFrame, events: Events) -> list[bool]:
     })  # fmt: skip
     found = uses.groupby(["process", "fd", "channel", "way"])["enter"].agg(["min", "max"]).to_dict("index")
     used = []
-    for row in table.itertuples():
+    for row in rows_of(table):
         closed = number(row.closed)
         spans = (found.get((row.process, row.fd, row.channel, way)) for way in row.access)
-        used.append(any(s is not None and s["max"] >= row.opened and (closed is None or s["min"] <= closed) for s in spans))
+        used.append(
+            any(s is not None and s["max"] >= row.opened and (closed is None or s["min"] <= closed) for s in spans)
+        )
     return used

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 
 import pandas as pd
-
 from ipctrace.tracer.schema import Trace
 
 from .events import number
@@ -55,12 +54,20 @@ def _call(lines: list[str], column: int | None, end_column: int | None) -> tuple
         return ((0, column - 1), value) if isinstance(value, ast.Call) else None
     indent = len(lines[0]) - len(lines[0].lstrip())
     node = _parsed("\n".join(line[indent:] if line[:indent].isspace() or not indent else line for line in lines))
-    calls = [each for each in ast.walk(node) if isinstance(each, ast.Call) and _writes(each)] if node is not None else []
+    calls = (
+        [each for each in ast.walk(node) if isinstance(each, ast.Call) and _writes(each)] if node is not None else []
+    )
     return ((0, indent), calls[0]) if len(calls) == 1 and len(lines) == 1 else None
 
 
 def _writes(call: ast.Call) -> bool:
-    name = call.func.id if isinstance(call.func, ast.Name) else call.func.attr if isinstance(call.func, ast.Attribute) else ""
+    name = (
+        call.func.id
+        if isinstance(call.func, ast.Name)
+        else call.func.attr
+        if isinstance(call.func, ast.Attribute)
+        else ""
+    )
     return name in ("print", "write", "writelines")
 
 

@@ -5,13 +5,13 @@ Empty values are `NONE`; an event that never returned has exit `NEVER`.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-
 from ipctrace.tracer.schema import Trace
 
 Ints = npt.NDArray[np.int64]
@@ -42,6 +42,16 @@ def pick(values: Ints, index: Ints, missing: int = NONE) -> Ints:
     there = index >= 0
     found[there] = values[index[there]]
     return found
+
+
+def rows_of(table: pd.DataFrame) -> Iterator[Any]:
+    """The rows of a table, for loops: a named tuple each."""
+    yield from table.itertuples(index=False)
+
+
+def groups(table: pd.DataFrame, by: str | list[str]) -> Iterator[tuple[Any, pd.DataFrame]]:
+    """The groups of a table: key (a tuple for several columns) and rows, in order of the keys."""
+    yield from table.groupby(by)
 
 
 class Events:
@@ -96,7 +106,7 @@ class Events:
 
     @cached_property
     def outermost(self) -> Ints:
-        """For every event the outermost call around it, itself where there is none; the life of a thread isn't a call."""
+        """For every event the outermost call around it, itself where there is none (a thread's life isn't a call)."""
         lives = self.is_kind("thread")
         above = self.parent.copy()
         above[above != NONE] = np.where(lives[above[above != NONE]], NONE, above[above != NONE])
@@ -138,7 +148,10 @@ def overlay(left_start: Ints, left_end: Ints, right_start: Ints, right_end: Ints
     Each list is ordered and its ranges don't overlap one another; the pieces come out in order, and only those that a
     range covers. n log n in the number of ranges.
     """
-    borders = np.unique(np.concatenate([left_start, left_end, right_start, right_end]))
+    borders = np.sort(
+        np.concatenate([left_start, left_end, right_start, right_end]), kind="stable"
+    )  # runs: merged fast
+    borders = borders[np.append(True, borders[1:] != borders[:-1])] if len(borders) else borders
     start, end = borders[:-1], borders[1:]
     left, right = _covering(start, left_start, left_end), _covering(start, right_start, right_end)
     kept = (left >= 0) | (right >= 0)

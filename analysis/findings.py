@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from .catalogue import CATALOGUE
+from .naming import the
 from .results import Edit, Finding, WaitGraph
 from .run import Run
 from .waiting import Agent, Knot, Situation
@@ -39,6 +40,10 @@ class Context:
         """An agent's name."""
         return self.run.process_names[agent.process] if agent.thread is None else self.run.names[agent.thread]
 
+    def the(self, agent: Agent) -> str:
+        """An agent's name within a sentence."""
+        return the(self.name(agent))
+
     @property
     def certainty(self) -> Any:
         """How sure a finding about the knot is."""
@@ -66,7 +71,11 @@ def find(context: Context) -> list[Finding]:
     found: list[Finding] = []
     for check in (*hangs.CHECKS, *latent.CHECKS, *risks.CHECKS, *waste.CHECKS):
         found.extend(check(context))
-    if context.knot is not None and context.knot.level in ("proven", "likely") and not any(f.rule < "IPC2" for f in found):
+    if (
+        context.knot is not None
+        and context.knot.level in ("proven", "likely")
+        and not any(f.rule < "IPC2" for f in found)
+    ):
         found.extend(hangs.unexplained(context))
     weight = {"error": 0, "warning": 1, "info": 2}
     return sorted(found, key=lambda each: (each.rule >= "IPC2", weight[each.severity]))

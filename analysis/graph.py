@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from .events import NONE
-from .naming import listing, plural, the
+from .naming import listing, plural
 from .results import Edge, Role, Waiter, WaitGraph
 from .run import Run
 from .waiting import Agent, Knot, Situation
@@ -21,12 +21,14 @@ def wait_graph(situation: Situation, knot: Knot) -> WaitGraph:
     others = [index for index in range(len(agents)) if index not in knot.dead]
     order = [*knot.core, *victims, *others]
     place = {index: number for number, index in enumerate(order)}
-    roles: dict[int, Role] = {index: "core" for index in knot.core} | dict.fromkeys(victims, "victim")
+    roles: dict[int, Role] = dict.fromkeys(knot.core, "core")
+    roles.update(dict.fromkeys(victims, "victim"))
     waiters = tuple(_waiter(situation, knot, index, roles.get(index, "bystander")) for index in order)
     edges = tuple(
         Edge(place[index], place[other], agents[index].channel, _why(situation, index, other))
-        for index in order for other in knot.arcs.get(index, ())
-    )  # fmt: skip
+        for index in order
+        for other in knot.arcs.get(index, ())
+    )
     stuck = tuple(held for held in run.stuck if run.streams["held"].iloc[held.stream] > 0)
     return WaitGraph(run.cut, knot.formed, waiters, edges, stuck, tuple(_evidence(situation, knot)))
 
@@ -40,9 +42,19 @@ def _waiter(situation: Situation, knot: Knot, index: int, role: Role) -> Waiter:
     run, agent = situation.run, situation.agents[index]
     outer = None if agent.event is None else int(run.events.outermost[agent.event])
     evidence = _cannot(situation, knot, index) if role != "bystander" else _can(situation, knot, index)
-    site = run.blocking_site(agent.event)
-    return Waiter(agent.thread, agent.process, role, agent.reason, agent.event, outer, agent.channel,
-                  site if site is not None else run.blocking_site(outer), agent.since, evidence)  # fmt: skip
+    site = run.site_of(agent.event)
+    return Waiter(
+        agent.thread,
+        agent.process,
+        role,
+        agent.reason,
+        agent.event,
+        outer,
+        agent.channel,
+        site if site is not None else run.site_of(outer),
+        agent.since,
+        evidence,
+    )
 
 
 def _cannot(situation: Situation, knot: Knot, index: int) -> str:
@@ -72,7 +84,9 @@ def _used(situation: Situation, agent: Agent) -> str:
         return "what ipctrace did not see"
     events = situation.events
     moved = (events.thread == agent.thread) & events.is_kind("read", "write") & (events.channel != NONE)
-    names = list(dict.fromkeys(situation.run.channel_name(channel) for channel in np.unique(events.channel[moved]).tolist()))
+    names = list(
+        dict.fromkeys(situation.run.channel_name(channel) for channel in np.unique(events.channel[moved]).tolist())
+    )
     return listing(names[:3] + ([f"{len(names) - 3} more"] if len(names) > 3 else [])) if names else "no channel"
 
 
@@ -95,20 +109,34 @@ def _evidence(situation: Situation, knot: Knot) -> Iterator[tuple[str, str]]:
         if agent.channel is None or agent.call not in ("read", "write") or agent.why:
             continue
         way, deed = ("w", "write") if agent.call == "read" else ("r", "read")
-        holders = listing([the(run.process_names[process]) for process in situation.holders(agent.channel, way)])
+        holders = listing([run.the_process(process) for process in situation.holders(agent.channel, way)])
         channel = run.channel_name(agent.channel)
-        yield (f"only {holders} can {deed} {channel}",
-               "the open descriptors of every process, from /proc" if looked else "replayed from the calls; not checked against /proc")  # fmt: skip
+        yield (
+            f"only {holders} can {deed} {channel}",
+            "the open descriptors of every process, from /proc"
+            if looked
+            else "replayed from the calls; not checked against /proc",
+        )
         rows = run.messages[run.messages["channel"] == agent.channel]
-        put, taken = int(rows.loc[rows["written"].notna(), "size"].sum()), int(rows.loc[rows["read"].notna(), "size"].sum())
+        put, taken = (
+            int(rows.loc[rows["written"].notna(), "size"].sum()),
+            int(rows.loc[rows["read"].notna(), "size"].sum()),
+        )
         if agent.call == "read" and agent.channel not in run.mixed:
             yield f"{channel} is empty", f"{plural(put, 'byte')} went in, {plural(taken, 'byte')} came out"
         elif agent.call == "write":
             yield f"{channel} is full", "a write entered and has not returned"
     for held in run.stuck:
-        if run.streams["held"].iloc[held.stream] > 0 and held.channel in {situation.agents[index].channel for index in knot.dead}:
-            yield (f"{plural(held.size, 'byte')} are in {run.stream_name(held.stream)}",
-                   "counted: bytes the stream accepted, less those that reached its descriptor")  # fmt: skip
+        if run.streams["held"].iloc[held.stream] > 0 and held.channel in {
+            situation.agents[index].channel for index in knot.dead
+        }:
+            yield (
+                f"{plural(held.size, 'byte')} are in {run.stream_name(held.stream)}",
+                "counted: bytes the stream accepted, less those that reached its descriptor",
+            )
     if len(situation.looks) == 2 and all(situation.agents[index].confirmed for index in knot.core):
         apart = (situation.times[1] - situation.times[0]) / 1e6
-        yield "nothing moved between two looks", f"the same calls and the same system calls, {apart:.0f} ms apart, from /proc"
+        yield (
+            "nothing moved between two looks",
+            f"the same calls and the same system calls, {apart:.0f} ms apart, from /proc",
+        )

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from .edits import flush_after
-from .events import NONE, number
+from .events import NONE, number, rows_of
 from .findings import Context, finding, ids
-from .naming import listing, plural, sentence, the
+from .naming import listing, plural, sentence
 from .results import Finding, Stuck
 from .waiting import Agent
 
@@ -16,12 +16,17 @@ def awaited(context: Context) -> list[tuple[Agent, Stuck]]:
     """Who in the knot waits for bytes that lie in the buffer of a stream whose own process can't go on either."""
     stuck = context.graph.stuck if context.graph else ()
     dead = {agent.process for agent in context.dead}
-    live = {agent.process for index, agent in enumerate(context.situation.agents) if context.knot and index not in context.knot.dead
-            and agent.thread is not None and _uses(context, agent, stuck)}  # fmt: skip
+    live = {
+        agent.process
+        for index, agent in enumerate(context.situation.agents)
+        if context.knot and index not in context.knot.dead and agent.thread is not None and _uses(context, agent, stuck)
+    }
     return [
-        (agent, held) for agent in context.dead for held in stuck
+        (agent, held)
+        for agent in context.dead
+        for held in stuck
         if agent.call == "read" and agent.channel == held.channel and held.process in dead - live
-    ]  # fmt: skip
+    ]
 
 
 def _uses(context: Context, agent: Agent, stuck: tuple[Stuck, ...]) -> bool:
@@ -37,18 +42,22 @@ def unflushed_buffer(context: Context) -> Iterator[Finding]:
         sites = [site for site, _ in held.pieces if site is not None]
         writer = run.main_threads.get(held.process)
         edit = flush_after(run.trace, sites[-1] if sites else None)
-        where = f" by the write at {run.place(sites[-1])}" if sites else ""
+        where = f", put there by the write at {run.place(sites[-1])}" if sites else ""
         yield finding(
             "IPC101",
-            f"{plural(held.size, 'byte')} wait in {run.stream_name(held.stream)}{', put there' + where if where else ''}: "
-            f"{the(context.name(agent))} waits for them on {run.channel_name(held.channel)}, and "
-            f"{the(run.process_names[held.process])} waits too, so nobody flushes.",
+            f"{plural(held.size, 'byte')} wait in {run.stream_name(held.stream)}{where}: "
+            f"{context.the(agent)} waits for them on {run.channel_name(held.channel)}, and "
+            f"{run.the_process(held.process)} waits too, so nobody flushes.",
             (f"Flush at {run.place(sites[-1])}: " if sites else "Flush after the write: ")
             + "flush=True in the print, or a flush() after the write; or line-buffer the stream "
             "(reconfigure(line_buffering=True)), or run Python with -u.",
-            certainty=context.certainty, threads=ids(agent.thread, writer), channels=ids(held.channel),
-            sites=ids(*sites[::-1], run.blocking_site(agent.event)), events=ids(agent.event), edit=edit,
-        )  # fmt: skip
+            certainty=context.certainty,
+            threads=ids(agent.thread, writer),
+            channels=ids(held.channel),
+            sites=ids(*sites[::-1], run.site_of(agent.event)),
+            events=ids(agent.event),
+            edit=edit,
+        )
 
 
 def pipe_full(context: Context) -> Iterator[Finding]:
@@ -57,18 +66,21 @@ def pipe_full(context: Context) -> Iterator[Finding]:
     for agent in context.core:
         if agent.reason != "noroom" or agent.channel is None:
             continue
-        readers = [the(run.process_names[process]) for process in context.situation.holders(agent.channel, "r")]
+        readers = [run.the_process(process) for process in context.situation.holders(agent.channel, "r")]
         left = context.situation.left(agent.channel)
         amount = f"; {plural(left, 'byte')} wait to be read" if left else ""
         yield finding(
             "IPC104",
-            f"{sentence(the(context.name(agent)))} waits for room in {run.channel_name(agent.channel)}"
-            f"{run.at(run.blocking_site(agent.event))}, which only {listing(readers)} could empty{amount}.",
-            f"Read {run.channel_name(agent.channel)} while it is being written: communicate(), a thread that drains it, "
-            "select, or a file in its place.",
-            certainty=context.certainty, threads=ids(agent.thread), channels=ids(agent.channel),
-            sites=ids(run.blocking_site(agent.event)), events=ids(agent.event),
-        )  # fmt: skip
+            f"{sentence(context.the(agent))} waits for room in {run.channel_name(agent.channel)}"
+            f"{run.at_event(agent.event)}, which only {listing(readers)} could empty{amount}.",
+            f"Read {run.channel_name(agent.channel)} while it is being written: communicate(), a thread that drains "
+            "it, select, or a file in its place.",
+            certainty=context.certainty,
+            threads=ids(agent.thread),
+            channels=ids(agent.channel),
+            sites=ids(run.site_of(agent.event)),
+            events=ids(agent.event),
+        )
 
 
 def missing_eof(context: Context) -> Iterator[Finding]:
@@ -86,20 +98,23 @@ def missing_eof(context: Context) -> Iterator[Finding]:
         if not len(held):
             continue
         keeper = own if len(own) else held
-        row = next(keeper.itertuples())
-        who = the(run.process_names[row.process])
+        row = next(rows_of(keeper))
+        who = run.the_process(row.process)
         itself = f"{who} itself" if row.process == agent.process else who
         site = number(row.site)
         since = f", {'since the fork' if row.how == 'inherited' else row.how}{run.at(site)}" if site is not None else ""
         yield finding(
             "IPC105",
-            f"{sentence(the(context.name(agent)))} waits for end of file on {run.channel_name(agent.channel)}, which cannot "
+            f"{sentence(context.the(agent))} waits for end of file on {run.channel_name(agent.channel)}, which cannot "
             f"come: {itself} still holds a write end, fd {row.fd}{since}.",
             f"Close fd {row.fd} in {who}, as soon as it isn't needed there: before the read"
-            f"{run.at(run.blocking_site(agent.event))}.",
-            certainty=context.certainty, threads=ids(agent.thread, run.main_threads.get(row.process)),
-            channels=ids(agent.channel), sites=ids(run.blocking_site(agent.event), site), events=ids(agent.event),
-        )  # fmt: skip
+            f"{run.at_event(agent.event)}.",
+            certainty=context.certainty,
+            threads=ids(agent.thread, run.main_threads.get(row.process)),
+            channels=ids(agent.channel),
+            sites=ids(run.site_of(agent.event), site),
+            events=ids(agent.event),
+        )
 
 
 def _reads_to_end(context: Context, agent: Agent) -> bool:
@@ -108,7 +123,9 @@ def _reads_to_end(context: Context, agent: Agent) -> bool:
         return False
     events = context.run.events
     above = int(events.parent[agent.event])
-    return above != NONE and events.op(above) == "stream.read" and (events.size[above] == NONE or events.size[above] < 0)
+    return (
+        above != NONE and events.op(above) == "stream.read" and (events.size[above] == NONE or events.size[above] < 0)
+    )
 
 
 def mutual_receive(context: Context) -> Iterator[Finding]:
@@ -121,16 +138,20 @@ def mutual_receive(context: Context) -> Iterator[Finding]:
         return
     if any(_reads_to_end(context, agent) for agent in core):
         return
-    names = [the(context.name(agent)) for agent in core]
-    sites = [context.run.blocking_site(agent.event) for agent in core]
-    places = listing([f"{the(context.name(a))}{context.run.at(s)}" for a, s in zip(core, sites, strict=True)])
+    names = [context.the(agent) for agent in core]
+    sites = [context.run.site_of(agent.event) for agent in core]
+    places = listing([f"{context.the(a)}{context.run.at(s)}" for a, s in zip(core, sites, strict=True)])
     yield finding(
         "IPC107",
-        f"{sentence(listing(names))} all wait to receive, and nobody has sent: {places}; every pipe and every buffer between them is empty.",
+        f"{sentence(listing(names))} all wait to receive, and nobody has sent: {places}; every pipe and every "
+        "buffer between them is empty.",
         f"Settle who speaks first: let one of them write before it reads{context.run.at(sites[0])}.",
-        certainty=context.certainty, threads=ids(*(agent.thread for agent in core)),
-        channels=ids(*(agent.channel for agent in core)), sites=ids(*sites), events=ids(*(agent.event for agent in core)),
-    )  # fmt: skip
+        certainty=context.certainty,
+        threads=ids(*(agent.thread for agent in core)),
+        channels=ids(*(agent.channel for agent in core)),
+        sites=ids(*sites),
+        events=ids(*(agent.event for agent in core)),
+    )
 
 
 def wait_cycle(context: Context) -> Iterator[Finding]:
@@ -144,33 +165,42 @@ def wait_cycle(context: Context) -> Iterator[Finding]:
             continue
         other = others[0]
         call = run.events.op(agent.event) if agent.event is not None else "wait"
-        needs = {"nodata": "to be written to", "noroom": "to be read from", "child": "to end"}.get(other.reason, "to act")
+        needs = {"nodata": "to be written to", "noroom": "to be read from", "child": "to end"}.get(
+            other.reason, "to act"
+        )
         on = f" ({run.channel_name(other.channel)})" if other.channel is not None else ""
         yield finding(
             "IPC109",
-            f"{sentence(the(context.name(agent)))} waits in {call}{run.at(run.blocking_site(agent.event))} for "
-            f"{the(context.name(other))} to end, which waits for {the(context.name(agent))} {needs}{on}.",
-            f"Answer, or close what it waits for, before the wait{run.at(run.blocking_site(agent.event))}.",
-            certainty=context.certainty, threads=ids(agent.thread, other.thread), channels=ids(other.channel),
-            sites=ids(run.blocking_site(agent.event), run.blocking_site(other.event)), events=ids(agent.event, other.event),
-        )  # fmt: skip
+            f"{sentence(context.the(agent))} waits in {call}{run.at_event(agent.event)} for "
+            f"{context.the(other)} to end, which waits for {context.the(agent)} {needs}{on}.",
+            f"Answer, or close what it waits for, before the wait{run.at_event(agent.event)}.",
+            certainty=context.certainty,
+            threads=ids(agent.thread, other.thread),
+            channels=ids(other.channel),
+            sites=ids(run.site_of(agent.event), run.site_of(other.event)),
+            events=ids(agent.event, other.event),
+        )
 
 
 def unexplained(context: Context) -> Iterator[Finding]:
     """IPC199: the knot stands, and no rule knows its like."""
     run, core = context.run, context.core
-    waits = listing([
-        f"{the(context.name(agent))} {run.waits_for(agent.reason, agent.channel)}{run.at(run.blocking_site(agent.event))}"
-        for agent in core
-    ])  # fmt: skip
+    waits = listing(
+        [
+            f"{context.the(agent)} {run.waits_for(agent.reason, agent.channel)}{run.at_event(agent.event)}"
+            for agent in core
+        ]
+    )
     yield finding(
         "IPC199",
         f"None of these can go on: {waits}. No rule explains why.",
         "Look at the graph and the stacks: one of them has to act before it waits.",
-        certainty=context.certainty, threads=ids(*(agent.thread for agent in core)),
-        channels=ids(*(agent.channel for agent in core)), sites=ids(*(run.blocking_site(agent.event) for agent in core)),
+        certainty=context.certainty,
+        threads=ids(*(agent.thread for agent in core)),
+        channels=ids(*(agent.channel for agent in core)),
+        sites=ids(*(run.site_of(agent.event) for agent in core)),
         events=ids(*(agent.event for agent in core)),
-    )  # fmt: skip
+    )
 
 
 CHECKS = (unflushed_buffer, pipe_full, missing_eof, wait_cycle, mutual_receive)

@@ -1,8 +1,8 @@
 """Which write's bytes each read got.
 
 On a byte stream a write covers bytes [a, b) of the channel and a read [c, d): matching is the overlap of ranges
-(`events.overlay`). The same arithmetic, on the line of a stream's bytes, says which raw write carried what a program had
-handed to its stream. A message is what the program wrote at once: a print, a write to a stream, an os.write.
+(`events.overlay`). The same arithmetic, on the line of a stream's bytes, says which raw write carried what a program
+had handed to its stream. A message is what the program wrote at once: a print, a write to a stream, an os.write.
 
 What isn't traced reads and writes too: bytes that nobody wrote came from outside (no writer), and where traced and
 untraced threads share an end, whose bytes are whose is ambiguous.
@@ -15,7 +15,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-
 from ipctrace.tracer.schema import Trace
 
 from .events import NEVER, NONE, Events, Flags, Ints, optional, overlay, pick, running_sum, whole
@@ -77,9 +76,9 @@ def _begins(events: Events, chosen: Ints, payloads: Payloads) -> Flags:
     if not len(chosen):
         return np.zeros(0, dtype=bool)
     printed = events.is_op("print")[chosen]
-    ends_line = np.array([
-        events.size[event] == 1 and payloads[event] in (b"\n", b"") for event in chosen.tolist()
-    ]) & printed  # fmt: skip
+    ends_line = (
+        np.array([events.size[event] == 1 and payloads[event] in (b"\n", b"") for event in chosen.tolist()]) & printed
+    )
     goes_on = printed[1:] & printed[:-1] & ~ends_line[:-1]
     for column in (events.stream, events.thread, events.site):
         goes_on &= column[chosen][1:] == column[chosen][:-1]
@@ -93,7 +92,11 @@ def carried(events: Events, handed: Units) -> Pieces:
     chosen = chosen[np.lexsort((chosen, events.offset[chosen], events.stream[chosen]))]
     size = np.where(events.exit[chosen] == NEVER, events.size[chosen], events.result[chosen])
     start, end = events.offset[chosen], events.offset[chosen] + size
-    extent = pd.Series(np.concatenate([end, handed.end])).groupby(np.concatenate([events.stream[chosen], handed.stream])).max()
+    extent = (
+        pd.Series(np.concatenate([end, handed.end]))
+        .groupby(np.concatenate([events.stream[chosen], handed.stream]))
+        .max()
+    )
     base = pd.Series(running_sum(extent.to_numpy() + 1, np.zeros(len(extent), dtype="int64")), index=extent.index)
     write_base = base.reindex(events.stream[chosen]).to_numpy(dtype="int64")
     unit_base = base.reindex(handed.stream).to_numpy(dtype="int64")
@@ -143,7 +146,9 @@ def _earliest(events: Events, reads: Transfers, writes: Transfers) -> Ints:
     return begun
 
 
-def _line(one: Transfers, two: Transfers, wanted: Transfers, start: Ints | None = None, channel: Ints | None = None) -> tuple[Ints, Ints]:
+def _line(
+    one: Transfers, two: Transfers, wanted: Transfers, start: Ints | None = None, channel: Ints | None = None
+) -> tuple[Ints, Ints]:
     """Ranges of channels' bytes on one line, a channel behind the other."""
     extent: dict[int, int] = {}
     for side in (one, two):
@@ -156,7 +161,9 @@ def _line(one: Transfers, two: Transfers, wanted: Transfers, start: Ints | None 
     for key in sorted(extent):
         base[key], total = total, total + extent[key] + 1
     keys, inverse = np.unique(wanted.channel, return_inverse=True)
-    shift = np.array([base[int(key)] for key in keys], dtype="int64")[inverse] if len(keys) else np.zeros(0, dtype="int64")
+    shift = (
+        np.array([base[int(key)] for key in keys], dtype="int64")[inverse] if len(keys) else np.zeros(0, dtype="int64")
+    )
     return shift + wanted.position, shift + wanted.position + wanted.size
 
 
@@ -174,7 +181,9 @@ class _Rows:
     stream: Ints
 
 
-def _rows(events: Events, handed: Units, pieces: Pieces, writes: Transfers, leads_to: pd.Series, channels: Ints) -> _Rows:
+def _rows(
+    events: Events, handed: Units, pieces: Pieces, writes: Transfers, leads_to: pd.Series, channels: Ints
+) -> _Rows:
     place = np.full(len(events), NONE)
     place[writes.event] = writes.position
     on_channel = (pieces.event != NONE) & np.isin(pieces.event, writes.event)
@@ -190,38 +199,60 @@ def _rows(events: Events, handed: Units, pieces: Pieces, writes: Transfers, lead
     stream = np.where(unit >= 0, pick(handed.stream, unit), pick(events.stream, event))
     size = np.where(events.exit[direct] == NEVER, events.size[direct], events.result[direct])
     rows = _Rows(
-        np.zeros(0, dtype="int64"), np.append(unit, np.full(len(direct), -1)), np.append(event, direct),
-        np.append(channel, events.channel[direct]), np.append(position, place[direct]), np.append(pieces.size[kept], size),
-        np.append(pieces.start[kept], np.zeros(len(direct), dtype="int64")), np.append(stream, np.full(len(direct), NONE)),
-    )  # fmt: skip
+        np.zeros(0, dtype="int64"),
+        np.append(unit, np.full(len(direct), -1)),
+        np.append(event, direct),
+        np.append(channel, events.channel[direct]),
+        np.append(position, place[direct]),
+        np.append(pieces.size[kept], size),
+        np.append(pieces.start[kept], np.zeros(len(direct), dtype="int64")),
+        np.append(stream, np.full(len(direct), NONE)),
+    )
     # a message: the pieces of one unit on one channel; what is still stuck of it apart; a write without unit by itself
     key = np.where(rows.unit >= 0, rows.unit, len(handed.start) + rows.write)
     fate = np.where(rows.position == NONE, NONE, rows.channel)
     order = np.lexsort((rows.position, rows.channel))
     for name in ("unit", "write", "channel", "position", "size", "start", "stream"):
         setattr(rows, name, getattr(rows, name)[order])
-    rows.message = pd.DataFrame({"key": key[order], "fate": fate[order]}).groupby(["key", "fate"], sort=False).ngroup().to_numpy()
+    together = pd.DataFrame({"key": key[order], "fate": fate[order]}).groupby(["key", "fate"], sort=False)
+    rows.message = whole(together.ngroup())
     return rows
 
 
 def _overlap(events: Events, rows: _Rows, writes: Transfers, reads: Transfers) -> pd.DataFrame:
     """What each read got: a row a range of bytes, ordered by channel and position. `row` is -1 for bytes of nobody."""
     placed = np.flatnonzero(rows.position != NONE)
-    lying = Transfers(rows.write[placed], rows.channel[placed], rows.size[placed], rows.position[placed],
-                      np.zeros(len(placed), dtype=bool))  # fmt: skip
+    lying = Transfers(
+        rows.write[placed],
+        rows.channel[placed],
+        rows.size[placed],
+        rows.position[placed],
+        np.zeros(len(placed), dtype=bool),
+    )
     laid = overlay(*_line(lying, reads, lying), *_line(lying, reads, reads))
     taken = laid.right >= 0
     row = pick(placed, laid.left, -1)[taken]
-    return pd.DataFrame({
-        "row": row, "read": reads.event[laid.right[taken]], "size": (laid.end - laid.start)[taken],
-        "message": pick(rows.message, row, -1), "write": pick(rows.write, row),
-    })  # fmt: skip
+    return pd.DataFrame(
+        {
+            "row": row,
+            "read": reads.event[laid.right[taken]],
+            "size": (laid.end - laid.start)[taken],
+            "message": pick(rows.message, row, -1),
+            "write": pick(rows.write, row),
+        }
+    )
 
 
 def _table(
-    events: Events, payloads: Payloads, handed: Units, rows: _Rows, got: pd.DataFrame, reads: Transfers, writes: Transfers,
+    events: Events,
+    payloads: Payloads,
+    handed: Units,
+    rows: _Rows,
+    got: pd.DataFrame,
+    reads: Transfers,
+    writes: Transfers,
     mixed: set[int],
-) -> tuple[pd.DataFrame, pd.DataFrame]:  # fmt: skip
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     count = int(rows.message.max(initial=-1)) + 1
     lost = got[got["message"] < 0].drop_duplicates("read") if len(got) else got
     unknown = lost["read"].to_numpy()
@@ -248,11 +279,20 @@ def _table(
     got["merged"] = distinct.reindex(got["read"]).to_numpy() > 1
     got["end"] = events.exit[got["read"].to_numpy()]
     by_message = got.sort_values("end", kind="stable").groupby("message")
-    reader = by_message.agg(read=("read", "first"), last=("end", "last"), size=("size", "sum"), merged=("merged", "any"),
-                            reads=("read", "nunique")).reindex(range(total))  # fmt: skip
+    reader = by_message.agg(
+        read=("read", "first"),
+        last=("end", "last"),
+        size=("size", "sum"),
+        merged=("merged", "any"),
+        reads=("read", "nunique"),
+    ).reindex(range(total))
     read = reader["read"].fillna(NONE).to_numpy(dtype="int64")
     whole_size = grown(size, lost["size"].to_numpy() if len(lost) else 0)
-    unsized = got.loc[alien].groupby("message")["size"].sum().reindex(range(count, total)).to_numpy(dtype="int64") if len(unknown) else 0
+    unsized = (
+        got.loc[alien].groupby("message")["size"].sum().reindex(range(count, total)).to_numpy(dtype="int64")
+        if len(unknown)
+        else 0
+    )
     whole_size[count:] = unsized
     complete = (reader["size"].fillna(0).to_numpy() >= whole_size) & (whole_size > 0)
     channel = grown(rows.channel[first_row], events.channel[unknown])
@@ -261,27 +301,29 @@ def _table(
     doubted[reads.event] |= reads.ambiguous
     either = np.isin(channel, list(mixed))
     write_all = grown(write, NONE)
-    table = pd.DataFrame({
-        "channel": channel,
-        "stream": optional(grown(rows.stream[first_row], NONE)),
-        "writer": optional(grown(pick(events.thread, origin), NONE)),
-        "reader": optional(pick(events.thread, read)),
-        "accepted": optional(grown(pick(events.enter, accept), NONE)),
-        "written": optional(grown(np.where(finished == NEVER, NONE, finished), NONE)),
-        "read": optional(np.where(complete, reader["last"].fillna(NONE).to_numpy(dtype="int64"), NONE)),
-        "size": whole_size,
-        "first": optional(grown(rows.position[first_row], NONE)),
-        "write_event": optional(write_all),
-        "read_event": optional(read),
-        "accept_event": optional(grown(accept, NONE)),
-        "accept_site": optional(grown(pick(events.site, accept), NONE)),
-        "write_site": optional(pick(events.site, write_all)),
-        "read_site": optional(pick(events.site, read)),
-        "payload": _payloads(payloads, handed, rows, first_row, size, write, unknown),
-        "reads": reader["reads"].fillna(0).astype("int64").to_numpy(),
-        "merged": reader["merged"].eq(True).to_numpy(),
-        "ambiguous": either | doubted[np.maximum(write_all, -1)] | doubted[np.maximum(read, -1)],
-    })  # fmt: skip
+    table = pd.DataFrame(
+        {
+            "channel": channel,
+            "stream": optional(grown(rows.stream[first_row], NONE)),
+            "writer": optional(grown(pick(events.thread, origin), NONE)),
+            "reader": optional(pick(events.thread, read)),
+            "accepted": optional(grown(pick(events.enter, accept), NONE)),
+            "written": optional(grown(np.where(finished == NEVER, NONE, finished), NONE)),
+            "read": optional(np.where(complete, reader["last"].fillna(NONE).to_numpy(dtype="int64"), NONE)),
+            "size": whole_size,
+            "first": optional(grown(rows.position[first_row], NONE)),
+            "write_event": optional(write_all),
+            "read_event": optional(read),
+            "accept_event": optional(grown(accept, NONE)),
+            "accept_site": optional(grown(pick(events.site, accept), NONE)),
+            "write_site": optional(pick(events.site, write_all)),
+            "read_site": optional(pick(events.site, read)),
+            "payload": _payloads(payloads, handed, rows, first_row, size, write, unknown),
+            "reads": reader["reads"].fillna(0).astype("int64").to_numpy(),
+            "merged": reader["merged"].eq(True).to_numpy(),
+            "ambiguous": either | doubted[np.maximum(write_all, -1)] | doubted[np.maximum(read, -1)],
+        }
+    )
     begun = whole(table["accepted"])
     for source in (write_all, read):
         begun = np.where(begun == NONE, pick(events.enter, source), begun)

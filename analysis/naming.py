@@ -6,10 +6,9 @@ from collections import Counter
 from pathlib import PurePath
 
 import pandas as pd
-
 from ipctrace.tracer.schema import Trace
 
-from .events import Events, number
+from .events import Events, number, rows_of
 from .messages import CARRIERS
 
 
@@ -36,7 +35,7 @@ def process_names(trace: Trace) -> dict[int, str]:
 def thread_names(trace: Trace, processes: dict[int, str]) -> dict[int, str]:
     """Thread id → name: the main thread has its process's, the others parent/logger."""
     names = [
-        processes[row.process] if row.main else f"{processes[row.process]}/{row.name}" for row in trace.threads.itertuples()
+        processes[row.process] if row.main else f"{processes[row.process]}/{row.name}" for row in rows_of(trace.threads)
     ]
     return dict(zip(trace.threads["thread"].tolist(), numbered(names), strict=True))
 
@@ -50,7 +49,7 @@ def channel_names(trace: Trace, events: Events, messages: pd.DataFrame) -> dict[
     order = sorted(pipes, key=lambda channel: (channel not in carried, channel not in waited, channel))
     for place, channel in enumerate(order):
         names[channel] = f"pipe {letters(place)}"
-    for row in trace.channels.itertuples():
+    for row in rows_of(trace.channels):
         path = row.path if isinstance(row.path, str) else ""
         if row.kind in CARRIERS and row.kind == "pipe":
             continue
@@ -90,7 +89,13 @@ def listing(words: list[str]) -> str:
 
 def plural(count: int, word: str) -> str:
     """1 byte, 26 bytes, 65,536 bytes."""
-    many = word if count == 1 else word[:-1] + "ies" if word.endswith("y") else word + ("es" if word.endswith("s") else "s")
+    many = (
+        word
+        if count == 1
+        else word[:-1] + "ies"
+        if word.endswith("y")
+        else word + ("es" if word.endswith("s") else "s")
+    )
     return f"{count:,} {many}"
 
 

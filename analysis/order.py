@@ -31,7 +31,7 @@ class Transfers:
 
 
 def by_end(events: Events, chosen: Ints) -> Transfers:
-    """The transfers `chosen` (event ids) in order of channel and end; those that never ended come last, in full size."""
+    """The transfers `chosen` (event ids) in order of channel and end; those that never ended come last, in full."""
     ends = events.exit[chosen]
     event = chosen[np.lexsort((events.enter[chosen], ends, events.channel[chosen]))]
     size = np.where(events.exit[event] == NEVER, events.size[event], events.result[event])
@@ -134,4 +134,3 @@ def _arrange(
 
 def _size(events: Events, event: int) -> int:
     return int(events.size[event] if events.exit[event] == NEVER else events.result[event])
-

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import pandas as pd
-
 from ipctrace.tracer.schema import Trace
 
 VerdictName = Literal["completed", "deadlock", "stalled", "crashed", "interrupted"]
@@ -34,8 +33,8 @@ class Edit:
 class Finding:
     """One thing that a rule found, with its evidence.
 
-    `message` and `remedy` are plain sentences with names, numbers and lines; `threads`, `channels`, `sites` and `events`
-    are ids of the trace's tables, most important first.
+    `message` and `remedy` are plain sentences with names, numbers and lines; `threads`, `channels`, `sites` and
+    `events` are ids of the trace's tables, most important first.
     """
 
     rule: str
@@ -99,7 +98,7 @@ class Edge:
 
 @dataclass(frozen=True, slots=True)
 class WaitGraph:
-    """Who waits for whom at the cut `time` (ns). `core` closed at `formed`: the latest begin of a core member's wait."""
+    """Who waits for whom at the cut `time` (ns). The core closed at `formed`: the latest begin of a member's wait."""
 
     time: int
     formed: int
@@ -127,10 +126,11 @@ class Analysis:
 
     names         thread id → role name for sentences ("parent", "child", "parent/logger"); processes likewise
     channel_names channel id → "pipe A", "terminal", "file out.txt"
-    messages      a row a message, ordered by first byte accepted: message, channel, stream?, writer (thread),
-                  reader? (thread), accepted? (ns put into the writer's buffer), written? (ns it left; empty: never),
-                  read? (ns the reader had it; empty: never), size, first (offset of its first byte in the channel; empty
-                  where unknown), write_event?, read_event? (first read that got bytes of it), accept_event?,
+    messages      a row a message, ordered by first byte accepted: message, channel, stream?, writer? (thread; empty:
+                  whoever wrote it isn't traced, and `written` isn't known), reader? (thread), accepted? (ns put into
+                  the writer's buffer), written? (ns it left; empty: never), read? (ns the reader had it; empty: never),
+                  size, first? (offset of its first byte in the channel; empty where unknown), write_event?,
+                  read_event? (first read that got bytes of it), accept_event?,
                   accept_site?, write_site?, read_site?, payload (bytes kept), reads (number of reads that got it),
                   merged (bool: a read got it together with bytes of another write), ambiguous (bool: several writers
                   and payloads don't tell whose bytes these are)
@@ -138,9 +138,10 @@ class Analysis:
                   the cut where it never ended), open (bool: it never ended), reason, channel?, site?, by? (thread that
                   ended it or was waited for), by_event?
     channels      the trace's channels plus: name, writers, readers (role names, comma-joined), written, read (bytes),
-                  left (bytes still in it at the cut), messages (count)
-    streams       the trace's streams plus: process_name, to (channel name now), held (bytes stuck at the cut), peak
-                  (bytes), flushes (count), implicit (flushes made by input() or the interpreter)
+                  left? (bytes still in it at the cut; empty where somebody untraced uses it too), messages (count)
+    streams       the trace's streams plus: process_name, to (channel name now), held (bytes stuck at the cut), lost
+                  (bytes stuck when its program ended), peak (bytes), flushes (count), implicit (flushes made by
+                  input() or the interpreter)
     descriptors   a row an end held: process, fd, channel, access, opened (ns), closed? (ns), how (inherited, made,
                   opened, duplicated), site?, used (bool)
     lanes         thread ids in display order: talkers side by side, the knot's first

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from .events import NEVER, NONE, number
+from .events import NEVER, NONE, groups, number, rows_of
 from .findings import Context, finding, ids
-from .naming import listing, plural, sentence, the
+from .naming import listing, plural, sentence
 from .results import Finding
 
 
@@ -25,34 +25,35 @@ def merged_messages(context: Context) -> Iterator[Finding]:
     if not len(merged):
         return
     merged = merged.assign(channel=events.channel[merged["read"]])
-    for channel, rows in merged.groupby("channel"):
+    for channel, rows in groups(merged, "channel"):
         read = int(rows["read"].iloc[0])
         parts = rows[rows["read"] == read]["write"].tolist()
-        senders = listing(sorted({the(run.names[int(events.thread[write])]) for write in parts}))
+        senders = listing(sorted({run.the_thread(int(events.thread[write])) for write in parts}))
         reads = rows["read"].nunique()
         yield finding(
             "IPC201",
-            f"{sentence(the(run.names[int(events.thread[read])]))} got the bytes of {len(parts)} writes of {senders} in one read"
-            f"{run.at(run.blocking_site(read))} on {run.channel_name(int(channel))}, and nothing in them says where one ends"
+            f"{sentence(run.the_thread(events.thread[read]))} got the bytes of {len(parts)} writes of {senders} in one "
+            f"read{run.at_event(read)} on {run.channel_name(int(channel))}, and nothing in them says where one ends"
             + (f" ({plural(reads, 'such read')} in this run)." if reads > 1 else "."),
-            f"Mark where a message ends: a newline and readline(), or a length before it{run.at(run.blocking_site(int(parts[0])))}.",
-            threads=ids(int(events.thread[read]), *(int(events.thread[write]) for write in parts)), channels=ids(int(channel)),
-            sites=ids(run.blocking_site(read), *(run.blocking_site(int(write)) for write in parts)),
+            f"Mark where a message ends: a newline and readline(), or a length before it{run.at_event(int(parts[0]))}.",
+            threads=ids(int(events.thread[read]), *(int(events.thread[write]) for write in parts)),
+            channels=ids(int(channel)),
+            sites=ids(run.site_of(read), *(run.site_of(int(write)) for write in parts)),
             events=ids(read, *(int(write) for write in parts)),
-        )  # fmt: skip
+        )
 
 
 def _marks_boundary(context: Context, write: int) -> bool:
     """Whether a write ends a line, as far as its bytes were kept; what wasn't kept isn't held against it."""
     kept = context.run.payloads[write]
-    return len(kept) < context.run.events.result[write] or kept.endswith(b"\n")
+    return bool(len(kept) < context.run.events.result[write] or kept.endswith(b"\n"))
 
 
 def lost_buffer(context: Context) -> Iterator[Finding]:
     """IPC203: bytes that a program had written to a stream when it ended without flushing."""
     run = context.run
     lost = run.streams[(run.streams["lost"] > 0) & (run.streams["own"] > 0)]
-    for row in lost.itertuples():
+    for row in rows_of(lost):
         reason = _ending(context, row.process, row.until)
         if reason is None:
             continue
@@ -61,11 +62,15 @@ def lost_buffer(context: Context) -> Iterator[Finding]:
         size = min(int(row.lost), int(row.own))
         yield finding(
             "IPC203",
-            f"{plural(size, 'byte')} in {run.stream_name(row.stream)} were lost when {the(run.process_names[row.process])} "
+            f"{plural(size, 'byte')} in {run.stream_name(row.stream)} were lost when {run.the_process(row.process)} "
             f"{reason[0]}{', written' + run.at(sites[-1]) if sites else ''}.",
-            reason[1], severity="error", threads=ids(run.main_threads.get(row.process)), channels=ids(number(row.now)),
-            sites=ids(*sites[::-1]), events=ids(reason[2]),
-        )  # fmt: skip
+            reason[1],
+            severity="error",
+            threads=ids(run.main_threads.get(row.process)),
+            channels=ids(number(row.now)),
+            sites=ids(*sites[::-1]),
+            events=ids(reason[2]),
+        )
 
 
 def _ending(context: Context, process: int, until: int) -> tuple[str, str, int | None] | None:
@@ -75,26 +80,34 @@ def _ending(context: Context, process: int, until: int) -> tuple[str, str, int |
     for event in own[::-1].tolist():
         kind = events.kind(event)
         if kind == "exit":
-            place = run.at(run.blocking_site(event))
+            place = run.at_event(event)
             return f"called os._exit{place}", f"Flush before os._exit{place}, or end by sys.exit.", event
         if kind == "exec" and until == events.enter[event]:
-            place = run.at(run.blocking_site(event))
+            place = run.at_event(event)
             return f"became another program{place}", f"Flush before the exec{place}.", event
     row = run.trace.processes.iloc[process]
     status, stopped = number(row["status"]), run.trace.facts.get("stopped")
     if status is not None and status < 0 and (stopped is None or until < stopped):
-        return f"was ended by signal {-status}", "Flush what must not be lost as it is written, or handle the signal.", None
+        return (
+            f"was ended by signal {-status}",
+            "Flush what must not be lost as it is written, or handle the signal.",
+            None,
+        )
     return None
 
 
 def leaked_descriptor(context: Context) -> Iterator[Finding]:
     """IPC301: an end that a process kept to its end without ever using it, while another process used it."""
     run = context.run
-    pipes = set(run.trace.channels.loc[(run.trace.channels["kind"] == "pipe") & ~run.trace.channels["outside"], "channel"])
+    pipes = set(
+        run.trace.channels.loc[(run.trace.channels["kind"] == "pipe") & ~run.trace.channels["outside"], "channel"]
+    )
     spans = run.spans[run.spans["channel"].isin(pipes)]
     ended = run.trace.processes["ended"].reindex(spans["process"]).to_numpy()
-    for (channel, access), rows in spans.assign(ended=ended).groupby(["channel", "access"]):
-        users = {run.trace.threads["process"].iloc[thread] for thread in context.situation.uses.get((channel, access), set())}
+    for (channel, access), rows in groups(spans.assign(ended=ended), ["channel", "access"]):
+        users = {
+            run.trace.threads["process"].iloc[thread] for thread in context.situation.uses.get((channel, access), set())
+        }
         if not users:
             continue
         kept = rows["closed"].isna() | (rows["closed"] >= rows["ended"]).fillna(False)
@@ -106,25 +119,27 @@ def leaked_descriptor(context: Context) -> Iterator[Finding]:
 def _leak(context: Context, channel: int, access: str, holders: pd.DataFrame, user: int) -> Finding:
     run = context.run
     which = "write" if access == "w" else "read"
-    row = next(holders.itertuples())
-    names = listing([the(run.process_names[process]) for process in holders["process"].tolist()])
+    row = next(rows_of(holders))
+    site = _given_at(context, row.process, number(row.site))
+    names = listing([run.the_process(process) for process in holders["process"].tolist()])
     effect = "its reader never gets end of file" if access == "w" else "its writer never gets a broken pipe"
     keeps = "keeps" if len(holders) == 1 else "keep"
     return finding(
         "IPC301",
         f"{sentence(names)} {keeps} the {which} end of {run.channel_name(channel)} open (fd {row.fd}) and never "
-        f"{'uses' if len(holders) == 1 else 'use'} it; {the(run.process_names[user])} does. While it is open, {effect}.",
-        f"Close fd {row.fd} in {names} right after the fork{run.at(_given_at(context, row.process, number(row.site)))}.",
-        threads=ids(*(run.main_threads.get(process) for process in holders["process"].tolist())), channels=(channel,),
-        sites=ids(_given_at(context, row.process, number(row.site))),
-    )  # fmt: skip
+        f"{'uses' if len(holders) == 1 else 'use'} it; {run.the_process(user)} does. While it is open, {effect}.",
+        f"Close fd {row.fd} in {names} right after the fork{run.at(site)}.",
+        threads=ids(*(run.main_threads.get(process) for process in holders["process"].tolist())),
+        channels=(channel,),
+        sites=ids(site),
+    )
 
 
 def _given_at(context: Context, process: int, site: int | None) -> int | None:
     """Where the end came to be in two processes: the fork, of this process or by it."""
     run, events = context.run, context.run.events
     forks = np.flatnonzero(events.is_kind("fork") & (events.process == process))
-    return run.blocking_site(int(forks[0])) if len(forks) else site
+    return run.site_of(int(forks[0])) if len(forks) else site
 
 
 CHECKS = (merged_messages, lost_buffer, leaked_descriptor)

@@ -8,7 +8,6 @@ from __future__ import annotations
 from functools import cached_property
 
 import pandas as pd
-
 from ipctrace.tracer.schema import REASONS, Trace
 
 from . import blocking, descriptors, messages, naming, streams
@@ -135,6 +134,14 @@ class Run:
         row = self.trace.streams.iloc[stream]
         return f"{self.possessive(int(row['process']))} {row['name']}"
 
+    def the_process(self, process: int) -> str:
+        """A process's name within a sentence."""
+        return naming.the(self.process_names[int(process)])
+
+    def the_thread(self, thread: int) -> str:
+        """A thread's name within a sentence."""
+        return naming.the(self.names[int(thread)])
+
     def possessive(self, process: int) -> str:
         """The parent's."""
         return f"{naming.the(self.process_names[process])}'s"
@@ -147,19 +154,26 @@ class Run:
         return f"{str(row['file']).rsplit('/', 1)[-1]}:{row['line']}"
 
     def at(self, site: int | None) -> str:
-        """" at deadlock.py:41", or nothing."""
+        """ " at deadlock.py:41", or nothing."""
         return f" at {self.place(site)}" if site is not None else ""
 
-    def blocking_site(self, event: int | None) -> int | None:
+    def at_event(self, event: int | None) -> str:
+        """ " at deadlock.py:41" for an event, or nothing."""
+        return self.at(self.site_of(event))
+
+    def waited_for(self, reason: str, channel: int | None) -> str:
+        """waited for data on pipe A; slept."""
+        return "slept" if reason == "sleep" else self.waits_for(reason, channel).replace("waits", "waited", 1)
+
+    def site_of(self, event: int | None) -> int | None:
         """The site of an event, if both are known."""
         return None if event is None else number(self.events.site[event])
 
     def waits_for(self, reason: str, channel: int | None) -> str:
         """waits for data on pipe A."""
         words = REASONS.get(reason, "runs")
-        return f"{words} {'in' if reason == 'noroom' else 'on'} {self.channel_name(channel)}" if channel is not None else words
-
-    def sender(self, row: object) -> str:
-        """Who wrote a message."""
-        thread = number(row.writer)  # type: ignore[attr-defined]
-        return "something that isn't traced" if thread is None else naming.the(self.names[thread])
+        return (
+            f"{words} {'in' if reason == 'noroom' else 'on'} {self.channel_name(channel)}"
+            if channel is not None
+            else words
+        )

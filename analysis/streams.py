@@ -1,13 +1,12 @@
-"""What buffered streams hold back: bytes accepted − bytes that reached the descriptor = bytes stuck, and whose they are."""
+"""What buffered streams hold back: bytes accepted − bytes that reached the descriptor = bytes stuck."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-
 from ipctrace.tracer.schema import Trace
 
-from .events import NEVER, NONE, Events, Ints, number, optional, whole
+from .events import NEVER, NONE, Events, Ints, number, optional, rows_of, whole
 from .messages import Units
 from .order import Payloads
 from .results import Stuck
@@ -27,8 +26,8 @@ def lives(trace: Trace, events: Events) -> Ints:
 def account(trace: Trace, events: Events, handed: Units, until: Ints, leads_to: pd.Series) -> pd.DataFrame:
     """`Analysis.streams` without names: trace.streams and
 
-    held (bytes stuck now), lost (bytes stuck when its program ended), own (of either, those that this process wrote, not
-    its parent before a fork), peak, flushes, implicit, until (ns; NEVER), now (the channel it leads to).
+    held (bytes stuck now), lost (bytes stuck when its program ended), own (of either, those that this process wrote,
+    not its parent before a fork), peak, flushes, implicit, until (ns; NEVER), now (the channel it leads to).
     """
     count = len(trace.streams)
     accepted, reached = whole(trace.streams["accepted"]), whole(trace.streams["reached"])
@@ -62,10 +61,10 @@ def account(trace: Trace, events: Events, handed: Units, until: Ints, leads_to: 
 def destinations(trace: Trace, spans: pd.DataFrame, until: Ints) -> pd.Series:
     """Stream id → the channel that its descriptor led to in the end."""
     latest: dict[tuple[int, int], list[tuple[int, int]]] = {}
-    for row in spans.itertuples():
+    for row in rows_of(spans):
         latest.setdefault((row.process, row.fd), []).append((row.opened, row.channel))
     found = []
-    for row in trace.streams.itertuples():
+    for row in rows_of(trace.streams):
         held = [channel for opened, channel in latest.get((row.process, row.fd), []) if opened <= until[row.stream]]
         found.append(held[-1] if held else number(row.channel))
     return pd.Series(found, index=trace.streams["stream"], dtype="Int64")
@@ -74,7 +73,7 @@ def destinations(trace: Trace, spans: pd.DataFrame, until: Ints) -> pd.Series:
 def stuck_bytes(events: Events, handed: Units, payloads: Payloads, streams: pd.DataFrame) -> tuple[Stuck, ...]:
     """A `Stuck` for every stream that holds bytes now, or whose program ended with them; most bytes first."""
     found = []
-    for row in streams[(streams["held"] > 0) | (streams["lost"] > 0)].itertuples():
+    for row in rows_of(streams[(streams["held"] > 0) | (streams["lost"] > 0)]):
         size = int(row.held or row.lost)
         low, high = np.searchsorted(handed.stream, [row.stream, row.stream + 1])
         reached = int(max(handed.end[low:high].max(initial=row.accepted), row.accepted)) - size

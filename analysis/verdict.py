@@ -1,16 +1,16 @@
-"""What became of the run, in a sentence and an explanation. The wording's rules: who waits for whom, then why it can't end,
-with the number and the place; no code, no blame, nothing that would fit any program; at most 34 words.
+"""What became of the run, in a sentence and an explanation. The wording's rules: who waits for whom, then why it can't
+end, with the number and the place; no code, no blame, nothing that would fit any program; at most 34 words.
 """
 
 from __future__ import annotations
 
 import signal
 
-from .events import number
+from .events import number, rows_of
 from .findings import Context
 from .hangs import awaited
 from .naming import listing, plural, sentence, span, the
-from .results import Finding, Verdict
+from .results import Finding, Stuck, Verdict
 from .waiting import Agent, Knot
 
 # Signals by which programs end one another on purpose. Only the recorded program itself crashes by one of these.
@@ -42,7 +42,7 @@ def verdict(context: Context, found: list[Finding]) -> Verdict:
 
 def _crashed(context: Context) -> Verdict | None:
     run = context.run
-    for row in run.trace.processes.itertuples():
+    for row in rows_of(run.trace.processes):
         status = number(row.status)
         if status is None or status >= 0 or number(row.ended) is None:
             continue
@@ -53,14 +53,16 @@ def _crashed(context: Context) -> Verdict | None:
         doing = ""
         if len(own):
             last = own.iloc[-1]
-            waited = run.waits_for(last["reason"], number(last["channel"])).replace("waits", "waited", 1).replace("sleeps", "slept")
+            waited = run.waited_for(last["reason"], number(last["channel"]))
             doing = f" It {waited}{run.at(number(last['site']))} as it ended."
         return Verdict(
-            "crashed", "certain",
-            f"{sentence(the(run.process_names[row.process]))} was ended by {_signal(-status)} after {span(int(row.ended - row.started))}.",
+            "crashed",
+            "certain",
+            f"{sentence(run.the_process(row.process))} was ended by {_signal(-status)} after "
+            f"{span(int(row.ended - row.started))}.",
             f"Its {plural(int((run.events.process == row.process).sum()), 'event')} up to then are in the trace.{doing}"
             + _status(context),
-        )  # fmt: skip
+        )
     return None
 
 
@@ -84,11 +86,19 @@ def _completed(context: Context, found: list[Finding]) -> Verdict:
     because = [_lost(context), _longest(context)]
     left = run.trace.facts.get("left") or []
     if left:
-        because.append(f"{plural(len(left), 'process')} still ran as the program ended, and {'was' if len(left) == 1 else 'were'} stopped.")
+        because.append(
+            f"{plural(len(left), 'process')} still ran as the program ended, and "
+            f"{'was' if len(left) == 1 else 'were'} stopped."
+        )
     if latent is not None:
         because.insert(0, latent.message)
-    return Verdict("completed", "certain", f"{how} in {span(run.cut)}: {_traffic(context)}.", " ".join(filter(None, because)),
-                   latent.rule if latent else None)  # fmt: skip
+    return Verdict(
+        "completed",
+        "certain",
+        f"{how} in {span(run.cut)}: {_traffic(context)}.",
+        " ".join(filter(None, because)),
+        latent.rule if latent else None,
+    )
 
 
 def _traffic(context: Context) -> str:
@@ -116,11 +126,13 @@ def _longest(context: Context) -> str:
     waits = run.blocking[run.blocking["reason"] != "sleep"]
     if not len(waits):
         return "No thread waited for another."
-    row = waits.loc[(waits["end"] - waits["begin"]).idxmax()]
-    channel, site, by = number(row["channel"]), number(row["site"]), number(row["by"])
-    waited = run.waits_for(row["reason"], channel).replace("waits", "waited", 1)
-    ended = f", until {the(run.names[by])} {'ended' if row['reason'] == 'child' else 'acted'}" if by is not None else ""
-    return f"The longest wait: {the(run.names[row['thread']])} {waited} for {span(int(row['end'] - row['begin']))}{run.at(site)}{ended}."
+    lengths = (waits["end"] - waits["begin"]).to_numpy()
+    row = waits.iloc[int(lengths.argmax())]
+    by = number(row["by"])
+    waited = run.waited_for(row["reason"], number(row["channel"]))
+    ended = f", until {run.the_thread(by)} {'ended' if row['reason'] == 'child' else 'acted'}" if by is not None else ""
+    place = run.at(number(row["site"]))
+    return f"The longest wait: {run.the_thread(row['thread'])} {waited} for {span(int(lengths.max()))}{place}{ended}."
 
 
 # Runs that hang
@@ -130,10 +142,14 @@ def _deadlock(context: Context, knot: Knot, found: list[Finding]) -> Verdict:
     rule = next((each for each in found if each.rule < "IPC2" and each.certainty != "latent"), None)
     headline, because = _explained(context, rule)
     if knot.level == "likely":
-        names = listing([the(context.name(context.situation.agents[index])) for index in knot.hangs_on])
-        because += (f" This depends on {names}, which could still act, but since then has only repeated one loop and never "
-                    f"touched the channels in the knot.")  # fmt: skip
-    return Verdict("deadlock", "proven" if knot.level == "proven" else "likely", headline, because, rule.rule if rule else None)
+        names = listing([context.the(context.situation.agents[index]) for index in knot.hangs_on])
+        because += (
+            f" This depends on {names}, which could still act, but since then has only repeated one loop and never "
+            f"touched the channels in the knot."
+        )
+    return Verdict(
+        "deadlock", "proven" if knot.level == "proven" else "likely", headline, because, rule.rule if rule else None
+    )
 
 
 def _explained(context: Context, rule: Finding | None) -> tuple[str, str]:
@@ -156,7 +172,8 @@ def _who_waits(context: Context) -> str:
     names = [context.name(agent) for agent in core]
     calls = {agent.call for agent in core}
     if len(core) == 1:
-        return f"{sentence(the(names[0]))} {context.run.waits_for(core[0].reason, core[0].channel)}, whose other end only it holds itself"
+        waits = context.run.waits_for(core[0].reason, core[0].channel)
+        return f"{sentence(the(names[0]))} {waits}, whose other end only it holds itself"
     deed = {frozenset({"read"}): " to write", frozenset({"write"}): " to read"}.get(frozenset(calls), "")
     if len(core) == 2:
         pair = f"{names[0]} and {names[1]}"
@@ -174,7 +191,7 @@ def _unflushed(context: Context, who: str) -> tuple[str, str]:
     if len(owners) == 1:
         where = f"stuck in {run.possessive(owners[0])} own output buffer"
     else:
-        where = f"stuck in the output buffers of {listing([the(run.process_names[owner]) for owner in owners])}"
+        where = f"stuck in the output buffers of {listing([run.the_process(owner) for owner in owners])}"
     headline = f"{who}. The {plural(size, 'byte')} that would free them {'is' if size == 1 else 'are'} {where}."
     told = []
     for stuck in held.values():
@@ -182,8 +199,10 @@ def _unflushed(context: Context, who: str) -> tuple[str, str]:
         sites = list(dict.fromkeys(site for site, _ in stuck.pieces if site is not None))
         why = BUFFERED_WHY.get(str(row["why"]), f"({row['why']})")
         how = "block-buffered" if row["buffering"] == "block" else f"{row['buffering']}-buffered"
-        told.append(f"The {_writing(context, sites)} put {plural(stuck.size, 'byte')} into {run.stream_name(stuck.stream)}, "
-                    f"which is {how}, {why}.")  # fmt: skip
+        told.append(
+            f"The {_writing(context, sites)} put {plural(stuck.size, 'byte')} into {run.stream_name(stuck.stream)}, "
+            f"which is {how}, {why}."
+        )
     told += [_flushes_nothing(context, held), _others_empty(context, held)]
     if any(str(run.trace.streams["why"].iloc[stream]) == "not a terminal when Python started" for stream in held):
         told.append("Started in a terminal, the same program would complete: there the stream is line-buffered.")
@@ -198,10 +217,14 @@ def _writing(context: Context, sites: list[int]) -> str:
     events = run.events
     ops = {events.op(k) for k in (events.site == sites[-1]).nonzero()[0].tolist() if events.kind(k) == "accept"}
     call = "print" if "print" in ops else "write"
-    return f"{call}{run.at(sites[-1])}" if len(sites) == 1 else f"{plural(len(sites), 'write')} up to {run.place(sites[-1])}"
+    return (
+        f"{call}{run.at(sites[-1])}"
+        if len(sites) == 1
+        else f"{plural(len(sites), 'write')} up to {run.place(sites[-1])}"
+    )
 
 
-def _flushes_nothing(context: Context, held: dict[int, object]) -> str:
+def _flushes_nothing(context: Context, held: dict[int, Stuck]) -> str:
     """Why the wait of the one who holds the bytes did not flush them."""
     run = context.run
     owners = {run.trace.streams["process"].iloc[stream] for stream in held}
@@ -210,11 +233,12 @@ def _flushes_nothing(context: Context, held: dict[int, object]) -> str:
             above = run.events.op(int(run.events.outermost[agent.event]))
             call = {"stream.readline": "readline()", "stream.read": "read()"}.get(above, f"{above}()")
             unlike = ", unlike input(), which flushes stdout first" if above.startswith("stream.") else ""
-            return f"{sentence(the(context.name(agent)))} then waits in {call}{run.at(run.blocking_site(agent.event))}, which flushes nothing{unlike}."
+            place = run.at_event(agent.event)
+            return f"{sentence(context.the(agent))} then waits in {call}{place}, which flushes nothing{unlike}."
     return ""
 
 
-def _others_empty(context: Context, held: dict[int, object]) -> str:
+def _others_empty(context: Context, held: dict[int, Stuck]) -> str:
     """What the buffers of the other members hold: nothing."""
     run = context.run
     owners = {int(run.trace.streams["process"].iloc[stream]) for stream in held}
@@ -236,9 +260,11 @@ def _waits(context: Context) -> str:
 def _one_wait(context: Context, agent: Agent) -> str:
     run = context.run
     if agent.why:
-        return f"{sentence(the(context.name(agent)))} {context.situation.why(agent)}."
-    return (f"{sentence(the(context.name(agent)))} {run.waits_for(agent.reason, agent.channel)}"
-            f"{run.at(run.blocking_site(agent.event))}, since {span(agent.since)}.")  # fmt: skip
+        return f"{sentence(context.the(agent))} {context.situation.why(agent)}."
+    return (
+        f"{sentence(context.the(agent))} {run.waits_for(agent.reason, agent.channel)}"
+        f"{run.at_event(agent.event)}, since {span(agent.since)}."
+    )
 
 
 def _stalled(context: Context, knot: Knot, found: list[Finding]) -> Verdict:
@@ -248,18 +274,26 @@ def _stalled(context: Context, knot: Knot, found: list[Finding]) -> Verdict:
     rule = next((each for each in found if each.rule < "IPC2" and each.certainty != "latent"), None)
     if knot.outside:
         member = context.situation.agents[knot.outside[0]]
-        rest = f"but it may yet: {the(context.name(member))} {context.situation.why(member)}"
+        rest = f"but it may yet: {context.the(member)} {context.situation.why(member)}"
     elif helpers:
-        rest = f"but it may yet: {the(context.name(helpers[0]))} {context.situation.why(helpers[0]) or 'could act'}"
+        rest = f"but it may yet: {context.the(helpers[0])} {context.situation.why(helpers[0]) or 'could act'}"
     elif 0 in context.situation.alive and not any(agent.process == 0 for agent in context.dead):
-        rest = f"between {listing([the(context.name(agent)) for agent in context.core[:3]])}; the rest of the program goes on"
+        rest = f"between {listing([context.the(agent) for agent in context.core[:3]])}; the rest of the program goes on"
     else:
         rest = "and nothing was seen that could move it, but /proc does not confirm that it can't"
-    return Verdict("stalled", "likely", f"Nothing has moved for {quiet}, {rest}.", _waits(context), rule.rule if rule else None)
+    return Verdict(
+        "stalled", "likely", f"Nothing has moved for {quiet}, {rest}.", _waits(context), rule.rule if rule else None
+    )
 
 
 def _interrupted(context: Context) -> Verdict:
     run = context.run
-    by = {"duration": "at the end of the set time", "interrupted": "by hand"}.get(str(run.trace.facts.get("ended")), "by ipctrace")
-    return Verdict("interrupted", "certain", f"Stopped {by} after {span(run.cut)}, still at work: {_traffic(context)}.",
-                   " ".join(filter(None, [_longest(context)])))  # fmt: skip
+    by = {"duration": "at the end of the set time", "interrupted": "by hand"}.get(
+        str(run.trace.facts.get("ended")), "by ipctrace"
+    )
+    return Verdict(
+        "interrupted",
+        "certain",
+        f"Stopped {by} after {span(run.cut)}, still at work: {_traffic(context)}.",
+        " ".join(filter(None, [_longest(context)])),
+    )

@@ -2,13 +2,13 @@
 
 The model is Holt's reduction ("Some deadlock properties of computer systems", 1972) as MUST applies it to MPI: whoever
 can act is live; whoever a live agent could satisfy is live; repeat. What is left is deadlocked. Every wait here is
-satisfied by any of a set of enablers (an OR); where a wait needs several parties, any of them counts, which can only make
-more agents live, so what is left is still certain.
+satisfied by any of a set of enablers (an OR); where a wait needs several parties, any of them counts, which can only
+make more agents live, so what is left is still certain.
 
 Soundness: who could act is never counted too small. All threads of a process can act on all of its ends; what can't be
 seen (a terminal, a socket, a FIFO's name, descriptors in flight, a process outside the run, a call that /proc does not
-confirm) is the outside, and the outside is always live. `deadlock` is proven by two equal looks at /proc; less than that
-is `stalled`, which says what it hangs on.
+confirm) is the outside, and the outside is always live. `deadlock` is proven by two equal looks at /proc; less than
+that is `stalled`, which says what it hangs on.
 """
 
 from __future__ import annotations
@@ -19,19 +19,20 @@ from functools import cached_property
 
 import numpy as np
 import pandas as pd
-
 from ipctrace.tracer.schema import Trace
 
-from .events import NEVER, NONE, number
+from .events import NEVER, NONE, groups, number, rows_of
 from .run import Run
 
 READING = frozenset({"read", "readv", "pread64", "preadv", "recvfrom", "recvmsg"})
 WRITING = frozenset({"write", "writev", "pwrite64", "pwritev", "sendto", "sendmsg"})
 # Calls that a thread sits in while an event waits, by the event's kind.
 CALLS = {
-    "read": READING, "write": WRITING, "wait": frozenset({"wait4", "waitid"}),
+    "read": READING,
+    "write": WRITING,
+    "wait": frozenset({"wait4", "waitid"}),
     "join": frozenset({"futex", "futex_time64", "futex_wait"}),
-}  # fmt: skip
+}
 ASLEEP = ("S", "D")
 ROUNDS = 5  # equal rounds of a loop after which a thread is taken to go on like that
 PATIENCE = 1_000_000_000  # ns that such a loop must have lasted as well
@@ -42,7 +43,8 @@ class Agent:
     """A thread at the cut. `thread` is None where the trace has no row for it; `call`: kind of call that it waits in.
 
     `enablers`: indices of the agents of which any could end the wait; None: the outside can, or it waits for nothing.
-    `why`: what makes it live by itself ("" where it waits for others), with {channel} for the channel's name. `confirmed`: two looks show the same wait.
+    `why`: what makes it live by itself ("" where it waits for others), with {channel} for the channel's name.
+    `confirmed`: two looks show the same wait.
     """
 
     thread: int | None
@@ -107,7 +109,10 @@ class Situation:
         A look at which every thread was stopped was taken after ipctrace had frozen the program: it tells nothing.
         """
         return [
-            {(row.process, row.tid): Look(row.state, _text(row.syscall), number(row.fd), number(row.pid)) for row in rows.itertuples()}
+            {
+                (row.process, row.tid): Look(row.state, _text(row.syscall), number(row.fd), number(row.pid))
+                for row in rows_of(rows)
+            }
             for rows in self._last_looks
         ]
 
@@ -118,7 +123,7 @@ class Situation:
 
     @cached_property
     def _last_looks(self) -> list[pd.DataFrame]:
-        looks = [rows for _, rows in self.trace.looks.groupby("look", sort=True)]
+        looks = [rows for _, rows in groups(self.trace.looks, "look")]
         return [rows for rows in looks if not rows["state"].isin(["T", "t", "Z", "X"]).all()][-2:]
 
     @cached_property
@@ -127,7 +132,9 @@ class Situation:
         ended = self.trace.processes["ended"]
         living = self.trace.processes.loc[ended.isna() | (ended > self.run.cut), "process"].tolist()
         last = self.looks[-1] if self.looks else {}
-        zombies = {process for process, _ in last} - {process for (process, _), look in last.items() if look.state not in "ZX"}
+        zombies = {process for process, _ in last} - {
+            process for (process, _), look in last.items() if look.state not in "ZX"
+        }
         return [process for process in living if process not in zombies]
 
     # Agents
@@ -148,7 +155,7 @@ class Situation:
 
     def _threads(self, process: int) -> Iterable[Agent]:
         rows = self.trace.threads[self.trace.threads["process"] == process]
-        known = {row.tid: row for row in rows.itertuples()}
+        known = {row.tid: row for row in rows_of(rows)}
         seen = {tid: look for (owner, tid), look in (self.looks[-1] if self.looks else {}).items() if owner == process}
         unseen = process in self.run.unseen
         alive = [tid for tid, row in known.items() if number(row.ended) is None or row.ended > self.run.cut]
@@ -176,9 +183,14 @@ class Situation:
         channel = self._channel_of(agent.process, look.fd) if look.fd is not None else None
         same = len(self.looks) == 2 and self.looks[0].get((agent.process, agent.tid)) == look
         return replace(
-            agent, reason=reason, call=kind, channel=channel, target=look.pid, confirmed=same,
+            agent,
+            reason=reason,
+            call=kind,
+            channel=channel,
+            target=look.pid,
+            confirmed=same,
             since=self.times[0] if same else self.times[-1],
-        )  # fmt: skip
+        )
 
     def _traced(self, agent: Agent, look: Look | None) -> Agent:
         assert agent.thread is not None
@@ -189,7 +201,9 @@ class Situation:
         channel = number(self.events.channel[event])
         if kind == "input" and channel is not None and self.trace.channels["kind"].iloc[channel] == "tty":
             reason = "nodata"
-        placed = replace(agent, event=event, channel=channel, since=int(self.events.enter[event]), reason=reason or "run", call=kind)
+        placed = replace(
+            agent, event=event, channel=channel, since=int(self.events.enter[event]), reason=reason or "run", call=kind
+        )
         if not reason:
             return replace(placed, why="runs", event=None, channel=None)
         if reason == "sleep":
@@ -198,7 +212,9 @@ class Situation:
             return replace(placed, reason="run", why="is on its way", event=None, channel=None)
         target = number(self.events.size[event]) if kind in ("wait", "join") else None
         before = self.looks[0].get((agent.process, agent.tid)) if len(self.looks) == 2 else None
-        confirmed = before is not None and look is not None and look.syscall is not None and placed.since <= self.times[0]
+        confirmed = (
+            before is not None and look is not None and look.syscall is not None and placed.since <= self.times[0]
+        )
         return replace(placed, target=target, confirmed=confirmed and self._agrees(before, placed))
 
     def _agrees(self, look: Look | None, agent: Agent) -> bool:
@@ -301,7 +317,7 @@ class Situation:
         ways = np.where(self.events.is_kind("read")[moved], "r", "w")
         pairs = pd.DataFrame({"channel": self.events.channel[moved], "way": ways, "thread": self.events.thread[moved]})
         found: dict[tuple[int, str], set[int]] = {}
-        for channel, way, thread in pairs.drop_duplicates().itertuples(index=False):
+        for channel, way, thread in rows_of(pairs.drop_duplicates()):
             found.setdefault((channel, way), set()).add(thread)
         return found
 
@@ -353,8 +369,11 @@ class Situation:
     def knot(self) -> Knot | None:
         """The knot at the cut, at the highest level that holds; None: nothing is stuck."""
         for level, enablers in (
-            ("proven", self.certain), ("stalled", self.visible), ("likely", self.seen_using), ("stalled", self.without_outside),
-        ):  # fmt: skip
+            ("proven", self.certain),
+            ("stalled", self.visible),
+            ("likely", self.seen_using),
+            ("stalled", self.without_outside),
+        ):
             dead = self.reduce(enablers)
             if dead:
                 found = self._knot(level, dead, enablers)
@@ -374,21 +393,23 @@ class Situation:
         core = tuple(index for index in arcs if all(index in reach[other] for other in reach[index]))
         formed = max(self.agents[index].since for index in core)
         knot = Knot(level, dead, core, arcs, formed)
-        excluded = {
-            other for index in dead for other in (self.agents[index].enablers or frozenset()) - dead
-        }  # fmt: skip
+        excluded = {other for index in dead for other in (self.agents[index].enablers or frozenset()) - dead}
         knot.hangs_on = tuple(sorted(excluded))
         knot.outside = tuple(index for index in sorted(dead) if self.agents[index].why)
-        if level == "likely" and not (knot.hangs_on and all(self.repeats(self.agents[k], knot) for k in excluded) and (
-            self._is_whole(knot) or self.index.get(self.run.main_threads.get(0, -1)) in excluded
-        )):  # fmt: skip
+        if level == "likely" and not (
+            knot.hangs_on
+            and all(self.repeats(self.agents[k], knot) for k in excluded)
+            and (self._is_whole(knot) or self.index.get(self.run.main_threads.get(0, -1)) in excluded)
+        ):
             knot.level = "stalled"
         return knot
 
     def _likeliest(self, index: int, others: frozenset[int]) -> tuple[int, ...]:
         """Of the agents that could end a wait, in each process those that have done the like before, if any have."""
         agent = self.agents[index]
-        users = self.uses.get((agent.channel if agent.channel is not None else NONE, "w" if agent.call == "read" else "r"), set())
+        users = self.uses.get(
+            (agent.channel if agent.channel is not None else NONE, "w" if agent.call == "read" else "r"), set()
+        )
         kept: list[int] = []
         for process in sorted({self.agents[other].process for other in others}):
             threads = sorted(other for other in others if self.agents[other].process == process)
@@ -398,8 +419,8 @@ class Situation:
     def repeats(self, agent: Agent, knot: Knot) -> bool:
         """Whether a live thread has only gone round one and the same loop since the knot formed.
 
-        `ROUNDS` equal rounds between sleeps that returned, for at least `PATIENCE`, that start nothing and never touched a
-        channel of the core. It could still do something else one day: that is why such a knot is only `likely`.
+        `ROUNDS` equal rounds between sleeps that returned, for at least `PATIENCE`, that start nothing and never
+        touched a channel of the core. It could still do something else one day: such a knot is only `likely`.
         """
         if agent.thread is None or self.run.cut - knot.formed < PATIENCE:
             return False

@@ -184,7 +184,12 @@ def record(
     finally:
         if live:
             live.clear()
-    page = None if no_report else made.report(report or folder.with_suffix(".html"))
+    page, problem = None, None
+    if not no_report:
+        try:
+            page = made.report(report or folder.with_suffix(".html"))
+        except IpctraceError as error:
+            problem = error  # the run is over and its verdict is worth having
     if not quiet:
         from .reports import terminal
 
@@ -192,6 +197,8 @@ def record(
         steps = [("explain", f"ipctrace rules {rule}")] if rule else []
         steps += [("look", str(page))] if page else [("report", f"ipctrace report {folder}")]
         _print(terminal.verdict(made.analysis, ink, steps, f"ipctrace analyze {folder}"), sys.stderr)
+    if problem:
+        raise problem
     if page and open_:
         _open(page)
     return _status(made)

@@ -102,6 +102,6 @@ def write(path: Path, text: str) -> Path:
         raise IpctraceError(
             f"the file {path} can't be written",
             problem.strerror or str(problem),
-            f"choose another place: -o {Path.home() / path.name}",
+            "ipctrace report TRACE -o FILE",
         ) from None
     return path

@@ -10,13 +10,14 @@ from typing import Any
 import pandas as pd
 from ipctrace.tracer.schema import REASONS
 
-from .markup import escape, shorten, span
-from .model import Run, members, rows
+from .markup import escape, span
+from .run import Run, members, rows
 
 THREADS = 8  # rows of the matrix and the bars: who was blocked longest
 MESSAGES = 9  # messages in the causal order: the last
 ROW = 34
-TIMER, NOBODY = "timer", "outside"
+LEFT = 80  # where the causal order begins, behind the names
+TIMER, NOBODY = "timer", "open"  # columns beside the threads: a sleep, and a wait that nobody of the run ended
 
 
 def views(run: Run) -> str:
@@ -39,19 +40,27 @@ def text(x: float, y: float, what: str, style: str = "", anchor: str = "start") 
     return f'<text x="{x:g}" y="{y:g}" class="{style}" text-anchor="{anchor}">{escape(what)}</text>'
 
 
+def written(seconds: float) -> str:
+    """Seconds in a cell: `1.98`, `123`, and for less than a hundredth `<.01`."""
+    return f"{seconds:.0f}" if seconds >= 100 else f"{seconds:.2f}" if seconds >= 0.005 else "<.01"
+
+
 def svg(width: float, height: float, label: str, parts: list[str]) -> str:
     return f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(label)}">{"".join(parts)}</svg>'
 
 
 def short(run: Run, thread: int) -> str:
     """A thread's name where there is room for a word: `child`, or of `parent/logger` only `logger`."""
-    return shorten(run.analysis.names.get(thread, str(thread)).rpartition("/")[2], 10)
+    name = run.analysis.names.get(thread, str(thread)).rpartition("/")[2]
+    return name if len(name) <= 11 else f"{name[:5]}…{name[-5:]}"  # names of many workers differ in their ends
 
 
 def longest(run: Run) -> list[int]:
     """The threads that were blocked longest, in lane order."""
-    busy = run.analysis.busy.sort_values("blocked", ascending=False, kind="stable")["thread"].head(THREADS).tolist()
-    return [lane.thread for lane in run.lanes if lane.thread in busy and lane.thread is not None]
+    known = [lane.thread for lane in run.lanes if lane.thread is not None and run.processes[lane.process]["traced"]]
+    busy = run.analysis.busy[run.analysis.busy["thread"].isin(known)]
+    most = busy.sort_values("blocked", ascending=False, kind="stable")["thread"].head(THREADS).tolist()
+    return [thread for thread in known if thread in most]
 
 
 def matrix(run: Run) -> str:
@@ -61,7 +70,7 @@ def matrix(run: Run) -> str:
         return '<p class="none">No thread waited.</p>'
     length = waits["end"].astype("int64") - waits["begin"].astype("int64")
     by: pd.Series[Any] = (
-        waits["by"].astype(object).where(waits["by"].notna(), NOBODY).where(waits["reason"] != "sleep", TIMER)
+        run.waited_for.astype(object).where(run.waited_for.notna(), NOBODY).where(waits["reason"] != "sleep", TIMER)
     )
     sums = length.groupby([waits["thread"], by]).sum()
     lines = longest(run)
@@ -69,17 +78,18 @@ def matrix(run: Run) -> str:
     columns: list[Any] = [*lines, *others]
     knotted = knot_pairs(run)
     cell, left = min(46.0, 234 / len(columns)), 83
+    upright = cell >= 40 and all(len(short(run, thread)) <= 7 for thread in lines)
     parts = [
         text(left + (place + 0.5) * cell, 14, str(one) if isinstance(one, str) else short(run, one), "", "middle")
         for place, one in enumerate(columns)
     ]
-    if cell < 40:  # names would run into each other: slant them
+    if not upright:  # names would run into each other: slant them
         parts = [
             f'<g transform="translate({left + (place + 0.3) * cell:g} 16) rotate(-35)">{text(0, 0, one if isinstance(one, str) else short(run, one))}</g>'
             for place, one in enumerate(columns)
         ]
-    top = 23 if cell >= 40 else 44
-    parts = parts if cell >= 40 else [f'<g transform="translate(0 22)">{"".join(parts)}</g>']
+    top = 23 if upright else 44
+    parts = parts if upright else [f'<g transform="translate(0 22)">{"".join(parts)}</g>']
     for row, thread in enumerate(lines):
         y = top + row * ROW
         parts.append(text(left - 9, y + 21, short(run, thread), "", "end"))
@@ -93,12 +103,12 @@ def matrix(run: Run) -> str:
             parts.append(
                 f'<rect x="{left + place * cell:g}" y="{y}" width="{cell - 2:g}" height="{ROW - 2}" rx="3" style="fill:{fill}"{edge}/>'
             )
-            if seconds >= 0.005:
+            if seconds >= 0.005 or hot:
                 parts.append(
                     text(
                         left - 1 + (place + 0.5) * cell,
                         y + 21,
-                        f"{seconds:.2f}" if seconds < 100 else f"{seconds:.0f}",
+                        written(seconds),
                         "v knotted" if hot else "v",
                         "middle",
                     )
@@ -111,7 +121,7 @@ def matrix(run: Run) -> str:
         f"{column if isinstance(column, str) else run.analysis.names.get(column, column)}"
         for thread, column in sums.sort_values(ascending=False).head(6).index
     )
-    return svg(320, bottom + 26, label, parts)
+    return svg(320 if upright else 345, bottom + 26, label, parts)
 
 
 def knot_pairs(run: Run) -> set[tuple[int | None, int | None]]:
@@ -180,17 +190,17 @@ def causal(run: Run) -> str:
         if what == "written" or what == "accepted":
             sent[message] = rank
         ranked.append((thread, rank, message, what))
-    stuck = {row["message"] for row in rows(table) if row["written"] is None}
+    stuck = {row["message"] for row in rows(table) if row["written"] is None and row["read"] is None}
     waiting = {one.thread for one in members(run, "core")}
     lanes = [lane.thread for lane in run.lanes if lane.thread in last or lane.thread in waiting]
     height = {thread: 24 + 40 * place for place, thread in enumerate(lanes) if thread is not None}
-    step = min(36.0, 300 / max(1, max(last.values())))
+    step = min(36.0, 290 / max(1, max(last.values())))
 
     def across(rank: float) -> float:
-        return 66 + rank * step
+        return LEFT + rank * step
 
     parts = [
-        f'<path d="M66 {y}H410" stroke="var(--line2)"/>{text(58, y + 4, short(run, thread), "", "end")}'
+        f'<path d="M{LEFT} {y}H410" stroke="var(--line2)"/>{text(LEFT - 8, y + 4, short(run, thread), "", "end")}'
         for thread, y in height.items()
     ]
     origin = {message: (thread, rank) for thread, rank, message, what in ranked if what != "read"}
@@ -213,7 +223,7 @@ def causal(run: Run) -> str:
             parts.append(text(410, y - 9, "for ever", "hot", "end"))
     bottom = 24 + 40 * len(height)
     parts.append(
-        text(66, bottom + 4, "amber: bytes that got no further" if stuck else "dots: put into a buffer, written, read")
+        text(LEFT, bottom + 4, "amber: bytes that got no further" if stuck else "dots: put into a buffer, written, read")
     )
     return svg(416, bottom + 12, f"Causal order of the last {len(table)} messages", parts)
 

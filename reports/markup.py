@@ -51,12 +51,16 @@ def inert(value: Any) -> str:
 
 
 def sentences(text: str) -> str:
-    """A sentence of the analysis as HTML; `code` between back-quotes is set as code, apostrophes are curled."""
-    parts = re.split(r"`([^`]*)`", text)
+    """A sentence of the analysis as HTML: calls, streams and what is between back-quotes are set as code."""
+    parts = re.split(_CODE, text.replace("`", ""))
     return "".join(
         f"<code>{escape(part)}</code>" if index % 2 else escape(re.sub(r"(?<=[a-z])'(?=[a-z]\b|[a-z]{2}\b)", "’", part))
         for index, part in enumerate(parts)
     )
+
+
+# what a person would type: `input()`, `sys.stdout`, `flush=True`
+_CODE = r"((?:\b[a-z_][\w.]*\([^()\s]*\))|\bsys\.(?:std\w+)|\b[a-z_]+=(?:True|False)\b)"
 
 
 def capital(text: str) -> str:

@@ -8,169 +8,21 @@ Times are ns since the start of the recording. A missing value is NaN in a colum
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import PurePath
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from ipctrace.analysis.results import Analysis, Waiter
 from ipctrace.tracer.schema import REASONS
 
 from .columns import Packed, pack, squeeze
+from .run import Run, members
 
 STRIPS = 16  # channel strips under the lanes; the rest is in the table
 PAYLOAD_BUDGET = 8 * 2**20  # bytes of payload in one page; past it each message keeps a shorter beginning
 LABELS = 2000  # different labels of waits, past which the arguments are left out
 MARKS = ("fork", "exec", "start", "exit", "out")
 OUTWARD = ("tty", "file", "device", "other")  # what a write is only marked for: nobody in the run reads it
-
-
-@dataclass(frozen=True, slots=True)
-class Lane:
-    """One lane of the timeline: a thread, or a whole process of which no thread is known (`thread` None)."""
-
-    process: int
-    thread: int | None
-
-
-class Run:
-    """An analysis with the lookups that every part of the page needs."""
-
-    def __init__(self, analysis: Analysis) -> None:
-        self.analysis = analysis
-        self.trace = analysis.trace
-        self.facts = analysis.trace.facts
-        self.graph = analysis.graph
-
-    @cached_property
-    def end(self) -> int:
-        """The run's last moment, ns."""
-        known = [self.facts.get("duration"), self.facts.get("stopped"), self.graph and self.graph.time]
-        seen = [series.max() for series in (self.trace.events["exit"], self.analysis.blocking["end"]) if len(series)]
-        return (
-            max([int(value) for value in (*known, *seen) if value is not None and not pd.isna(value)], default=0) or 1
-        )
-
-    @cached_property
-    def processes(self) -> list[dict[str, Any]]:
-        """The rows of the trace's processes, missing values as None."""
-        return rows(self.trace.processes)
-
-    @cached_property
-    def threads(self) -> list[dict[str, Any]]:
-        return rows(self.trace.threads)
-
-    @cached_property
-    def sites(self) -> list[dict[str, Any]]:
-        return rows(self.trace.sites)
-
-    @cached_property
-    def streams(self) -> list[dict[str, Any]]:
-        return rows(self.analysis.streams)
-
-    @cached_property
-    def channels(self) -> list[dict[str, Any]]:
-        return rows(self.analysis.channels)
-
-    @cached_property
-    def lines(self) -> dict[tuple[str, int], str]:
-        """Source by (file, line), as far as it was kept."""
-        kept = self.trace.sources
-        return dict(zip(zip(kept["file"], kept["line"], strict=True), kept["text"], strict=True))
-
-    @cached_property
-    def lanes(self) -> list[Lane]:
-        """The lanes in display order; a process's threads lie together."""
-        shown = [Lane(self.threads[thread]["process"], thread) for thread in self.analysis.lanes]
-        with_lane = {lane.process for lane in shown}
-        shown += [Lane(row["process"], None) for row in self.processes if row["process"] not in with_lane]
-        order = {process: place for place, process in enumerate(dict.fromkeys(lane.process for lane in shown))}
-        return sorted(shown, key=lambda lane: order[lane.process])
-
-    @cached_property
-    def lane_of_thread(self) -> dict[int, int]:
-        return {lane.thread: place for place, lane in enumerate(self.lanes) if lane.thread is not None}
-
-    @cached_property
-    def lane_of_process(self) -> dict[int, int]:
-        """A process's first lane: its main thread's where there is one."""
-        found: dict[int, int] = {}
-        for place, lane in enumerate(self.lanes):
-            if lane.process not in found or (lane.thread is not None and self.threads[lane.thread]["main"]):
-                found[lane.process] = place
-        return found
-
-    def lane_of(self, waiter: Waiter) -> int | None:
-        if waiter.thread is not None and waiter.thread in self.lane_of_thread:
-            return self.lane_of_thread[waiter.thread]
-        return self.lane_of_process.get(waiter.process)
-
-    def process_name(self, process: int) -> str:
-        """The role of a process in sentences."""
-        return self.analysis.process_names.get(process, self.processes[process]["program"])
-
-    def thread_name(self, thread: int | None, process: int) -> str:
-        """The role of a thread, or of its process."""
-        named = None if thread is None else self.analysis.names.get(thread)
-        return named or self.process_name(process)
-
-    def channel_name(self, channel: int) -> str:
-        return self.analysis.channel_names.get(channel, f"channel {channel}")
-
-    def place(self, site: int | None) -> str:
-        """`deadlock.py:41`, or nothing."""
-        return "" if site is None else f"{PurePath(self.sites[site]['file']).name}:{self.sites[site]['line']}"
-
-    def call(self, event: int | None) -> str:
-        """The call of an event as a person writes it: `sys.stdin.readline()`, `os.read(3)`, `time.sleep(0.3)`."""
-        return "" if event is None else str(self.calls(pd.Series([event]))[0])
-
-    def calls(self, events: pd.Series[Any], arguments: bool = True) -> np.ndarray[Any, Any]:
-        """`call` for many events at once; without arguments where their number would be without bound."""
-        picked = self.trace.events.iloc[events.to_numpy(dtype="int64")]
-        said = picked[["op", "kind", "stream", "fd"]].reset_index(drop=True)
-        said["size"] = picked["size"].where(picked["kind"] == "sleep").array if arguments else None
-        # a million waits are a few different calls: each is put into words once
-        groups = said.groupby(list(said.columns), dropna=False, sort=False).ngroup().to_numpy()
-        first = np.unique(groups, return_index=True)[1]
-        made = np.array([self._in_words(row) for row in rows(said.iloc[first])], dtype=object)
-        return made[groups] if len(made) else made
-
-    def _in_words(self, call: dict[str, Any]) -> str:
-        op, stream, fd, size = call["op"], call["stream"], call["fd"], call["size"]
-        if op.startswith("stream.") and stream is not None:
-            return f"{self.streams[stream]['name']}{op.removeprefix('stream')}()"
-        if call["kind"] == "sleep" and size is not None:
-            return f"{op}({size / 1e9:g})"
-        if call["kind"] in ("read", "write") and fd is not None:
-            return f"{op.removeprefix('raw.')}({fd})"
-        return f"{op}()"
-
-    @cached_property
-    def outermost(self) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """Event → the outermost event around it: the `input()` around the `read`."""
-        parents = self.trace.events["parent"].to_numpy(dtype="int64", na_value=-1)
-        outer = np.arange(len(parents))
-        while True:
-            above = parents[outer]
-            if (above < 0).all():
-                return outer
-            outer = np.where(above >= 0, above, outer)
-
-
-def rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows as dictionaries of plain Python values, missing ones as None."""
-    columns = {}
-    for name in frame.columns:
-        plain = frame[name].astype(object)
-        columns[str(name)] = [None if _missing(value) else value for value in plain.to_list()]
-    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
-
-
-def _missing(value: Any) -> bool:
-    return value is None or value is pd.NA or (isinstance(value, float) and value != value)
 
 
 def build(run: Run) -> tuple[dict[str, Any], dict[str, Packed], dict[str, str]]:
@@ -222,11 +74,6 @@ def build(run: Run) -> tuple[dict[str, Any], dict[str, Packed], dict[str, str]]:
     return model, columns | held | marked, {"payload": payload}
 
 
-def members(run: Run, role: str) -> list[Waiter]:
-    """The waiters of a role, in the graph's order."""
-    return [waiter for waiter in (run.graph.waiters if run.graph else ()) if waiter.role == role]
-
-
 def buffering(stream: dict[str, Any]) -> str:
     """`block, 8192`, `line`, `none`."""
     return f"block, {stream['buffer_size']:,}" if stream["buffering"] == "block" else str(stream["buffering"])
@@ -261,6 +108,7 @@ def channels(run: Run) -> list[dict[str, Any]]:
         open_ends = mine[mine["closed"].isna()] if len(mine) else mine
         made.append({
             "name": run.channel_name(row["channel"]), **{key: row.get(key) for key in kept},
+            "unseen": {access: run.unseen(row["channel"], access)[0] for access in ("w", "r")},
             "open": {
                 access: [f"{run.process_name(p)} fd {fd}" for p, fd in zip(some["process"], some["fd"], strict=True)]
                 for access in ("w", "r")
@@ -296,7 +144,7 @@ def waits(run: Run) -> tuple[dict[str, Packed], list[str]]:
         "open": pack(table["open"]),
         "reason": pack(reasons.get_indexer(table["reason"])),
         "lane": pack(mapped(table["thread"], run.lane_of_thread)),
-        "by": pack(mapped(table["by"], run.lane_of_thread)),
+        "by": pack(mapped(run.waited_for, run.lane_of_thread).iloc[table.index]),
         "channel": pack(table["channel"]),
         "site": pack(table["site"]),
         "label": pack(codes),
@@ -316,6 +164,24 @@ def mapped(values: pd.Series[Any], table: dict[int, int]) -> pd.Series[Any]:
 def messages(run: Run) -> tuple[dict[str, Packed], str, int]:
     """The messages as columns, their payloads in one blob, and how many bytes of each were kept in the page."""
     table = run.analysis.messages
+    writer, reader = (mapped(table[who], run.lane_of_thread) for who in ("writer", "reader"))
+    # where one side is not traced, the other side's time stands for both; `unseen` says so: 1 the writer, 2 the reader
+    from_unseen = table["writer"].isna() & table["written"].isna() & table["read"].notna()
+    unread = table["written"].notna() & table["read"].isna()
+    lanes = {channel: run.unseen(channel, "r") for channel in table.loc[unread, "channel"].unique()}
+    to_unseen = unread & table["channel"].isin([channel for channel, (name, _) in lanes.items() if name])
+    reader = reader.where(~to_unseen, table["channel"].map({channel: lane for channel, (_, lane) in lanes.items()}))
+    writers = {channel: run.unseen(channel, "w")[1] for channel in table.loc[from_unseen, "channel"].unique()}
+    writer = writer.where(~from_unseen, table["channel"].map(writers))
+    table = table.assign(
+        writer=writer, reader=reader, unseen=from_unseen * 1 + to_unseen * 2,
+        written=table["written"].where(~from_unseen, table["read"]), read=table["read"].where(~to_unseen, table["written"]),
+    )  # fmt: skip
+    # bytes that never left would have come after all that did
+    never = table["written"].isna()
+    carried = table["channel"].map({row["channel"]: row["written"] or 0 for row in run.channels})
+    before = table["size"].where(never, 0).groupby(table["channel"]).cumsum() - table["size"]
+    table = table.assign(first=table["first"].where(~(never & table["first"].isna()), carried + before))
     begin = table["accepted"].fillna(table["written"]).fillna(table["read"]).fillna(0).astype("int64")
     order = begin.argsort(kind="stable").to_numpy()
     table, begin = table.iloc[order], begin.iloc[order]
@@ -325,15 +191,16 @@ def messages(run: Run) -> tuple[dict[str, Packed], str, int]:
         limit = min(limit, max(16, PAYLOAD_BUDGET // len(payloads)))
     kept = [data[:limit] for data in payloads]
     columns = {
-        "number": pack(table["message"]),
+        "number": pack(table["message"] + 1),  # as sentences count them
         "begin": pack(begin, differences=True),
         "held": pack((table["written"] - begin).astype("Int64")),
         "transit": pack((table["read"] - table["written"]).astype("Int64")),
         "size": pack(table["size"]),
         "first": pack(table["first"]),
         "channel": pack(table["channel"]),
-        "writer": pack(mapped(table["writer"], run.lane_of_thread)),
-        "reader": pack(mapped(table["reader"], run.lane_of_thread)),
+        "writer": pack(table["writer"].astype("float64")),
+        "reader": pack(table["reader"].astype("float64")),
+        "unseen": pack(table["unseen"]),
         "accept_site": pack(table["accept_site"].fillna(table["write_site"])),
         "write_site": pack(table["write_site"]),
         "read_site": pack(table["read_site"]),

@@ -19,7 +19,8 @@ from ipctrace.analysis.results import Analysis
 from . import figures, verdict
 from .columns import element, squeeze
 from .markup import count, escape, inert, moment, span
-from .model import Run, build
+from .model import build
+from .run import Run
 from .story import story
 
 STYLES = ("tokens.css", "page.css", "timeline.css", "tables.css")
@@ -107,6 +108,7 @@ def facts(run: Run) -> str:
     environment = [
         f"{name}={value}" if value is not None else f"{name} unset"
         for name, value in (known.get("environment") or {}).items()
+        if value is not None or name == "PYTHONUNBUFFERED"
     ]
     cores = platform.get("cores")
     lost = known.get("lost") or 0

@@ -9,10 +9,9 @@ from typing import NamedTuple
 
 from .knot import Knot
 from .markup import count, escape, moment, payload_text, shorten
-from .model import Run, members, rows
+from .run import Run, members, rows
 
 STEPS = 7
-VERBS = {"print": "prints", "accept": "writes", "write": "writes"}
 
 
 class Step(NamedTuple):
@@ -45,7 +44,7 @@ def told(run: Run) -> list[Step]:
 def exchanges(run: Run, channels: set[int | None]) -> list[Step]:
     """What happened to the last messages on these channels."""
     table = run.analysis.messages
-    kinds = run.trace.events["kind"].to_numpy()
+    kinds, calls = (run.trace.events[name].to_numpy() for name in ("kind", "op"))
     steps = []
     for row in rows(table[table["channel"].isin(channels)].tail(STEPS)):
         amount, channel = count(row["size"], "byte"), escape(run.channel_name(row["channel"]))
@@ -56,7 +55,7 @@ def exchanges(run: Run, channels: set[int | None]) -> list[Step]:
         accepted, written, read = row["accepted"], row["written"], row["read"]
         outer = None if row["accept_event"] is None else int(run.outermost[int(row["accept_event"])])
         by = None if row["write_event"] is None else int(run.outermost[int(row["write_event"])])
-        verb = VERBS.get(str(kinds[outer]), "writes") if outer is not None else "writes"
+        verb = "prints" if outer is not None and calls[outer] == "print" else "writes"
         if accepted is not None and (written is None or outer != by):
             steps.append(
                 Step(accepted, writer, f"{verb} {quoted}: {amount} go into its <b>own buffer</b>, none into {channel}.")

@@ -61,6 +61,13 @@ def _span(begin: str, end: str, otherwise: str = NONE) -> Callable[[Analysis, Ro
     return lambda _, row: otherwise if pd.isna(row[begin]) or pd.isna(row[end]) else span(int(row[end] - row[begin]))
 
 
+def _latency(analysis: Analysis, row: Row) -> str:
+    """From the write to the read; a read may be over before the write that woke it has returned."""
+    if pd.isna(row["written"]) or pd.isna(row["read"]):
+        return NONE
+    return span(max(0, int(row["read"] - row["written"])))
+
+
 def _name(of: str, column: str, otherwise: str = NONE) -> Callable[[Analysis, Row], str]:
     """The name that the analysis' mapping `of` gives to the id in `column`."""
     return lambda analysis, row: otherwise if pd.isna(row[column]) else getattr(analysis, of)[int(row[column])]
@@ -128,7 +135,7 @@ VIEWS: dict[str, View] = {
         Column("bytes", _integer("size"), True),
         Column("written", _moment("written", "never"), True),
         Column("read", _moment("read", "never"), True),
-        Column("in between", _span("written", "read"), True),
+        Column("in between", _latency, True),
         Column("written at", _place("accept_site")),
         Column("read at", _place("read_site")),
         Column("payload", _payload),

@@ -7,7 +7,7 @@ At most 80 columns; the first sentence is wrapped and never cut. Everything that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import PurePath
 from typing import Any, NamedTuple
 
@@ -39,7 +39,7 @@ def verdict(analysis: Analysis, ink: Ink, steps: Sequence[tuple[str, str]] = (),
     `steps` are (word, command or path) pairs, printed last and one a line, so that they can be copied; `more` is the
     command that shows the findings that have no room here. Without it all of them are shown, each with its remedy.
     """
-    yield from Terminal(analysis, ink).verdict(steps, more)
+    yield from _single(Terminal(analysis, ink).verdict(steps, more))
 
 
 class Terminal:
@@ -68,12 +68,12 @@ class Terminal:
             yield from self.knot(knotted, more)
         else:
             yield from self.paragraph(self.summary())
+            yield from self.silence()
         if explained:
             yield ""
             yield from self.remedy(explained)
         yield from self.others([finding for finding in self.analysis.findings if finding is not explained], more)
-        if steps:
-            yield ""
+        yield from [""] if steps else []
         for word, step in steps:
             yield f"  {self.ink.paint(word.ljust(8), 'dim')}  {self.clean(step)}"
 
@@ -85,7 +85,7 @@ class Terminal:
         if verdict.name == "completed":
             word = "completed"
             text = f"in {span(facts.get('duration') or 0)}{_status(facts.get('status'))}"
-            style = "good"
+            style = "good" if facts.get("status") == 0 else "strong"
         else:
             rule = f"[{verdict.rule}]" if verdict.rule else ""
             word = f"{verdict.name}{rule}:"
@@ -121,8 +121,27 @@ class Terminal:
             parts += [] if unread.any() else ["none lost"]
         return ", ".join(parts)
 
+    def silence(self) -> Iterator[str]:
+        """Why there are no messages, and what to do to see some."""
+        trace, program = self.analysis.trace, self.analysis.trace.facts["program"]
+        if not trace.processes["traced"].any():
+            yield from self.paragraph(
+                f"no process of it was a Python that could be recorded: {program} is known from outside only. Record a "
+                "Python file, or a command that starts one; Python's options -I, -E and -S keep the recorder out."
+            )
+        elif trace.events["site"].isna().all():  # nothing but what the interpreter does as it ends
+            yield from self.paragraph(
+                f"{program} ended before it did anything that is recorded: it made no pipe, read and wrote nothing, "
+                "started nobody. If that is a surprise, run it by itself and look at what it says."
+            )
+        elif self.analysis.messages.empty:
+            yield from self.paragraph("no bytes passed between processes")
+
     def others(self, found: Sequence[Finding], more: str) -> Iterator[str]:
-        """The findings that don't explain the verdict: a few beside a knot, several without one, all without `more`."""
+        """The findings beside the one that explains the verdict; where a line can be changed, how.
+
+        A few beside a knot, several without one; without `more` all, each with its remedy.
+        """
         knotted = any(waiter.role == "core" for waiter in self.waiters())
         if knotted and more:
             found = [finding for finding in found if finding.severity != "info"]
@@ -131,8 +150,9 @@ class Terminal:
             yield ""
         for finding in found[:room]:
             yield from self.finding(finding)
-            if not more:
+            if finding.edit or not more:
                 yield from self.remedy(finding)
+                yield ""
         if len(found) > room:
             yield f"  and {len(found) - room} more findings: {self.clean(more)}"
 
@@ -276,14 +296,14 @@ class Terminal:
     # ---- findings and remedies
 
     def explained(self) -> Finding | None:
-        """The finding that explains the verdict."""
-        rule = self.analysis.verdict.rule
-        return next((finding for finding in self.analysis.findings if finding.rule == rule), None) if rule else None
+        """The finding that explains why the run did not complete."""
+        verdict = self.analysis.verdict
+        rule = None if verdict.name == "completed" else verdict.rule
+        return next((finding for finding in self.analysis.findings if finding.rule == rule), None)
 
     def finding(self, finding: Finding) -> Iterator[str]:
         """`severity[CODE]: message`, and its place where the message doesn't name it."""
-        latent = ", latent" if finding.certainty == "latent" else ""
-        word = f"{finding.severity}[{finding.rule}]{latent}: "
+        word = f"{finding.severity}[{finding.rule}]: "
         place = self.place(finding.sites[0]) if finding.sites else ""
         text = finding.message if not place or place in finding.message else f"{finding.message} ({place})"
         yield from self.paragraph(text, f"  {word}")
@@ -302,6 +322,16 @@ class Terminal:
     def paragraph(self, text: str, first: str = "  ") -> Iterator[str]:
         """Words wrapped behind `first`; further lines begin below the words."""
         yield from wrap(self.clean(text), self.width, first, " " * min(columns(first), 20))
+
+
+def _single(lines: Iterable[str]) -> Iterator[str]:
+    """The lines with one blank line between blocks, and none at the end."""
+    blank = False
+    for line in lines:
+        if line:
+            yield from [""] if blank else []
+            yield line
+        blank = not line
 
 
 def _status(status: int | None) -> str:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from os.path import commonprefix
+import textwrap
 from pathlib import PurePath
 
 from ipctrace.analysis.catalogue import CATALOGUE
 from ipctrace.analysis.results import Analysis, Edit, Finding, Stuck, Waiter
 
-from . import knot
-from .markup import capital, count, escape, moment, payload_text, sentences, shorten, source, span
-from .model import Run, buffering, members
+from .knot import Knot
+from .knot_picture import figure
+from .markup import capital, count, escape, moment, payload_text, sentences, shorten, source
+from .model import buffering
+from .run import Run, members
 
 # verdict → the pill's class (filled: proven or over; outlined: not) and its word
 PILLS = {
@@ -21,6 +23,7 @@ PILLS = {
     "interrupted": ("plain", "Interrupted"),
     "completed": ("ok filled", "Completed"),
 }
+HEALTHY = ("completed", "interrupted")  # nothing to take apart: the heading is a line, the timeline comes soon
 CERTAINTY = {"proven": "proven", "likely": "likely", "latent": "latent", "certain": ""}
 STACKS = 4  # members whose source is shown open; the others' is folded away
 AROUND = (2, 1)  # lines of source shown before and after what is marked
@@ -32,12 +35,12 @@ def section(run: Run) -> str:
     style, word = PILLS[verdict.name]
     certainty = CERTAINTY[verdict.certainty]
     said = f'<span class="certainty">{escape(certainty)}</span>' if certainty else ""
-    size = " class=line" if verdict.name == "completed" else ""
+    size = " class=line" if verdict.name in HEALTHY else ""
     explained = explaining(analysis)
-    picture = knot.figure(run)
+    picture = figure(run)
     beside = (
         remedy(run, explained)
-        if explained and (explained.remedy or explained.edit) and verdict.name != "completed"
+        if explained and (explained.remedy or explained.edit) and verdict.name not in HEALTHY
         else ""
     )
     duo = f'<div class="duo">{picture}{beside}</div>' if picture and beside else picture or beside
@@ -62,8 +65,7 @@ def aside(run: Run) -> str:
     if name == "stalled" and run.graph:
         return f"nothing has moved since {moment(run.graph.formed, 3)}, but it may yet"
     status = facts.get("status")
-    ending = "" if status is None else f", exit {status}" if status >= 0 else f", ended by signal {-status}"
-    return f"{'after' if name == 'interrupted' else 'in'} {span(run.end)}{ending}"
+    return "" if status is None else f"exit {status}" if status >= 0 else f"ended by signal {-status}"
 
 
 def headline(run: Run) -> str:
@@ -114,22 +116,28 @@ def remedy(run: Run, finding: Finding) -> str:
 
 def diff(run: Run, edit: Edit) -> str:
     """The line before and after, what is new in it marked, and the line that follows."""
-    before, after = edit.before.rstrip(), edit.after.rstrip()
-    same = len(commonprefix([before, after]))
-    tail = min(len(commonprefix([before[same:][::-1], after[same:][::-1]])), len(after) - same)
+    following = run.lines.get((edit.file, edit.line + 1))
+    shown = [edit.before.rstrip(), edit.after.rstrip(), *([] if following is None else [following.rstrip()])]
+    before, after, *context = textwrap.dedent("\n".join(shown)).split("\n")  # there is little room: no common indent
+    same = alike(before, after)
+    tail = alike(before[same:][::-1], after[same:][::-1])
     end = len(after) - tail
     # a mark that begins behind a comma and a space is easier to read than one that holds them
     start = same + len(after[same:end]) - len(after[same:end].lstrip(" ,"))
-    following = run.lines.get((edit.file, edit.line + 1))
     name = PurePath(edit.file).name
     label = f"{name} line {edit.line}: {after.strip()} in place of {before.strip()}"
     new = f"{source(after[:start]) if start else ''}<mark>{source(after[start:end])}</mark>{source(after[end:]) if tail else ''}"
-    context = "" if following is None else f"<div><i>{edit.line + 1}</i>{source(following)}</div>"
+    follows = "".join(f"<div><i>{edit.line + 1}</i>{source(line)}</div>" for line in context)
     return (
         f'<div class="diff" role="img" aria-label="{escape(label)}"><div class="f">{escape(name)}</div>'
         f'<div class="del"><i>{edit.line}</i>{source(before)}</div>'
-        f'<div class="add"><i>{edit.line}</i>{new if start < end else source(after)}</div>{context}</div>'
+        f'<div class="add"><i>{edit.line}</i>{new if start < end else source(after)}</div>{follows}</div>'
     )
+
+
+def alike(one: str, other: str) -> int:
+    """How many characters two texts have in common at their beginning."""
+    return next((place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
 
 
 # ---- stacks -----------------------------------------------------------------------------------------------------------
@@ -152,7 +160,7 @@ def stack(run: Run, waiter: Waiter) -> str:
     site = None if waiter.site is None else run.sites[waiter.site]
     thread = "" if waiter.thread is None else run.threads[waiter.thread]["name"]
     title = " · ".join(escape(part) for part in (thread, PurePath(site["file"]).name if site else "") if part)
-    line = knot.Knot(run).line(waiter).what
+    line = Knot(run).line(waiter).what
     body = listing(run, waiter) if site else ""
     if not process["traced"]:
         body = (
@@ -223,7 +231,7 @@ def waiting_note(run: Run, waiter: Waiter) -> str:
         if row["process"] == waiter.process and "w" in row["mode"] and row["name"] != "sys.stderr"
     ]
     if in_process(run, waiter.process):
-        return "↑ waits here; its own bytes are not flushed before"
+        return "↑ waits here; flushes nothing before it waits"
     if own and waiter.reason == "nodata":
         return "↑ waits here; its own output buffer is empty (0 bytes held)"
     return "↑ waits here"
@@ -254,8 +262,9 @@ def evidence(run: Run) -> str:
     if not known:
         return ""
     heading = "Why this is certain" if run.analysis.verdict.certainty == "proven" else "What this rests on"
-    items = "".join(f"<li><b>{escape(what)}</b><span>{escape(how)}</span></li>" for what, how in known)
-    return f'<div class="why"><h2>{heading}</h2><ul>{items}</ul></div>'
+    items = "".join(f"<li><b>{escape(capital(what))}</b><span>{escape(how)}</span></li>" for what, how in known)
+    columns = next((number for number in (5, 4, 3) if len(known) % number == 0), 4 if len(known) > 6 else 3)
+    return f'<div class="why" style="--columns:{min(columns, len(known))}"><h2>{heading}</h2><ul>{items}</ul></div>'
 
 
 def findings(run: Run, told: Finding | None = None) -> str:
@@ -282,11 +291,13 @@ def streams(run: Run) -> str:
     """Every stream: how it is buffered, why, and what it holds."""
     if not run.streams:
         return '<p class="dim">No stream of a traced program led to a pipe, a file or a terminal.</p>'
+    last = {(row["process"], row["name"]): row["stream"] for row in run.streams}
+    shown = [row for row in run.streams if row["peak"] or row["held"] or last[row["process"], row["name"]] == row["stream"]]
     body = "".join(
         f'<tr class="{"bad" if row["held"] else ""}"><td>{escape(row["process_name"])}<td class="c">{escape(row["name"])}'
         f'<td>{escape(row["to"])}<td>{escape(buffering(row))}<td class="wrap">{escape(row["why"])}'
         f'<td class="num">{row["held"] or 0:,} B<td class="num">{row["peak"] or 0:,} B'
-        for row in run.streams
+        for row in shown  # an exec makes new streams: of the old ones, only those that ever held bytes
     )
     head = '<th>process<th>stream<th>leads to<th>buffering<th>because<th class="num">held<th class="num">peak'
     return f'<div class="scroll"><table class="data"><thead><tr>{head}</thead><tbody>{body}</tbody></table></div>'
@@ -297,7 +308,7 @@ def plain_messages(run: Run, most: int = 200) -> str:
     table = run.analysis.messages.head(most)
     names = run.analysis.names
     body = "".join(
-        f'<tr><td class="num">{row.message}<td>{escape(names.get(row.writer, row.writer))}'
+        f'<tr><td class="num">{row.message + 1}<td>{escape(names.get(row.writer, row.writer))}'
         f"<td>{'nobody' if row.reader != row.reader or row.reader is None else escape(names.get(int(row.reader), row.reader))}"
         f'<td>{escape(run.channel_name(row.channel))}<td class="num">{row.size:,}'
         f'<td class="c">{escape(shorten(payload_text(row.payload or b""), 80))}'

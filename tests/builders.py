@@ -84,10 +84,16 @@ class TraceBuilder:
         self._open: dict[int, list[int]] = {}  # thread → its open events, outermost first
         self._streams: list[_Stream] = []
         self._looks = 0
-        self._standard = {fd: _End(self.channel("tty", outside=True, path="/dev/pts/0"), "rw", True) for fd in (0, 1, 2)}
+        self._standard = {
+            fd: _End(self.channel("tty", outside=True, path="/dev/pts/0"), "rw", True) for fd in (0, 1, 2)
+        }
         if not terminal:
             out = _End(self.channel("file", outside=True, path="/tmp/out.txt"), "w", True)
-            self._standard |= {0: _End(self.channel("device", outside=True, path="/dev/null"), "r", True), 1: out, 2: out}
+            self._standard |= {
+                0: _End(self.channel("device", outside=True, path="/dev/null"), "r", True),
+                1: out,
+                2: out,
+            }
 
     # Who there is
 
@@ -214,7 +220,9 @@ class TraceBuilder:
         process = self.process_of(thread)
         if (stream := columns.get("stream")) is not None:
             columns.setdefault("fd", self._streams[stream].fd)
-        if kind in ("read", "write", "accept", "flush", "take", "input") and (end := self._images[process].ends.get(columns["fd"])):
+        if kind in ("read", "write", "accept", "flush", "take", "input") and (
+            end := self._images[process].ends.get(columns["fd"])
+        ):
             columns.setdefault("channel", end.channel)
         nest = self._open[thread]
         event = self._add("events", process=process, thread=thread, op=op, kind=kind, wait=wait or None, enter=self.now,
@@ -364,7 +372,9 @@ class TraceBuilder:
                     call = SYSCALLS.get(event["kind"], "futex")
                     seen |= {"state": "S", "syscall": call, "fd": event.get("fd"),
                              "pid": event.get("size") if call == "wait4" else None}  # fmt: skip
-            self.rows["looks"].append({"look": self._looks, "time": self.now, "process": process, "tid": row["tid"], **seen})
+            self.rows["looks"].append(
+                {"look": self._looks, "time": self.now, "process": process, "tid": row["tid"], **seen}
+            )
         for fd, end in image.ends.items():
             self.rows["ends"].append({"look": self._looks, "process": process, "pid": pid, "fd": fd,
                                       "channel": end.channel, "access": end.access})  # fmt: skip
@@ -419,7 +429,16 @@ class TraceBuilder:
         state = self._streams[stream]
         if state.pending:
             size = len(state.pending)
-            self.call(thread, "raw.write", state.pending, stream=stream, size=size, result=size, offset=state.reached, site=site)
+            self.call(
+                thread,
+                "raw.write",
+                state.pending,
+                stream=stream,
+                size=size,
+                result=size,
+                offset=state.reached,
+                site=site,
+            )
             state.reached += size
             state.pending = b""
 
@@ -464,7 +483,9 @@ def _conversation(why: str, buffering: str, flush: bool, ended: str) -> Trace:
     pause = [build.site(helper, line, "    time.sleep(pause)") for line in (9, 11)]
     hear = build.site(helper, 10, "    line = input()", "input()")
     answer = build.site(helper, 12, '    print(f"Child {os.getpid()} got: [{line}]")')
-    flushes = [build.site(main, line, "sys.stdout.flush()") for line in (39, 43)] + [build.site(helper, 13, "    sys.stdout.flush()")]
+    flushes = [build.site(main, line, "sys.stdout.flush()") for line in (39, 43)] + [
+        build.site(helper, 13, "    sys.stdout.flush()")
+    ]
 
     parent, child, _, _ = _talkers(build, program, other)
     home, away = build.process_of(parent), build.process_of(child)
@@ -547,7 +568,10 @@ def big_trace(messages: int, seed: int = 0) -> Trace:
     child = build.fork(parent)
     writers = [parent] + [build.thread(writer_process, f"writer-{k}") for k in range(1, 4)]
     readers = [child] + [build.thread(build.process_of(child), f"reader-{k}") for k in range(1, 4)]
-    site = [build.site("/work/big.py", line, text) for line, text in ((10, "os.write(fd, data)"), (20, "data = os.read(fd, 64)"))]
+    site = [
+        build.site("/work/big.py", line, text)
+        for line, text in ((10, "os.write(fd, data)"), (20, "data = os.read(fd, 64)"))
+    ]
 
     random = np.random.default_rng(seed)
     number = np.arange(messages)

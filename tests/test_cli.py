@@ -317,6 +317,14 @@ def test_a_run_that_is_ended_in_time_is_healthy(tmp_path: Path) -> None:
     assert b"interrupted" in done.stderr
 
 
+def test_a_report_that_cannot_be_written_does_not_hide_the_verdict(tmp_path: Path) -> None:
+    (tmp_path / "one.py").write_text("print()")
+    done = start("record", "--report", "no/such.html", "one.py", folder=tmp_path)
+    assert done.returncode == 2
+    assert b"completed in " in done.stderr
+    assert b"ipctrace: the file no/such.html can't be written\n" in done.stderr
+
+
 def test_a_module_is_recorded(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("import sys; print(sys.argv[1:])")
     done = start("record", "-q", "-m", "mine", "--quiet", folder=tmp_path)

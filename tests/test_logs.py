@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from ipctrace.tracer.errors import IpctraceError
 from ipctrace.tracer.logs import LogReader, read_log, read_logs
@@ -26,6 +26,7 @@ CALLS = st.lists(
 )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(CALLS, st.sampled_from([0, 8, 72, 200]))
 def test_what_is_written_is_read(calls: list[dict[str, object]], payload: int) -> None:
     with TemporaryDirectory() as folder:
@@ -40,6 +41,7 @@ def test_what_is_written_is_read(calls: list[dict[str, object]], payload: int) -
     assert dict(zip(log.payload_of.tolist(), log.payloads, strict=True)) == given_payloads
 
 
+@settings(deadline=None)
 @given(CALLS, st.integers(0, 5000))
 def test_a_torn_log_gives_a_beginning_of_it(calls: list[dict[str, object]], missing: int) -> None:
     with TemporaryDirectory() as folder:
@@ -115,6 +117,7 @@ def test_the_reader_comes_back_to_a_slot_that_was_claimed_and_not_yet_written(tm
     reader.close()
 
 
+@settings(deadline=None)
 @given(st.lists(st.booleans(), max_size=300))
 def test_the_reader_counts_each_event_once_however_often_it_polls(polls: list[bool]) -> None:
     with TemporaryDirectory() as folder:

@@ -5,9 +5,10 @@ import re
 
 import pytest
 from ipctrace.analysis import analyze
-from ipctrace.reports import knot, markup
-from ipctrace.reports.model import Run, build
+from ipctrace.reports import knot_picture, markup
+from ipctrace.reports.model import build
 from ipctrace.reports.page import asset, policy, render
+from ipctrace.reports.run import Run
 from ipctrace.reports.verdict import diff
 
 from .builders import TraceBuilder, completed_trace, deadlock_trace
@@ -73,12 +74,8 @@ def test_each_asset_of_ours_is_a_file_that_can_be_read():
 
 def test_a_deadlock_opens_on_its_verdict(deadlock, page):
     plain = text_of(page)
-    assert (
-        plain.index("Deadlock proven")
-        < plain.index("Remedy")
-        < plain.index("Why this is certain")
-        < plain.index("Timeline")
-    )
+    order = ["Deadlock proven", "Remedy", "Why this is certain", "The last 2 ms before it", "The run"]
+    assert sorted(order, key=plain.index) == order
     stuck = deadlock.graph.stuck[0]
     assert f"{stuck.size} bytes written here; still in this process’s buffer" in plain
 
@@ -130,7 +127,7 @@ def test_an_empty_run_says_that_nothing_happened():
 
 
 def test_the_knot_is_drawn_from_the_graph(deadlock):
-    drawn = knot.figure(Run(deadlock))
+    drawn = knot_picture.figure(Run(deadlock))
     assert f"{deadlock.graph.stuck[0].size} bytes, not flushed" in drawn
     assert drawn.count('class="wait pulse"') == 4  # two waits, wide and upright
     assert "waits for data on" in drawn
@@ -138,7 +135,7 @@ def test_the_knot_is_drawn_from_the_graph(deadlock):
 
 @pytest.mark.parametrize("members", [1, 2, 3, 4, 5, 6, 7, 12])
 def test_a_knot_of_any_size_fits_its_picture(members):
-    drawn = knot.figure(Run(analyze(ring_trace(members))))
+    drawn = knot_picture.figure(Run(analyze(ring_trace(members))))
     for width, height, body in re.findall(
         r'<svg viewBox="0 0 (\S+) (\S+)" aria-hidden="true">(.*?)</svg>', drawn, re.S
     ):

@@ -273,3 +273,17 @@ def test_opening_a_fifo_waits_and_then_counts(live: Path, tmp_path: Path) -> Non
     assert b"through" in [e.data for e in parent if e.op == "raw.read"]
     assert b"through" in [e.data for e in child if e.op == "raw.write"]
     assert "fifo" in {c["kind"] for c in definitions(live, table.CHANNEL)}
+
+
+def test_armed_timers_and_uncaught_exceptions_are_events(live: Path) -> None:
+    text = (
+        "import signal\nsignal.alarm(3)\nsignal.alarm(0)\nsignal.setitimer(signal.ITIMER_REAL, 2.5, 0.5)\n"
+        "raise ValueError('seen')\n"
+    )
+    target.run(text, live=live)
+    (events,) = target.calls(live)
+    armed = [(e.op, e.size, e.extra) for e in events if e.op.startswith("signal.")]
+    assert armed == [
+        ("signal.alarm", 3 * 10**9, 0), ("signal.alarm", 0, 0), ("signal.setitimer", 2_500_000_000, 500_000_000),
+    ]  # fmt: skip
+    assert [e.data for e in events if e.op == "uncaught"] == [b"ValueError: seen"]

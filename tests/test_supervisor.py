@@ -83,22 +83,21 @@ def test_what_lies_between_is_followed(out: Path) -> None:
 
 
 def test_a_child_that_is_killed_loses_nothing(out: Path) -> None:
+    def judge(trace: Trace) -> bool:
+        """Asked when nothing moves any more: the child is in its last call."""
+        os.kill(int(trace.processes["pid"][1]), signal.SIGKILL)
+        return False
+
     trace = python(out, """
-        import os, signal
+        import os
         r, w = os.pipe()
-        never, _ = os.pipe()
         if (child := os.fork()) == 0:
             for number in range(1000):
                 os.write(w, b"x")
-            os.read(never, 1)
-        got = 0
-        while got < 1000:
-            got += len(os.read(r, 4096))
-        while open(f"/proc/{child}/stat").read().rpartition(")")[2].split()[0] != "S":
-            pass
-        os.kill(child, signal.SIGKILL)
+            os.read(r, 4096)
+            os.read(r, 1)
         os.waitpid(child, 0)
-    """)  # fmt: skip
+    """, judge=judge)  # fmt: skip
     child = trace.processes.loc[1]
     assert (child["how"], child["status"], child["parent"]) == ("fork", -9, 0)
     events = trace.events[trace.events["process"] == 1]
@@ -322,7 +321,7 @@ def test_progress_tells_who_waits(out: Path) -> None:
     supervisor.record(options, never, told.append)
     assert told[-1].waiting == ["program.py (waits for data)"] * 2
     assert told[-1].processes == 2
-    assert 0 < told[-1].events
+    assert told[-1].events > 0
     assert [progress.elapsed for progress in told] == sorted(progress.elapsed for progress in told)
 
 

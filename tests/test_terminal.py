@@ -223,6 +223,23 @@ def test_lost_and_unread_messages_are_counted() -> None:
     assert "1 never left its writer's buffer, 1 never read" in " ".join(" ".join(lines(analysis)).split())
 
 
+@pytest.mark.parametrize(
+    ("emptied", "said"),
+    [
+        ((), "no bytes passed between processes"),
+        (("events",), "deadlock.py ended before it did anything that is recorded"),
+        (("events", "processes"), "no process of it was a Python that could be recorded"),
+    ],
+)
+def test_a_run_in_which_nothing_happened_says_why(emptied: tuple[str, ...], said: str) -> None:
+    analysis = healthy()
+    analysis.messages = analysis.messages.iloc[:0]
+    for name in emptied:
+        table = analysis.trace.tables[name]
+        analysis.trace.tables[name] = table.assign(traced=False) if name == "processes" else table.iloc[:0]
+    assert said in " ".join(" ".join(lines(analysis)).split())
+
+
 def test_many_findings_are_counted_and_named_by_a_command() -> None:
     analysis = healthy()
     analysis.findings[:] = analysis.findings * 12

@@ -64,6 +64,7 @@ def _c(name: str, type: Type, meaning: str, unit: str = "") -> Column:
     return Column(name.rstrip("?"), type, meaning, unit, name.endswith("?"))
 
 
+# fmt: off
 TABLES: dict[str, Table] = {
     table.name: table
     for table in (
@@ -72,7 +73,7 @@ TABLES: dict[str, Table] = {
             _c("process", "int", "who called: process"),
             _c("thread", "int", "who called: thread"),
             _c("op", "text", "the call's name, as in the table of calls (`os.read`, `print`, …)"),
-            _c("kind", "text", "what it does: read write accept flush take input make open duplicate close fork exec exit wait start join thread sleep"),
+            _c("kind", "text", "what it does: read write accept flush take input make open duplicate close fork exec exit wait start join thread sleep arm uncaught"),
             _c("wait?", "text", "why a thread stays in it: nodata noroom lock child peer sleep; empty where it can't wait"),
             _c("enter", "int", "when it was called", "ns"),
             _c("exit?", "int", "when it returned or raised; empty: it never did", "ns"),
@@ -80,15 +81,15 @@ TABLES: dict[str, Table] = {
             _c("channel?", "int", "what the descriptor led to as the call began"),
             _c("stream?", "int", "the stream object it was called on, or that called it"),
             _c("site?", "int", "where in the program's own source"),
-            _c("size?", "int", "what was asked: bytes; for wait the pid, for sleep ns, for exit the status, for start and join the other thread's native id"),
+            _c("size?", "int", "what was asked: bytes; for wait the pid, for sleep and arm ns, for exit the status, for start and join the other thread's native id"),
             _c("result?", "int", "what came back: bytes moved, a descriptor, a pid"),
-            _c("extra?", "int", "a second result: the raw wait status"),
+            _c("extra?", "int", "a second result: the raw wait status; for arm the ns between further signals"),
             _c("error?", "int", "errno it raised; -1 for an exception without one"),
             _c("offset?", "int", "accept: bytes that the stream had accepted before; write by a stream: bytes that had reached the descriptor before", "bytes"),
             _c("pending?", "int", "bytes stuck in the stream's buffers after the call", "bytes"),
             _c("parent?", "int", "the event of the same thread that this one happened inside"),
         )),
-        Table("payloads", "the bytes that a read, write or accept moved, as far as they were kept", (
+        Table("payloads", "the bytes that a read, write or accept moved, as far as they were kept; the words of an uncaught exception", (
             _c("event", "int", "whose"),
             _c("data", "bytes", "the first bytes, or all of them with `--payload full`"),
         )),
@@ -193,6 +194,7 @@ TABLES: dict[str, Table] = {
         )),
     )
 }
+# fmt: on
 
 # Keys of run.json: name → meaning. All are always there; None where a value isn't known.
 FACTS: dict[str, str] = {

@@ -115,6 +115,7 @@ class _Recording:
             stack.enter_context(subreaper())
             self.signals = stack.enter_context(Signals())
             program = self._start()
+            program.returncode = 0  # the tree reaps it, and Popen must not
             self.tree = Tree(program.pid, self.origin, self.options.command, before)
             stack.callback(self.tree.close)
             stack.callback(self.tree.kill)
@@ -126,8 +127,7 @@ class _Recording:
             self._end()
             if self.root.status is None:
                 self._note("the program could not be ended")
-            program.returncode = self.root.status or 0  # it has been reaped here, and not by Popen
-        return self._finish()
+            return self._finish()
 
     def _start(self) -> subprocess.Popen[bytes]:
         options, payload = self.options, {"none": "0", "full": "full"}.get(self.options.payload)
@@ -161,6 +161,7 @@ class _Recording:
                     self._read_stacks()
                 self._stop("duration", gently=True)
             elif self.signals.impatient:
+                self.watch.look()
                 self._stop("interrupted")
             else:
                 pause = _IDLE if still > 1 else _QUICK if self.tree.young else _POLL

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import select
 import signal
 import time
@@ -64,15 +65,24 @@ class Tree:
 
     def _add(self, pid: int, parent: int | None, started: int, argv: list[str]) -> None:
         life = Life(pid, parent, started, argv, proc.link(pid, "exe"), proc.link(pid, "cwd"))
-        try:
-            pidfd = os.pidfd_open(pid)
-        except (OSError, AttributeError):
-            pidfd = -1
+        pidfd = self._open(pid)
         self.lives.append(life)
         self._found = time.monotonic()
         self._alive[pid] = _Member(life, pidfd)
         if pidfd >= 0:
             self._poll.register(pidfd, select.POLLIN)
+
+    @staticmethod
+    def _open(pid: int) -> int:
+        """A pidfd, unless there are none, or so many that descriptors would run short."""
+        try:
+            pidfd = os.pidfd_open(pid)
+        except (OSError, AttributeError):
+            return -1
+        if pidfd * 3 < resource.getrlimit(resource.RLIMIT_NOFILE)[0]:
+            return pidfd
+        os.close(pidfd)
+        return -1
 
     def wait(self, seconds: float) -> bool:
         """Sleep until a process ends, at most so long; True if one has ended. Its end is seen at once."""

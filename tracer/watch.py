@@ -73,12 +73,16 @@ class LiveLogs:
         """All logs as they are now, by the time they were begun."""
         logs = []
         for name, reader in self._readers.items():
-            if name in self._whole:
-                logs.append(self._whole[name])
-            elif reader.header is not None:
-                logs.append(read_log(reader.path))
-                if reader.closed:
-                    self._whole[name] = logs[-1]
+            if name not in self._whole:
+                try:
+                    log = read_log(reader.path)
+                except IpctraceError:  # noted as it was polled, or so new that nothing is in it
+                    continue
+                if not reader.closed:
+                    logs.append(log)
+                    continue
+                self._whole[name] = log
+            logs.append(self._whole[name])
         return sorted(logs, key=lambda log: log.header.started)
 
     def close(self) -> None:

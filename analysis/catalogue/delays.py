@@ -58,8 +58,7 @@ RULES = (
         severity="info",
         summary="Two sides alternate strictly where batches would do.",
         explanation=(
-            "Each message waits for the answer to the one before: the time is that of switching, not that of the "
-            "work."
+            "Each message waits for the answer to the one before: the time is that of switching, not that of the work."
         ),
         example="",
         shown_by="the alternation of messages, and the time of a round",
@@ -72,10 +71,7 @@ RULES = (
         severity="info",
         summary="A thread asks again and again, without waiting, for what is not there.",
         explanation="Non-blocking calls or short timeouts that return nothing cost time, and notice late.",
-        example=(
-            'while not os.path.exists("ready"):\n'
-            "    time.sleep(0.01)"
-        ),
+        example=('while not os.path.exists("ready"):\n    time.sleep(0.01)'),
         shown_by="number of calls that returned nothing, and the time they took",
         remedy="block: a read, a wait, a Condition, select without a timeout",
         see_also=("IPC125",),

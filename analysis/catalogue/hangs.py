@@ -17,7 +17,7 @@ RULES = (
         ),
         example=(
             'child = subprocess.Popen(["cat"], stdin=PIPE, stdout=PIPE, text=True)\n'
-            "child.stdin.write(\"hello\\n\")     # stays in this process's buffer ...\n"
+            'child.stdin.write("hello\\n")     # stays in this process\'s buffer ...\n'
             "child.stdout.readline()           # ... and this waits for what comes of it"
         ),
         shown_by=(

@@ -14,11 +14,7 @@ RULES = (
             "A pipe carries bytes, not messages: what is written twice before the reader comes is read at once. That "
             "a run got them one by one is a matter of timing."
         ),
-        example=(
-            'os.write(w, b"Spam 1")\n'
-            'os.write(w, b"Spam 2")\n'
-            'os.read(r, 32)                    # b"Spam 1Spam 2"'
-        ),
+        example=('os.write(w, b"Spam 1")\nos.write(w, b"Spam 2")\nos.read(r, 32)                    # b"Spam 1Spam 2"'),
         shown_by="the writes whose bytes one read returned",
         remedy=(
             "mark where a message ends: a newline and readline(), a length before it, or a channel that keeps "
@@ -49,10 +45,7 @@ RULES = (
             "os._exit, exec and death by a signal leave user-space buffers as they are. Only a normal end of the "
             "interpreter flushes them."
         ),
-        example=(
-            'print("done")\n'
-            'os._exit(0)                       # to a file or a pipe, "done" never comes'
-        ),
+        example=('print("done")\nos._exit(0)                       # to a file or a pipe, "done" never comes'),
         shown_by=(
             "bytes that a stream accepted and that never reached the descriptor; the lines that wrote them; how the "
             "process ended"
@@ -66,11 +59,7 @@ RULES = (
         severity="warning",
         summary="Bytes that were pending at a fork came out twice.",
         explanation="The child of a fork has a copy of every buffer, and flushes it, too, when it ends.",
-        example=(
-            'print("once?")\n'
-            "if os.fork() == 0:\n"
-            "    sys.exit()                    # to a file: printed twice"
-        ),
+        example=('print("once?")\nif os.fork() == 0:\n    sys.exit()                    # to a file: printed twice'),
         shown_by="pending bytes at the fork; the same bytes written by both processes",
         remedy="flush before the fork; os._exit in the child",
         see_also=("IPC203",),
@@ -123,8 +112,7 @@ RULES = (
         severity="warning",
         summary="Two processes read one stream, and each got a part of what was meant for one.",
         explanation=(
-            "Bytes go to whoever reads first. A child inherits its parent's standard input unless it is given "
-            "another."
+            "Bytes go to whoever reads first. A child inherits its parent's standard input unless it is given another."
         ),
         example="",
         shown_by="reads by both, each with a part of the messages",
@@ -140,10 +128,7 @@ RULES = (
             "A parent prints into its buffer and starts a child that writes to the same file: the child's lines come "
             "first, the parent's at its end."
         ),
-        example=(
-            'print("before")\n'
-            'subprocess.run(["echo", "after"])  # to a file, "after" comes first'
-        ),
+        example=('print("before")\nsubprocess.run(["echo", "after"])  # to a file, "after" comes first'),
         shown_by="the order of print and of the bytes' arrival in the channel",
         remedy="flush before the child is started",
         see_also=("IPC101", "IPC204"),
@@ -168,8 +153,7 @@ RULES = (
         severity="warning",
         summary="A terminal in canonical mode cut or dropped a long line.",
         explanation=(
-            "A terminal edits lines in a buffer of 4,096 bytes: what a line has beyond that is lost without an "
-            "error."
+            "A terminal edits lines in a buffer of 4,096 bytes: what a line has beyond that is lost without an error."
         ),
         example="",
         shown_by="the length of the line written, and of the line read",

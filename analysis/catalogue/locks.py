@@ -32,11 +32,7 @@ RULES = (
             "A Lock is not reentrant: a function that takes it and calls another that takes it waits for ever. A "
             "signal handler runs in the middle of the main thread and can do the same."
         ),
-        example=(
-            "lock = threading.Lock()\n"
-            "with lock:\n"
-            "    lock.acquire()"
-        ),
+        example=("lock = threading.Lock()\nwith lock:\n    lock.acquire()"),
         shown_by="holder and waiter are the same thread",
         remedy="RLock; or split the function into one that locks and one that doesn't; no locks in signal handlers",
         see_also=("IPC111", "IPC212"),
@@ -50,10 +46,7 @@ RULES = (
             "A thread holds a lock while it waits for bytes or for an end; who would send them, or end, waits for "
             "the lock."
         ),
-        example=(
-            "with lock:\n"
-            "    answer = connection.recv()    # the sender needs the lock first"
-        ),
+        example=("with lock:\n    answer = connection.recv()    # the sender needs the lock first"),
         shown_by="both kinds of edge in the knot",
         remedy="release the lock before blocking I/O or a join",
         see_also=("IPC111", "IPC109"),
@@ -120,10 +113,7 @@ RULES = (
             "A notification is not kept: who comes later has missed it. The same with a barrier that a party never "
             "reaches, task_done() that is never called, and a queue that was not empty a moment ago."
         ),
-        example=(
-            "with condition:\n"
-            "    condition.wait()              # and the notify was earlier"
-        ),
+        example=("with condition:\n    condition.wait()              # and the notify was earlier"),
         shown_by="the notification comes before the wait; the parties that are missing",
         remedy="wait in a loop over a condition that is kept (wait_for); sigwait in the place of pause; a timeout",
         see_also=("IPC126",),
@@ -155,10 +145,7 @@ RULES = (
             "A task that submits another to its own pool and waits for it needs a second worker. When all workers do "
             "so, none is left."
         ),
-        example=(
-            "pool = ThreadPoolExecutor(1)\n"
-            "pool.submit(lambda: pool.submit(print).result()).result()"
-        ),
+        example=("pool = ThreadPoolExecutor(1)\npool.submit(lambda: pool.submit(print).result()).result()"),
         shown_by="all workers in result()",
         remedy="another pool for the inner tasks, or don't wait inside a task",
         see_also=("IPC116", "IPC120"),

@@ -8,6 +8,8 @@ let M, W, K; // messages, waits, marks
 let payload; // all payload bytes, one after the other; M.at[i] is where message i's begin
 
 const who = lane => has(lane) ? LANES[lane].who : 'nobody';
+const writerOf = i => M.unseen[i] === 1 ? CHANNELS[M.channel[i]].unseen.w ?? 'not traced' : who(M.writer[i]);
+const readerOf = i => M.unseen[i] === 2 ? CHANNELS[M.channel[i]].unseen.r ?? 'not traced' : has(M.read[i]) ? who(M.reader[i]) : 'nobody';
 const channelName = c => has(c) ? CHANNELS[c].name : '·';
 const place = s => has(s) ? `${SITES[s].file}:${SITES[s].line}` : '';
 

@@ -34,8 +34,9 @@ const clipped = i => { const text = textOf(i); return text.length > 240 ? `${tex
 
 function messageTip(i) {
   const stuck = !has(M.written[i]), times = stuck ? `in the writer’s buffer since ${at(M.begin[i])}, never flushed`
+    : M.unseen[i] ? 'one end is not traced: its time under way is not known'
     : `${M.held[i] > 0 ? `${dur(M.held[i])} in the writer’s buffer, ` : ''}${has(M.transit[i]) ? `${dur(Math.max(0, M.transit[i]))} in ${esc(channelName(M.channel[i]))}` : 'never read'}`;
-  return `<b>Message ${M.number[i]}: ${count(M.size[i], 'byte')}, ${esc(who(M.writer[i]))} → ${stuck ? 'nobody yet' : esc(who(M.reader[i]))}</b>${M.kept[i] ? `<span class="mono">${esc(clipped(i))}</span><br>` : ''}<span class="dim">${times}</span>`
+  return `<b>Message ${M.number[i]}: ${count(M.size[i], 'byte')}, ${esc(writerOf(i))} → ${stuck ? 'nobody yet' : esc(readerOf(i))}</b>${M.kept[i] ? `<span class="mono">${esc(clipped(i))}</span><br>` : ''}<span class="dim">${times}</span>`
     + `<div>${[siteLine('written at', M.accept_site[i]), siteLine('read at', M.read_site[i])].filter(Boolean).join('')}</div>`;
 }
 function laneTip(lane, t) {
@@ -54,7 +55,7 @@ function stripTip(c, t) {
 /* ---- pointer ------------------------------------------------------------------------------------------------------------ */
 function pointer() {
   const wrap = $('wrap'), tip = $('tip');
-  let down = null;
+  let down = null, last = { timeStamp: -1e9 };
   const local = e => { const b = $('plot').getBoundingClientRect(); return [e.clientX - b.left, e.clientY - b.top - TOP]; };
   wrap.addEventListener('pointermove', e => {
     const [x, y] = local(e), found = hit(x, y);
@@ -72,10 +73,11 @@ function pointer() {
     if (down && Math.hypot(e.clientX - down[0], e.clientY - down[1]) < 4) {
       const [x, y] = local(e), found = hit(x, y);
       if (found && has(found.message)) pick(found.message);
-      go(unX(x));
+      const twice = e.timeStamp - last.timeStamp < 400 && Math.hypot(e.clientX - last.clientX, e.clientY - last.clientY) < 6;
+      last = e;
+      if (twice) ACTIONS.fit(); else go(unX(x)); // counted here: plotly covers the page while a button is down, so no dblclick comes
     }
     down = null;
   }, true);
-  wrap.addEventListener('dblclick', ACTIONS.fit);
   figure.on('plotly_relayout', e => { if (!busy && e['xaxis.range[0]'] !== undefined) zoomTo(+e['xaxis.range[0]'], +e['xaxis.range[1]']); });
 }

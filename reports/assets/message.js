@@ -4,6 +4,7 @@ const CHIPS = 12;
 
 function latency(i) {
   const stuck = !has(M.written[i]), unread = !stuck && !has(M.read[i]);
+  if (M.unseen[i]) return `<p class="none">${M.unseen[i] === 1 ? 'Its writer' : 'Its reader'} is not traced: how long it was under way is not known.</p>`;
   const parts = stuck ? [['writer’s buffer', END - M.begin[i], 'liquid2', true]]
     : [['writer’s buffer', M.held[i], 'liquid2'], [channelName(M.channel[i]), unread ? END - M.written[i] : Math.max(0, M.transit[i]), 'accent', unread]];
   const all = parts.reduce((a, p) => a + p[1], 0) || 1;
@@ -42,17 +43,17 @@ const sourceBlock = (s, extra = '') => has(s) ? `<div class="src"><small>${esc(p
 function pick(i, redraw = true) {
   picked = i;
   const stuck = !has(M.written[i]), unread = !has(M.read[i]), total = (has(M.read[i]) ? M.read[i] : END) - M.begin[i];
-  const title = stuck ? `${count(M.size[i], 'byte')} that never left ${esc(who(M.writer[i]))}` : unread ? `${count(M.size[i], 'byte')} from ${esc(who(M.writer[i]))}, not read by a traced thread`
-    : `${count(M.size[i], 'byte')}, ${esc(who(M.writer[i]))} → ${esc(who(M.reader[i]))}, ${dur(total)}`;
+  const title = stuck ? `${count(M.size[i], 'byte')} that never left ${esc(writerOf(i))}` : unread ? `${count(M.size[i], 'byte')} from ${esc(writerOf(i))}, never read`
+    : `${count(M.size[i], 'byte')}, ${esc(writerOf(i))} → ${esc(readerOf(i))}${M.unseen[i] ? '' : `, ${dur(total)}`}`;
   const note = stuck ? (MODEL.stuck.some(one => one.channel === M.channel[i]) && MODEL.verdict === 'deadlock' ? 'Never left its writer. What waits for it waits for ever.' : 'Never left its writer.')
     : M.held[i] > M.transit[i] && M.held[i] > 1e6 ? `Waited ${dur(M.held[i])} in its writer’s own buffer.` : M.transit[i] > 1e6 ? `Lay ${dur(M.transit[i])} in ${esc(channelName(M.channel[i]))}.` : M.held[i] > 0 ? 'Went through a buffer, and on at once.' : 'Written past any buffer, straight into the channel.';
-  const waitOf = test => LANES.findIndex((_, lane) => test(openWait(lane), lane)), awaiting = stuck ? waitOf(row => row >= 0 && W.channel[row] === M.channel[i]) : -1;
+  const waiting = LANES.findIndex((_, lane) => openWait(lane) >= 0 && W.channel[openWait(lane)] === M.channel[i]), awaiting = stuck && waiting >= 0 ? openWait(waiting) : -1;
   const instead = stuck && has(M.writer[i]) ? openWait(M.writer[i]) : -1;
   const flushed = !stuck && M.held[i] > 0 && has(M.write_site[i]) && M.write_site[i] !== M.accept_site[i];
-  $('inspect').innerHTML = `<div class="msg"><div><h3>${title}</h3><p class="dim">${note}</p>${latency(i)}</div>
+  $('inspect').innerHTML = `<div class="msg"><div><h3>${title}</h3>${M.unseen[i] ? '' : `<p class="dim">${note}</p>`}${latency(i)}</div>
     <div>${ranges(i)}${hexdump(i)}</div>
-    <div><p class="dim">Written at ${at(M.begin[i])}</p>${sourceBlock(M.accept_site[i])}${instead >= 0 && has(W.site[instead]) ? `<p class="dim">Not flushed before</p>${sourceBlock(W.site[instead], `${esc(MODEL.labels[W.label[instead]])}, since ${at(W.begin[instead])}`)}` : ''}${flushed ? `<p class="dim">Flushed at ${at(M.written[i])} by</p>${sourceBlock(M.write_site[i])}` : ''}</div>
-    <div>${awaiting >= 0 && has(W.site[awaiting]) ? `<p class="dim">Awaited since ${at(W.begin[awaiting])} by ${esc(who(awaiting))}</p>${sourceBlock(W.site[awaiting])}` : unread ? `<p class="dim">${stuck ? 'Not flushed, so not read' : 'Not read'}</p>` : `<p class="dim">Read at ${at(M.read[i])}</p>${sourceBlock(M.read_site[i]) || '<p class="none">The reader’s source is not known.</p>'}`}</div></div>`;
+    <div>${M.unseen[i] === 1 ? '<p class="dim">Written by a program whose source is not known.</p>' : `<p class="dim">Written at ${at(M.begin[i])}</p>${sourceBlock(M.accept_site[i])}`}${instead >= 0 && has(W.site[instead]) ? `<p class="dim">Not flushed before</p>${sourceBlock(W.site[instead], `${esc(MODEL.labels[W.label[instead]])}, since ${at(W.begin[instead])}`)}` : ''}${flushed ? `<p class="dim">Flushed at ${at(M.written[i])} by</p>${sourceBlock(M.write_site[i])}` : ''}</div>
+    <div>${awaiting >= 0 && has(W.site[awaiting]) ? `<p class="dim">Awaited since ${at(W.begin[awaiting])} by ${esc(who(waiting))}</p>${sourceBlock(W.site[awaiting])}` : M.unseen[i] === 2 ? '<p class="dim">Read by a program whose source is not known.</p>' : unread ? `<p class="dim">${stuck ? 'Not flushed, so not read' : 'Not read'}</p>` : `<p class="dim">Read at ${at(M.read[i])}</p>${sourceBlock(M.read_site[i]) || '<p class="none">The reader’s source is not known.</p>'}`}</div></div>`;
   chips();
   if (redraw && G) draw();
 }
@@ -61,7 +62,7 @@ function pick(i, redraw = true) {
 function chips() {
   const size = M.begin.length, some = size <= CHIPS ? [...Array(size).keys()] : [...new Set([...never.filter(i => !has(M.written[i])).slice(0, 4), picked])].sort((a, b) => a - b);
   const button = i => `<button data-message="${i}" class="${has(M.written[i]) ? '' : 'stuck'}" aria-pressed="${i === picked}">${M.number[i]} · ${esc(channelName(M.channel[i]))} · ${n(M.size[i])} B</button>`;
-  const walk = size > CHIPS ? `<button data-walk="-1" aria-label="Previous message">‹</button><button data-walk="1" aria-label="Next message">›</button><input id="number" type="number" min="0" max="${size - 1}" placeholder="of ${n(size)}" aria-label="Message number">` : '';
+  const walk = size > CHIPS ? `<button data-walk="-1" aria-label="Previous message">‹</button><button data-walk="1" aria-label="Next message">›</button><input id="number" type="number" min="1" max="${size}" placeholder="of ${n(size)}" aria-label="Message number">` : '';
   $('mpick').innerHTML = some.map(button).join('') + walk;
 }
 const walk = way => M.begin.length && pick((picked + way + M.begin.length) % M.begin.length);

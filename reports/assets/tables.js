@@ -16,13 +16,13 @@ function tables() {
     Messages: {
       size: M.begin.length, bad: i => !has(M.written[i]), open: i => { pick(i, false); go(M.begin[i]); draw(); },
       columns: [
-        number('#', i => M.number[i]), text('from', i => who(M.writer[i])), text('to', i => has(M.written[i]) ? who(M.reader[i]) : 'nobody yet'), text('channel', i => channelName(M.channel[i])),
+        number('#', i => M.number[i]), text('from', writerOf), text('to', i => has(M.written[i]) ? readerOf(i) : 'nobody yet'), text('channel', i => channelName(M.channel[i])),
         number('bytes', i => M.size[i]), number('written', i => M.begin[i], v => at(v)),
         ['in writer’s buffer', i => has(M.held[i]) ? M.held[i] : Infinity, i => has(M.held[i]) ? (M.held[i] > 0 ? dur(M.held[i]) : '·') : 'still there', true],
-        ['in channel', i => has(M.transit[i]) ? M.transit[i] : Infinity, i => has(M.transit[i]) ? dur(Math.max(0, M.transit[i])) : has(M.written[i]) ? 'still there' : 'never', true],
+        ['in channel', i => has(M.transit[i]) ? M.transit[i] : Infinity, i => M.unseen[i] ? 'not known' : has(M.transit[i]) ? dur(Math.max(0, M.transit[i])) : has(M.written[i]) ? 'still there' : 'never', true],
         code('site', i => place(M.accept_site[i])), ['payload', i => textOf(i), i => `<span class="c">${or(textOf(i).slice(0, 160), v => esc(v), 'not recorded')}</span>`, false, 'text'],
       ],
-      chips: [['stuck', i => !has(M.written[i])], ['over 100 ms', i => (has(M.held[i]) ? M.held[i] : Infinity) + (has(M.transit[i]) ? M.transit[i] : 0) > 1e8], ['merged', i => M.merged[i] === 1], ['not read', i => has(M.written[i]) && !has(M.read[i])]],
+      chips: [['stuck', i => !has(M.written[i])], ['over 100 ms', i => (has(M.held[i]) ? M.held[i] : Infinity) + (has(M.transit[i]) ? M.transit[i] : 0) > 1e8], ['merged', i => M.merged[i] === 1], ['end not traced', i => M.unseen[i] > 0], ['not read', i => has(M.written[i]) && !has(M.read[i])]],
       none: `No bytes passed between processes. ${count(processes.length, 'program')} ran.`,
     },
     Blocking: {

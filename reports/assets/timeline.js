@@ -111,7 +111,7 @@ function gutter(small, tight) {
   const strips = MODEL.strips.map(c => {
     const s = G.strips[c], { most } = scaleOf(c), ch = CHANNELS[c];
     const of = ch.capacity ? ` of ${n(ch.capacity)} B` : ' B';
-    return `<div style="top:${s.y + TOP - (small ? 18 : 4)}px;height:36px"><span><b>${esc(ch.name)}</b> <span class="s">${esc(ch.writers || 'nobody')} → ${esc(ch.readers || 'nobody')}</span></span><span class="s">top: ${n(most)}${of}</span></div>`;
+    return `<div style="top:${s.y + TOP - (small ? 18 : 4)}px;height:36px"><span><b>${esc(ch.name)}</b> <span class="s">${esc(ch.unseen.w ?? (ch.writers || 'nobody'))} → ${esc(ch.unseen.r ?? (ch.readers || 'nobody'))}</span></span><span class="s">top: ${n(most)}${of}</span></div>`;
   });
   $('gl').innerHTML = lanes.join('') + strips.join('');
 }

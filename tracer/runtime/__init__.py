@@ -44,15 +44,16 @@ class Runtime:
         self.streams.wrap_standard(self.buffering)
         for part in (descriptors, processes, builtin, threads):
             part.wrap(self)
-        tracebacks.wrap()
+        tracebacks.wrap(self)
         Finder({
+            "signal": lambda module: threads.wrap_signal(self, module),
             "_posixsubprocess": lambda module: processes.wrap_posixsubprocess(self, module),
             "subprocess": lambda module: processes.wrap_subprocess(self, module),
             "threading": self._wrap_threading,
             "traceback": lambda module: tracebacks.wrap_traceback(self, module),
         }).begin()  # fmt: skip
         if hasattr(os, "register_at_fork"):
-            # First of all hooks, since we come first. The interpreter keeps it, and with it us and our maps, to its end.
+            # The first of all hooks, since we come first. The interpreter keeps it to its end, and so us and our maps.
             os.register_at_fork(after_in_child=self.forked)
 
     def forked(self):
@@ -73,7 +74,8 @@ class Runtime:
         implementation = "%s %d.%d.%d" % ({"cpython": "CPython", "pypy": "PyPy"}.get(name, name), *version[:3])
         self.log.define(
             table.PROCESS, how, sys.executable or "", implementation, table.LIST_SEPARATOR.join(_command_line()),
-            _working_directory(), int(streams.unbuffered()), "PYTHONUNBUFFERED=" + os.environ.get("PYTHONUNBUFFERED", ""),
+            _working_directory(), int(streams.unbuffered()),
+            "PYTHONUNBUFFERED=" + os.environ.get("PYTHONUNBUFFERED", ""),
         )  # fmt: skip
         self.log.define(table.THREAD, "MainThread", 1)
 

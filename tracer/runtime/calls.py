@@ -2,7 +2,7 @@
 
 Not a function: the standard library puts os.read and os.write in class bodies and default arguments
 (multiprocessing.connection), where a function would gain a `self`. An instance with __call__ has no __get__.
-It pickles as the function it stands for (pool.map(time.sleep, ...)), looks like it, and is in the same os.supports_* sets.
+It pickles as the function it stands for (pool.map(time.sleep, ...)), looks like it, and is in the same sets of os.
 """
 
 from __future__ import annotations

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import sys
-from _thread import _local, get_native_id
+from _thread import _local, get_ident, get_native_id
 from itertools import count
 from mmap import mmap
 from struct import Struct
 from time import monotonic_ns, time_ns
+from time import sleep as _sleep
 
 from . import table
 
@@ -22,7 +23,6 @@ _LOST = Struct("<Q")
 _OPEN, _DONE, _FAILED = table.OPEN, table.DONE, table.FAILED
 _EXIT_AT, _STATE_AT, _PAYLOAD_AT, _NONE = table.EXIT_AT, table.STATE_AT, table.PAYLOAD_AT, table.NONE
 _EMPTY_EXIT = "%dx" % (table.STATE_AT - table.EXIT_AT)
-_HEADROOM = 128  # slots that threads and signal handlers may fill while one thread maps the next segment
 _LARGEST = 64  # blocks in a segment
 # The program may replace what it finds in os; our own calls must not pass through its wrappers, nor through ours.
 _open, _close, _dup, _fstat, _getpid, _getppid = os.open, os.close, os.dup, os.fstat, os.getpid, os.getppid
@@ -33,13 +33,16 @@ _UNTRACKED = {"trackfd": False} if sys.version_info >= (3, 13) and sys.implement
 
 
 class Segment:
-    """A mapped run of slots [base, limit). A fork's child gives it another buffer: what it inherited is its parent's."""
+    """A mapped run of slots [base, limit); behind `safe` it is time for the next one.
+
+    A fork's child gives it another buffer: the map is its parent's.
+    """
 
     __slots__ = ("base", "buffer", "limit", "mapped", "safe")
 
     def __init__(self, buffer, base, limit):
         self.buffer = self.mapped = buffer  # `mapped` keeps the map alive for good: see _map
-        self.base, self.limit, self.safe = base, limit, limit - _HEADROOM
+        self.base, self.limit, self.safe = base, limit, limit - (limit - base) // 4
 
 
 def _map(path, offset, length):
@@ -89,7 +92,7 @@ class Log:
         self.area = self.size - _PAYLOAD_AT  # what a definition or a MORE record holds
         self.segments = []
         self.scratch = Segment(bytearray(self.size), 0, 0)  # where records go that can't be kept
-        self.growing = False
+        self.growing = 0  # the thread that maps the next segment; -1: there won't be one
         self.segment = self.scratch
         self.claim = count().__next__
         # A record and its payload in one call each; "s" cuts off what is too long. Measured: 0.25 µs and 0.17 µs,
@@ -105,7 +108,7 @@ class Log:
         self.path = os.path.join(self.folder, "%d-%d.log" % (_getpid(), monotonic_ns()))
         self.header = self.scratch
         self.lost = 0
-        self.growing = False
+        self.growing = 0
         self.local = _local()  # .tid; asking the system each time costs a quarter of a record
         self.blocks = 1
         self.claim = count().__next__
@@ -140,17 +143,21 @@ class Log:
 
     def _place(self, slot):
         """The segment and offset of a slot that isn't comfortably inside the current segment."""
-        segment = self.segment
-        if slot >= segment.safe and segment.limit and not self.growing:
-            self.growing = True  # others, and handlers of signals, use the headroom meanwhile
-            try:
-                self._grow(segment.limit)
-            except (OSError, ValueError):
-                self.blocks = _LARGEST * 2  # the disk is full: don't ask at every record
-            self.growing = self.blocks > _LARGEST
-        for segment in reversed(self.segments):
-            if segment.base <= slot < segment.limit and segment.buffer is segment.mapped:
-                return segment, (slot - segment.base) * self.size
+        thread = get_ident()
+        while True:
+            if slot >= self.segment.safe and self.segment.limit and not self.growing:
+                self.growing = thread  # others, and handlers of signals, use the headroom meanwhile
+                try:
+                    self._grow(self.segment.limit)
+                    self.growing = 0
+                except (OSError, ValueError):
+                    self.growing = -1  # the disk is full: not asked again
+            for segment in reversed(self.segments):
+                if segment.base <= slot < segment.limit and segment.buffer is segment.mapped:
+                    return segment, (slot - segment.base) * self.size
+            if not self.segment.limit or self.growing in (-1, thread):
+                break
+            _sleep(0.0005)  # threads have used up the headroom while another one maps: better late than lost
         self.lost += 1
         if self.header is not self.scratch:
             _LOST.pack_into(self.header.buffer, table.LOST_AT, self.lost)

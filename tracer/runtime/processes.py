@@ -61,7 +61,7 @@ class ForkExec(Call):
     def __call__(self, *args, **kwargs):
         if len(args) > self.ENVIRONMENT and args[self.ENVIRONMENT] is not None:
             listed = self.runtime.environment.complete_list(args[self.ENVIRONMENT])
-            args = args[: self.ENVIRONMENT] + (listed,) + args[self.ENVIRONMENT + 1 :]
+            args = (*args[: self.ENVIRONMENT], listed, *args[self.ENVIRONMENT + 1 :])
         return Call.__call__(self, *args, **kwargs)
 
     def end(self, ticket, result, args):

@@ -1,11 +1,12 @@
 """Buffered streams that count: bytes accepted − bytes that reached the descriptor = bytes stuck in the buffer.
 
 The standard streams, and what open() and os.fdopen() return over a pipe, FIFO, socket or terminal, are rebuilt with the
-same layers and settings on the classes below: a FileIO at the bottom, through which C's buffers do every read and write,
-and a TextIOWrapper or Buffered* at the top, through which the program hands over its bytes. Plain files stay as they are.
+same layers and settings on the classes below: a FileIO at the bottom, through which C's buffers do every read and
+write, and a TextIOWrapper or Buffered* at the top, through which the program hands over its bytes. Plain files stay as
+they are.
 
-An `Account` belongs to one stack of layers. `inside` is the thread that is within the stack: what the upper layer asks of
-the lower one is not asked by the program, and isn't counted twice.
+An `Account` belongs to one stack of layers. `inside` is the thread that is within the stack: what the upper layer asks
+of the lower one is not asked by the program, and isn't counted twice.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class Account:
 
 
 class Layers:
-    """The classes of the layers, for one runtime: what they need of it is at hand in closures, not looked up each time."""
+    """The classes of the layers, for one runtime: what they need of it is at hand in closures, not looked up."""
 
     def __init__(self, runtime):
         self.runtime = runtime
@@ -424,8 +425,7 @@ class Streams:
             return stream
         encoding, errors, line, through = stream.encoding, stream.errors, stream.line_buffering, stream.write_through
         account.layer, account.buffering = "text", "line" if line else account.buffering
-        text = self._text(account, stream.detach(), encoding, errors, None, line, through)
-        return text
+        return self._text(account, stream.detach(), encoding, errors, None, line, through)
 
 
 def _block_size(raw):

@@ -81,9 +81,11 @@ DEFINITIONS = (
 #   make open duplicate close   descriptors (make: fd = the reading end, result = the writing end;
 #                    duplicate: fd → result; open: result; close: fd; closerange: fd to extra)
 #   fork exec exit wait start join thread sleep
+#   arm              a timer that will send a signal: whoever armed one can always be woken
+#   uncaught         an exception that nothing handled (payload: its type and message)
 # wait is the reason why a thread stays in it ("" where it doesn't wait).
 # Fields by kind: fork: result = child's pid (in the parent) · wait: size = pid asked for, result = pid got, extra = raw
-# wait status · exit: size = status · sleep: size = nanoseconds · start, join: size = native id of the other thread,
+# wait status · arm: size = ns until the first signal, 0 to disarm, extra = ns between further ones · exit: size = status · sleep: size = nanoseconds · start, join: size = native id of the other thread,
 # 0 where it isn't known yet · thread: the life of a thread, from begin to end · stream calls: pending = bytes stuck in
 # the stream's buffers after the call; offset = bytes accepted (accept) or reached (write) before it.
 CALLS = (
@@ -123,6 +125,9 @@ CALLS = (
     (73, "Thread.start", "start", ""),
     (74, "Thread.join", "join", "child"),
     (75, "threading.shutdown", "join", "child"),  # the main thread waits for the others before the interpreter ends
+    (80, "signal.alarm", "arm", ""),
+    (81, "signal.setitimer", "arm", ""),
+    (88, "uncaught", "uncaught", ""),
 )
 
 CODE = {name: code for code, name, _, _ in CALLS}

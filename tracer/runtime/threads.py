@@ -1,8 +1,7 @@
-"""Threads and time: Thread.start, run and join, the wait for threads at the end, time.sleep."""
+"""Threads and time: Thread.start, run and join, the wait for threads at the end, time.sleep, timers."""
 
 from __future__ import annotations
 
-import sys
 import time
 from _thread import get_native_id
 
@@ -14,23 +13,37 @@ class Sleep(Call):
     """time.sleep: size = nanoseconds."""
 
     def begin(self, args, kwargs):
-        try:
-            asked = int(args[0] * 1_000_000_000)
-        except (TypeError, ValueError, IndexError, OverflowError):
-            asked = table.NONE
-        return self.enter(self.op, -1, 0, 0, 0, asked, self.here())
+        return self.enter(self.op, -1, 0, 0, 0, _nanoseconds(args[0] if args else None), self.here())
 
 
-def current_name():
-    """The current thread's name as `threading` knows it; asks nothing that would make it known there."""
-    threading = sys.modules.get("threading")
-    thread = getattr(threading, "_active", {}).get(threading.get_ident()) if threading is not None else None
-    return thread.name if thread is not None else "thread-%d" % get_native_id()
+class Arm(Call):
+    """signal.alarm, signal.setitimer: size = nanoseconds until the first signal, extra = between further ones."""
+
+    def begin(self, args, kwargs):
+        times = args[1:] if self.__name__ == "setitimer" else args
+        return self.enter(self.op, -1, 0, 0, 0, _nanoseconds(times[0] if times else None), self.here())
+
+    def end(self, ticket, result, args):
+        self.leave(ticket, extra=_nanoseconds(args[2]) if len(args) > 2 else 0)
+
+
+def _nanoseconds(seconds):
+    try:
+        return int(seconds * 1_000_000_000)
+    except (TypeError, ValueError, OverflowError):
+        return table.NONE
 
 
 def wrap(runtime):
     """Wrap time.sleep."""
     install(Sleep(time.sleep, table.CODE["time.sleep"], runtime), "sleep", time)
+
+
+def wrap_signal(runtime, module):
+    """Wrap what arms a timer."""
+    for name in ("alarm", "setitimer"):
+        if hasattr(module, name):
+            install(Arm(getattr(module, name), table.CODE["signal." + name], runtime), name, module)
 
 
 def wrap_threading(runtime, module):

@@ -9,6 +9,9 @@ from __future__ import annotations
 import os
 import sys
 
+from . import table
+
+_UNCAUGHT = table.CODE["uncaught"]
 _HERE = os.path.dirname(__file__) + os.sep
 
 
@@ -40,11 +43,17 @@ def clean_exception(error, seen=None):
         error = error.__context__
 
 
-def wrap():
+def wrap(runtime):
     """Clean what the hooks of sys get: for uncaught exceptions, and for those in a destructor or a last flush."""
+    enter, leave = runtime.log.enter, runtime.log.leave
     original, unraisable = sys.excepthook, sys.unraisablehook
 
     def excepthook(exctype, value, traceback, /):
+        try:
+            words = ("%s: %s" % (exctype.__name__, value)).encode("utf-8", "replace")
+        except Exception:  # its own __str__ failed
+            words = exctype.__name__.encode("utf-8", "replace")
+        leave(enter(_UNCAUGHT, -1, 0, 0, 0, len(words), 0, words))
         clean_exception(value)
         original(exctype, value, clean(traceback))
 
