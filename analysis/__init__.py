@@ -15,8 +15,9 @@ from .findings import Context, find
 from .graph import wait_graph
 from .results import Analysis, WaitGraph
 from .run import Run
+from .situation import Situation
 from .verdict import verdict
-from .waiting import Situation, is_deadlock
+from .waiting import find_knot, is_deadlock
 
 __all__ = ["analyze", "is_deadlock"]
 
@@ -25,7 +26,7 @@ def analyze(trace: Trace) -> Analysis:
     """Everything that can be said about a finished trace. Empty tables are as good as full ones; nothing is raised."""
     run = Run(trace)
     situation = Situation(run)
-    knot = None if trace.facts.get("ended") in ("exit", "signal") else situation.knot
+    knot = None if trace.facts.get("ended") in ("exit", "signal") else find_knot(situation)
     graph = wait_graph(situation, knot) if knot is not None else None
     context = Context(run, situation, knot, graph)
     found = find(context)

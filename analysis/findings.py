@@ -14,7 +14,8 @@ from .catalogue import CATALOGUE
 from .naming import the
 from .results import Edit, Finding, WaitGraph
 from .run import Run
-from .waiting import Agent, Knot, Situation
+from .situation import Agent, Situation
+from .waiting import Knot
 
 
 @dataclass

@@ -10,7 +10,8 @@ from .events import NONE
 from .naming import listing, plural
 from .results import Edge, Role, Waiter, WaitGraph
 from .run import Run
-from .waiting import Agent, Knot, Situation
+from .situation import Agent, Situation
+from .waiting import Knot, repeats
 
 
 def wait_graph(situation: Situation, knot: Knot) -> WaitGraph:
@@ -73,7 +74,7 @@ def _can(situation: Situation, knot: Knot, index: int) -> str:
     agent, run = situation.agents[index], situation.run
     does = situation.why(agent) or f"{run.waits_for(agent.reason, agent.channel)} and may go on"
     if index in knot.hangs_on:
-        rounds = "; has gone round one and the same loop since" if situation.repeats(agent, knot) else ""
+        rounds = "; has gone round one and the same loop since" if repeats(situation, agent, knot) else ""
         return f"{does}; could help, but has only ever used {_used(situation, agent)}{rounds}"
     return f"{does}; cannot help: it has only ever used {_used(situation, agent)}"
 

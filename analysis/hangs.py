@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from .edits import flush_after
 from .events import NONE, number, rows_of
 from .findings import Context, finding, ids
 from .naming import listing, plural, sentence
 from .results import Finding, Stuck
-from .waiting import Agent
+from .situation import Agent
 
 
 def awaited(context: Context) -> list[tuple[Agent, Stuck]]:
@@ -128,6 +130,43 @@ def _reads_to_end(context: Context, agent: Agent) -> bool:
     )
 
 
+def short_frame(context: Context) -> Iterator[Finding]:
+    """IPC108: a reader got a part of a line, or of as many bytes as it wants, and waits for the rest."""
+    run, events = context.run, context.run.events
+    for agent in context.core:
+        took = _taking(context, agent)
+        if took is None or agent.event is None:
+            continue
+        read = np.flatnonzero((events.parent == took) & events.is_kind("read") & (events.result > 0))
+        came = int(events.result[read].sum())
+        if not came or _reads_to_end(context, agent):
+            continue
+        last = run.got[run.got["read"] == read[-1]]["write"]
+        site = run.site_of(int(last.iloc[-1])) if len(last) and last.iloc[-1] != NONE else None
+        size = number(events.size[took])
+        rest = f"all {size:,} bytes" if events.op(took) == "stream.read" and size else "the rest of a line"
+        yield finding(
+            "IPC108",
+            f"{sentence(context.the(agent))} waits for {rest} on {run.channel_name(agent.channel)}"
+            f"{run.at_event(agent.event)}: {plural(came, 'byte')} have come, written{run.at(site)}, and who wrote them "
+            "waits too.",
+            f"Send what ends the message (a newline, all of its bytes){run.at(site)}; or take what is there, by read1().",
+            certainty=context.certainty,
+            threads=ids(agent.thread),
+            channels=ids(agent.channel),
+            sites=ids(run.site_of(agent.event), site),
+            events=ids(agent.event, int(read[-1])),
+        )
+
+
+def _taking(context: Context, agent: Agent) -> int | None:
+    """The stream call that an agent's read is made for."""
+    if agent.event is None or agent.call != "read":
+        return None
+    above = int(context.run.events.enclosing("take")[agent.event])
+    return above if above != NONE else None
+
+
 def mutual_receive(context: Context) -> Iterator[Finding]:
     """IPC107: all of the core wait to receive, and nobody has bytes pending anywhere."""
     core = context.core
@@ -136,15 +175,15 @@ def mutual_receive(context: Context) -> Iterator[Finding]:
     seen = all(agent.process not in context.run.unseen for agent in core)
     if len(core) < 2 or not (reading and seen) or any(agent.channel in stuck for agent in core):
         return
-    if any(_reads_to_end(context, agent) for agent in core):
+    if any(_reads_to_end(context, agent) for agent in core) or any(True for _ in short_frame(context)):
         return
     names = [context.the(agent) for agent in core]
     sites = [context.run.site_of(agent.event) for agent in core]
     places = listing([f"{context.the(a)}{context.run.at(s)}" for a, s in zip(core, sites, strict=True)])
     yield finding(
         "IPC107",
-        f"{sentence(listing(names))} all wait to receive, and nobody has sent: {places}; every pipe and every "
-        "buffer between them is empty.",
+        f"{sentence(listing(names))} all wait to receive, and nothing is on its way: {places}; every pipe and "
+        "every buffer between them is empty.",
         f"Settle who speaks first: let one of them write before it reads{context.run.at(sites[0])}.",
         certainty=context.certainty,
         threads=ids(*(agent.thread for agent in core)),
@@ -203,4 +242,4 @@ def unexplained(context: Context) -> Iterator[Finding]:
     )
 
 
-CHECKS = (unflushed_buffer, pipe_full, missing_eof, wait_cycle, mutual_receive)
+CHECKS = (unflushed_buffer, pipe_full, missing_eof, short_frame, wait_cycle, mutual_receive)

@@ -5,16 +5,21 @@ end, with the number and the place; no code, no blame, nothing that would fit an
 from __future__ import annotations
 
 import signal
+from typing import Any
+
+import numpy as np
 
 from .events import number, rows_of
 from .findings import Context
 from .hangs import awaited
 from .naming import listing, plural, sentence, span, the
 from .results import Finding, Stuck, Verdict
-from .waiting import Agent, Knot
+from .situation import Agent
+from .waiting import Knot
 
 # Signals by which programs end one another on purpose. Only the recorded program itself crashes by one of these.
 ON_PURPOSE = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE}
+LONGEST = 60  # characters of an exception that are shown
 QUIET = 1_000_000_000  # ns that nothing has moved until a run that was stopped counts as stalled
 BUFFERED_WHY = {
     "not a terminal when Python started": "because it was not a terminal when Python started",
@@ -41,28 +46,39 @@ def verdict(context: Context, found: list[Finding]) -> Verdict:
 
 
 def _crashed(context: Context) -> Verdict | None:
+    """The first process that a signal ended, or an exception that nothing handled."""
     run = context.run
     for row in rows_of(run.trace.processes):
-        status = number(row.status)
-        if status is None or status >= 0 or number(row.ended) is None:
+        cause = _cause(context, row)
+        if cause is None or number(row.ended) is None:
             continue
-        if row.process and (-status in ON_PURPOSE or not row.traced):
-            continue
-        thread = run.main_threads.get(row.process)
-        own = run.blocking[(run.blocking["thread"] == thread) & run.blocking["open"]]
+        own = run.blocking[(run.blocking["thread"] == run.main_threads.get(row.process)) & run.blocking["open"]]
         doing = ""
         if len(own):
             last = own.iloc[-1]
             waited = run.waited_for(last["reason"], number(last["channel"]))
             doing = f" It {waited}{run.at(number(last['site']))} as it ended."
+        lived = span(int(row.ended - row.started))
+        events = plural(int((run.events.process == row.process).sum()), "event")
         return Verdict(
             "crashed",
             "certain",
-            f"{sentence(run.the_process(row.process))} was ended by {_signal(-status)} after "
-            f"{span(int(row.ended - row.started))}.",
-            f"Its {plural(int((run.events.process == row.process).sum()), 'event')} up to then are in the trace.{doing}"
-            + _status(context),
+            f"{sentence(run.the_process(row.process))} was ended by {cause} after {lived}.",
+            f"Its {events} up to then are in the trace.{doing}{_status(context)}",
         )
+    return None
+
+
+def _cause(context: Context, row: Any) -> str | None:
+    """What ended a process before its time, in words."""
+    events, status = context.run.events, number(row.status)
+    if status is not None and status < 0:
+        return None if row.process and (-status in ON_PURPOSE or not row.traced) else _signal(-status)
+    for event in np.flatnonzero(events.is_kind("uncaught") & (events.process == row.process)).tolist():
+        words = context.run.payloads[event].decode("utf-8", "replace").strip().split("\n")[0]
+        if not words.startswith("KeyboardInterrupt"):
+            shown = words if len(words) <= LONGEST else f"{words[: LONGEST - 1]}…"
+            return f"an exception that nothing handled{f' ({shown})' if shown else ''}"
     return None
 
 
@@ -160,7 +176,7 @@ def _explained(context: Context, rule: Finding | None) -> tuple[str, str]:
     if rule.rule == "IPC101":
         return _unflushed(context, who)
     others = {
-        "IPC107": f"{who}, and nobody has sent anything: every pipe and buffer between them is empty.",
+        "IPC107": f"{who}, and nothing is on its way: every pipe and buffer between them is empty.",
         "IPC199": f"{who}, and none of them can go on.",
     }
     return others.get(rule.rule, rule.message), _waits(context)

@@ -5,71 +5,24 @@ can act is live; whoever a live agent could satisfy is live; repeat. What is lef
 satisfied by any of a set of enablers (an OR); where a wait needs several parties, any of them counts, which can only
 make more agents live, so what is left is still certain.
 
-Soundness: who could act is never counted too small. All threads of a process can act on all of its ends; what can't be
-seen (a terminal, a socket, a FIFO's name, descriptors in flight, a process outside the run, a call that /proc does not
-confirm) is the outside, and the outside is always live. `deadlock` is proven by two equal looks at /proc; less than
-that is `stalled`, which says what it hangs on.
+Soundness: who could act is never counted too small (see situation.py). `deadlock` is proven by two equal looks at
+/proc; less than that is `stalled`, which says what it hangs on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
-from functools import cached_property
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from ipctrace.tracer.schema import Trace
 
-from .events import NEVER, NONE, groups, number, rows_of
+from .events import NEVER
 from .run import Run
+from .situation import Agent, Situation
 
-READING = frozenset({"read", "readv", "pread64", "preadv", "recvfrom", "recvmsg"})
-WRITING = frozenset({"write", "writev", "pwrite64", "pwritev", "sendto", "sendmsg"})
-# Calls that a thread sits in while an event waits, by the event's kind.
-CALLS = {
-    "read": READING,
-    "write": WRITING,
-    "wait": frozenset({"wait4", "waitid"}),
-    "join": frozenset({"futex", "futex_time64", "futex_wait"}),
-}
-ASLEEP = ("S", "D")
 ROUNDS = 5  # equal rounds of a loop after which a thread is taken to go on like that
 PATIENCE = 1_000_000_000  # ns that such a loop must have lasted as well
-
-
-@dataclass(frozen=True, slots=True)
-class Agent:
-    """A thread at the cut. `thread` is None where the trace has no row for it; `call`: kind of call that it waits in.
-
-    `enablers`: indices of the agents of which any could end the wait; None: the outside can, or it waits for nothing.
-    `why`: what makes it live by itself ("" where it waits for others), with {channel} for the channel's name.
-    `confirmed`: two looks show the same wait.
-    """
-
-    thread: int | None
-    process: int
-    tid: int
-    reason: str = "run"
-    call: str = ""
-    event: int | None = None
-    channel: int | None = None
-    target: int | None = None  # pid, or native id of a thread
-    since: int = 0
-    stopped: bool = False
-    confirmed: bool = False
-    enablers: frozenset[int] | None = None
-    why: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """A thread's row in one look."""
-
-    state: str
-    syscall: str | None
-    fd: int | None
-    pid: int | None
 
 
 @dataclass(slots=True)
@@ -89,359 +42,163 @@ class Knot:
     outside: tuple[int, ...] = ()
 
 
-class Situation:
-    """All agents at the cut and what each waits for."""
+Enablers = frozenset[int] | None  # None: live by itself
 
-    def __init__(self, run: Run) -> None:
-        self.run = run
-        self.trace, self.events = run.trace, run.events
 
-    def why(self, agent: Agent) -> str:
-        """What makes an agent live by itself, in words."""
-        return agent.why.format(channel=self.run.channel_name(agent.channel)) if "{" in agent.why else agent.why
+def reduce(waits: dict[int, Enablers]) -> frozenset[int]:
+    """What is left when all that can act has acted: of each agent, who could end its wait."""
+    dead = {index for index, others in waits.items() if others is not None}
+    moved = True
+    while moved:
+        freed = {index for index in dead if not (waits[index] or frozenset()) <= dead}
+        dead -= freed
+        moved = bool(freed)
+    return frozenset(dead)
 
-    # What /proc showed
 
-    @cached_property
-    def looks(self) -> list[dict[tuple[int, int], Look]]:
-        """The last two looks (fewer if there are fewer), each (process, tid) → Look.
+# Who could end an agent's wait, from the most cautious answer to the boldest.
 
-        A look at which every thread was stopped was taken after ipctrace had frozen the program: it tells nothing.
-        """
-        return [
-            {
-                (row.process, row.tid): Look(row.state, _text(row.syscall), number(row.fd), number(row.pid))
-                for row in rows_of(rows)
-            }
-            for rows in self._last_looks
-        ]
 
-    @cached_property
-    def times(self) -> list[int]:
-        """When those looks were over, in ns."""
-        return [int(rows["time"].max()) for rows in self._last_looks]
+def certain(situation: Situation, index: int) -> Enablers:
+    """For a proof: a wait that two looks don't confirm counts as live."""
+    agent = situation.agents[index]
+    return agent.enablers if agent.confirmed else None
 
-    @cached_property
-    def _last_looks(self) -> list[pd.DataFrame]:
-        looks = [rows for _, rows in groups(self.trace.looks, "look")]
-        return [rows for rows in looks if not rows["state"].isin(["T", "t", "Z", "X"]).all()][-2:]
 
-    @cached_property
-    def alive(self) -> list[int]:
-        """Processes that live at the cut."""
-        ended = self.trace.processes["ended"]
-        living = self.trace.processes.loc[ended.isna() | (ended > self.run.cut), "process"].tolist()
-        last = self.looks[-1] if self.looks else {}
-        zombies = {process for process, _ in last} - {
-            process for (process, _), look in last.items() if look.state not in "ZX"
-        }
-        return [process for process in living if process not in zombies]
+def visible(situation: Situation, index: int) -> Enablers:
+    """The same where there is nothing to confirm it by."""
+    return situation.agents[index].enablers
 
-    # Agents
 
-    @cached_property
-    def agents(self) -> list[Agent]:
-        """Every thread that lives, with who could end its wait."""
-        found = [agent for process in self.alive for agent in self._threads(process)]
-        of_process: dict[int, frozenset[int]] = {process: frozenset() for process in self.alive}
-        for index, agent in enumerate(found):
-            of_process[agent.process] |= {index}
-        return [self._satisfied(agent, index, found, of_process) for index, agent in enumerate(found)]
+def seen_using(situation: Situation, index: int) -> Enablers:
+    """In those processes in which some thread has used the end: only the threads that have, or that wait themselves."""
+    agents, agent = situation.agents, situation.agents[index]
+    if agent.enablers is None or agent.channel is None:
+        return agent.enablers
+    users = _users(situation, agent)
+    kept: set[int] = set()
+    for process in {agents[other].process for other in agent.enablers}:
+        threads = {other for other in agent.enablers if agents[other].process == process}
+        seen = any(agents[other].thread in users for other in threads)
+        kept |= {other for other in threads if not seen or agents[other].thread in users or not agents[other].why}
+    return frozenset(kept)
 
-    @cached_property
-    def index(self) -> dict[int, int]:
-        """Thread id → index of its agent."""
-        return {agent.thread: index for index, agent in enumerate(self.agents) if agent.thread is not None}
 
-    def _threads(self, process: int) -> Iterable[Agent]:
-        rows = self.trace.threads[self.trace.threads["process"] == process]
-        known = {row.tid: row for row in rows_of(rows)}
-        seen = {tid: look for (owner, tid), look in (self.looks[-1] if self.looks else {}).items() if owner == process}
-        unseen = process in self.run.unseen
-        alive = [tid for tid, row in known.items() if number(row.ended) is None or row.ended > self.run.cut]
-        tids = list(dict.fromkeys([*(tid for tid in alive if not seen or tid in seen), *seen]))
-        if not tids:
-            yield Agent(None, process, 0, why="nothing is known of it")
-        for tid in tids:
-            thread = known[tid].thread if tid in known else None
-            agent = Agent(thread, process, tid)
-            look = seen.get(tid)
-            if look is not None and look.state in "Tt":
-                yield replace(agent, stopped=True, why="is stopped")
-            elif unseen:
-                yield self._untraced(agent, look)
-            elif thread is None or tid not in alive:
-                yield replace(agent, why="runs, and isn't traced")
-            else:
-                yield self._traced(agent, look)
+def without_outside(situation: Situation, index: int) -> Enablers:
+    """If the outside never acted; but what waits for a terminal waits for a person, and isn't stuck."""
+    agent = situation.agents[index]
+    if agent.enablers is not None:
+        return seen_using(situation, index)
+    terminal = agent.channel is not None and situation.trace.channels["kind"].iloc[agent.channel] == "tty"
+    waits = agent.reason != "run" and not (agent.timed or terminal or agent.ready)
+    return frozenset() if agent.stopped or waits else None
 
-    def _untraced(self, agent: Agent, look: Look | None) -> Agent:
-        kind = next((kind for kind, calls in CALLS.items() if look and look.syscall in calls and kind != "join"), None)
-        if look is None or kind is None or look.state not in ASLEEP:
-            return replace(agent, why="runs, and isn't traced")
-        reason = {"read": "nodata", "write": "noroom", "wait": "child"}[kind]
-        channel = self._channel_of(agent.process, look.fd) if look.fd is not None else None
-        same = len(self.looks) == 2 and self.looks[0].get((agent.process, agent.tid)) == look
-        return replace(
-            agent,
-            reason=reason,
-            call=kind,
-            channel=channel,
-            target=look.pid,
-            confirmed=same,
-            since=self.times[0] if same else self.times[-1],
-        )
 
-    def _traced(self, agent: Agent, look: Look | None) -> Agent:
-        assert agent.thread is not None
-        event = int(self._innermost[agent.thread])
-        if event == NONE:
-            return replace(agent, why="runs")
-        reason, kind = self.events.wait(event), self.events.kind(event)
-        channel = number(self.events.channel[event])
-        if kind == "input" and channel is not None and self.trace.channels["kind"].iloc[channel] == "tty":
-            reason = "nodata"
-        placed = replace(
-            agent, event=event, channel=channel, since=int(self.events.enter[event]), reason=reason or "run", call=kind
-        )
-        if not reason:
-            return replace(placed, why="runs", event=None, channel=None)
-        if reason == "sleep":
-            return replace(placed, why="sleeps")
-        if not self._agrees(look, placed):
-            return replace(placed, reason="run", why="is on its way", event=None, channel=None)
-        target = number(self.events.size[event]) if kind in ("wait", "join") else None
-        before = self.looks[0].get((agent.process, agent.tid)) if len(self.looks) == 2 else None
-        confirmed = (
-            before is not None and look is not None and look.syscall is not None and placed.since <= self.times[0]
-        )
-        return replace(placed, target=target, confirmed=confirmed and self._agrees(before, placed))
+LEVELS: tuple[tuple[str, Callable[[Situation, int], Enablers]], ...] = (
+    ("proven", certain),
+    ("stalled", visible),
+    ("likely", seen_using),
+    ("stalled", without_outside),
+)
 
-    def _agrees(self, look: Look | None, agent: Agent) -> bool:
-        """Whether /proc does not contradict that the agent is within its open event."""
-        if look is None:
-            return True
-        if look.state not in ASLEEP:
-            return False
-        if look.syscall is None or agent.call not in CALLS:
-            return True
-        fd = number(self.events.fd[agent.event]) if agent.event is not None else None
-        return look.syscall in CALLS[agent.call] and (look.fd is None or fd is None or look.fd == fd)
 
-    @cached_property
-    def _innermost(self) -> np.ndarray:
-        return self.events.last_of_thread(len(self.trace.threads))
-
-    # Who could end a wait
-
-    def _satisfied(self, agent: Agent, index: int, agents: list[Agent], of_process: dict[int, frozenset[int]]) -> Agent:
-        if agent.why:
-            return agent
-        if agent.call in ("read", "write"):
-            return self._by_channel(agent, of_process)
-        if agent.call == "wait":
-            return self._by_child(agent, of_process)
-        if agent.call == "join":
-            return self._by_thread(agent, index, agents)
-        return replace(agent, why="waits for something that ipctrace can't see")
-
-    def _by_channel(self, agent: Agent, of_process: dict[int, frozenset[int]]) -> Agent:
-        if agent.channel is None:
-            return replace(agent, why="waits for something unknown")
-        row = self.trace.channels.iloc[agent.channel]
-        if row["kind"] != "pipe":
-            return replace(agent, why="waits for {channel}, where ipctrace cannot see")
-        if row["outside"]:
-            return replace(agent, why="waits for {channel}, which came from outside the run")
-        way = "w" if agent.call == "read" else "r"
-        if self._strangers(agent.channel, way):
-            return replace(agent, why="waits for {channel}, which a process outside the run holds too")
-        holders = self.holders(agent.channel, way)
-        if not holders:
-            return replace(agent, why="waits for {channel}, whose other end nobody can be seen to hold")
-        if agent.call == "read" and self.left(agent.channel):
-            return replace(agent, why="has bytes to read on {channel}")
-        if any(not of_process[process] for process in holders):
-            return replace(agent, why="waits for a process of which nothing is known")
-        return replace(agent, enablers=frozenset().union(*(of_process[process] for process in holders)))
-
-    def _by_child(self, agent: Agent, of_process: dict[int, frozenset[int]]) -> Agent:
-        children = self.trace.processes[self.trace.processes["parent"] == agent.process]
-        if agent.target is not None and agent.target > 0:
-            children = children[children["pid"] == agent.target]
-        living = [process for process in children["process"].tolist() if process in of_process]
-        if len(living) < len(children) and (agent.target or -1) > 0:
-            return replace(agent, why="waits for a process that has ended")
-        if not living or any(not of_process[process] for process in living):
-            return replace(agent, why="waits for a process of which nothing is known")
-        return replace(agent, enablers=frozenset().union(*(of_process[process] for process in living)))
-
-    def _by_thread(self, agent: Agent, index: int, agents: list[Agent]) -> Agent:
-        siblings = {k: other for k, other in enumerate(agents) if other.process == agent.process and k != index}
-        if agent.target:
-            named = frozenset(k for k, other in siblings.items() if other.tid == agent.target)
-            return replace(agent, enablers=named) if named else replace(agent, why="waits for a thread that has ended")
-        if not siblings:
-            return replace(agent, why="waits for threads that can't be seen")
-        return replace(agent, enablers=frozenset(siblings))
-
-    # Channels at the cut
-
-    def _channel_of(self, process: int, fd: int) -> int | None:
-        found = self.run.held[(self.run.held["process"] == process) & (self.run.held["fd"] == fd)]["channel"]
-        return int(found.iloc[-1]) if len(found) else None
-
-    def holders(self, channel: int, way: str) -> list[int]:
-        """Processes of the run that hold the end of a channel through which bytes go this way (r, w), in order."""
-        held = self.run.held
-        rows = held[(held["channel"] == channel) & held["access"].str.contains(way)]
-        return [process for process in sorted(set(rows["process"].tolist())) if process in set(self.alive)]
-
-    def _strangers(self, channel: int, way: str) -> bool:
-        ends = self.trace.ends
-        last = ends[ends["process"].isna() & (ends["channel"] == channel) & ends["access"].str.contains(way)]
-        return bool(len(last) and (last["look"] == self.trace.looks["look"].max()).any())
-
-    def left(self, channel: int) -> int:
-        """Bytes in a channel that was only used by what is traced, else 0."""
-        if channel in self.run.mixed:
-            return 0
-        done = (self.events.channel == channel) & (self.events.result > 0)
-        put = int(self.events.result[done & self.events.is_kind("write")].sum())
-        return max(put - int(self.events.result[done & self.events.is_kind("read")].sum()), 0)
-
-    @cached_property
-    def uses(self) -> dict[tuple[int, str], set[int]]:
-        """(channel, r or w) → threads that moved bytes there."""
-        moved = self.events.is_kind("read", "write") & (self.events.channel != NONE)
-        ways = np.where(self.events.is_kind("read")[moved], "r", "w")
-        pairs = pd.DataFrame({"channel": self.events.channel[moved], "way": ways, "thread": self.events.thread[moved]})
-        found: dict[tuple[int, str], set[int]] = {}
-        for channel, way, thread in rows_of(pairs.drop_duplicates()):
-            found.setdefault((channel, way), set()).add(thread)
-        return found
-
-    # The reduction
-
-    def reduce(self, enablers: Callable[[int], frozenset[int] | None]) -> frozenset[int]:
-        """What is left when all that can act has acted. `enablers` of an agent: None if it is live by itself."""
-        waits = {index: enablers(index) for index in range(len(self.agents))}
-        dead = {index for index, others in waits.items() if others is not None}
-        moved = True
-        while moved:
-            freed = {index for index in dead if not (waits[index] or frozenset()) <= dead}
-            dead -= freed
-            moved = bool(freed)
-        return frozenset(dead)
-
-    def certain(self, index: int) -> frozenset[int] | None:
-        """Enablers for a proof: a wait that two looks don't confirm counts as live."""
-        return self.agents[index].enablers if self.agents[index].confirmed else None
-
-    def visible(self, index: int) -> frozenset[int] | None:
-        """The same where there is nothing to confirm it by."""
-        return self.agents[index].enablers
-
-    def seen_using(self, index: int) -> frozenset[int] | None:
-        """Enablers of those processes in which some thread has used the end: only the threads that have."""
-        agent = self.agents[index]
-        if agent.enablers is None or agent.call not in ("read", "write") or agent.channel is None:
-            return agent.enablers
-        users = self.uses.get((agent.channel, "w" if agent.call == "read" else "r"), set())
-        kept: set[int] = set()
-        for process in {self.agents[other].process for other in agent.enablers}:
-            threads = {other for other in agent.enablers if self.agents[other].process == process}
-            waiting = {other for other in threads if self.agents[other].thread in users or not self.agents[other].why}
-            seen = any(self.agents[other].thread in users for other in threads)
-            kept |= waiting if seen else threads
-        return frozenset(kept)
-
-    def without_outside(self, index: int) -> frozenset[int] | None:
-        """Enablers if the outside never acted; what waits for a terminal waits for a person, and isn't stuck."""
-        agent = self.agents[index]
-        if agent.enablers is not None:
-            return self.seen_using(index)
-        terminal = agent.channel is not None and self.trace.channels["kind"].iloc[agent.channel] == "tty"
-        waits = agent.event is not None and agent.reason not in ("run", "sleep") and not terminal
-        return frozenset() if agent.stopped or (waits and not agent.why.startswith("has ")) else None
-
-    @cached_property
-    def knot(self) -> Knot | None:
-        """The knot at the cut, at the highest level that holds; None: nothing is stuck."""
-        for level, enablers in (
-            ("proven", self.certain),
-            ("stalled", self.visible),
-            ("likely", self.seen_using),
-            ("stalled", self.without_outside),
-        ):
-            dead = self.reduce(enablers)
-            if dead:
-                found = self._knot(level, dead, enablers)
-                if level != "proven" or self._is_whole(found):
-                    return found
-                return replace(found, level="stalled")
-        return None
-
-    def _is_whole(self, knot: Knot) -> bool:
-        """Whether the recorded program itself is stuck (or gone): otherwise the rest of it goes on."""
-        main = self.run.main_threads.get(0)
-        return 0 not in self.alive or self.index.get(main if main is not None else -1) in knot.dead
-
-    def _knot(self, level: str, dead: frozenset[int], enablers: Callable[[int], frozenset[int] | None]) -> Knot:
-        arcs = {index: self._likeliest(index, (enablers(index) or frozenset()) & dead) for index in sorted(dead)}
-        reach = {index: _reachable(index, arcs) for index in arcs}
-        core = tuple(index for index in arcs if all(index in reach[other] for other in reach[index]))
-        formed = max(self.agents[index].since for index in core)
-        knot = Knot(level, dead, core, arcs, formed)
-        excluded = {other for index in dead for other in (self.agents[index].enablers or frozenset()) - dead}
-        knot.hangs_on = tuple(sorted(excluded))
-        knot.outside = tuple(index for index in sorted(dead) if self.agents[index].why)
-        if level == "likely" and not (
-            knot.hangs_on
-            and all(self.repeats(self.agents[k], knot) for k in excluded)
-            and (self._is_whole(knot) or self.index.get(self.run.main_threads.get(0, -1)) in excluded)
-        ):
+def find_knot(situation: Situation) -> Knot | None:
+    """The knot at the cut, at the highest level that holds; None: nothing is stuck."""
+    found = []
+    for level, enablers in LEVELS:
+        waits = {index: enablers(situation, index) for index in range(len(situation.agents))}
+        dead = reduce(waits)
+        if dead:
+            knot = _knot(situation, level, dead, waits)
+            if level == "proven" and _is_whole(situation, knot):
+                return knot
+            if level == "likely" and _is_likely(situation, knot):
+                return knot
             knot.level = "stalled"
-        return knot
+            found.append(knot)
+    return found[0] if found else None
 
-    def _likeliest(self, index: int, others: frozenset[int]) -> tuple[int, ...]:
-        """Of the agents that could end a wait, in each process those that have done the like before, if any have."""
-        agent = self.agents[index]
-        users = self.uses.get(
-            (agent.channel if agent.channel is not None else NONE, "w" if agent.call == "read" else "r"), set()
-        )
-        kept: list[int] = []
-        for process in sorted({self.agents[other].process for other in others}):
-            threads = sorted(other for other in others if self.agents[other].process == process)
-            kept += [other for other in threads if self.agents[other].thread in users] or threads
-        return tuple(kept)
 
-    def repeats(self, agent: Agent, knot: Knot) -> bool:
-        """Whether a live thread has only gone round one and the same loop since the knot formed.
+def _is_whole(situation: Situation, knot: Knot) -> bool:
+    """Whether the recorded program itself is stuck (or gone): otherwise the rest of it goes on."""
+    return 0 not in situation.alive or _main(situation) in knot.dead
 
-        `ROUNDS` equal rounds between sleeps that returned, for at least `PATIENCE`, that start nothing and never
-        touched a channel of the core. It could still do something else one day: such a knot is only `likely`.
-        """
-        if agent.thread is None or self.run.cut - knot.formed < PATIENCE:
+
+def _main(situation: Situation) -> int | None:
+    """The agent of the recorded program's main thread."""
+    return situation.index.get(situation.run.main_threads.get(0, -1))
+
+
+def _is_likely(situation: Situation, knot: Knot) -> bool:
+    """Whether all that the knot hangs on are threads that have long done nothing but go round a loop."""
+    return (
+        bool(knot.hangs_on)
+        and all(situation.agents[index].confirmed for index in knot.dead)
+        and all(repeats(situation, situation.agents[index], knot) for index in knot.hangs_on)
+        and (_is_whole(situation, knot) or _main(situation) in knot.hangs_on)
+    )
+
+
+def _knot(situation: Situation, level: str, dead: frozenset[int], waits: dict[int, Enablers]) -> Knot:
+    """The dead agents' bottom components: from whichever of a core's members one starts, one comes back to it."""
+    agents = situation.agents
+    arcs = {index: _likeliest(situation, index, (waits[index] or frozenset()) & dead) for index in sorted(dead)}
+    reach = {index: _reachable(index, arcs) for index in arcs}
+    core = tuple(index for index in arcs if all(index in reach[other] for other in reach[index]))
+    return Knot(
+        level,
+        dead,
+        core,
+        arcs,
+        formed=max(agents[index].since for index in core),
+        hangs_on=tuple(sorted({other for index in dead for other in (agents[index].enablers or frozenset()) - dead})),
+        outside=tuple(index for index in sorted(dead) if agents[index].why),
+    )
+
+
+def _likeliest(situation: Situation, index: int, others: frozenset[int]) -> tuple[int, ...]:
+    """Of the agents that could end a wait, in each process those that have done the like before, if any have."""
+    agents = situation.agents
+    users = _users(situation, agents[index])
+    kept: list[int] = []
+    for process in sorted({agents[other].process for other in others}):
+        threads = sorted(other for other in others if agents[other].process == process)
+        kept += [other for other in threads if agents[other].thread in users] or threads
+    return tuple(kept)
+
+
+def _users(situation: Situation, agent: Agent) -> set[int]:
+    """Threads that have moved bytes through the end that an agent's wait is about."""
+    if agent.channel is None or agent.call not in ("read", "write"):
+        return set()
+    return situation.uses.get((agent.channel, "w" if agent.call == "read" else "r"), set())
+
+
+def repeats(situation: Situation, agent: Agent, knot: Knot) -> bool:
+    """Whether a live thread has only gone round one and the same loop since the knot formed.
+
+    `ROUNDS` equal rounds between sleeps that returned, for at least `PATIENCE`, that start nothing and never touched a
+    channel of the core. It could still do something else one day: such a knot is only `likely`.
+    """
+    events = situation.events
+    if agent.thread is None or situation.run.cut - knot.formed < PATIENCE:
+        return False
+    channels = {situation.agents[index].channel for index in knot.core}
+    if any(agent.thread in users for (channel, _), users in situation.uses.items() if channel in channels):
+        return False
+    own = np.flatnonzero((events.thread == agent.thread) & (events.enter >= knot.formed))
+    rounds: list[list[tuple[str, int]]] = [[]]
+    for event in own[events.outermost[own] == own].tolist():
+        kind = events.kind(event)
+        if kind not in ("sleep", "read", "write", "accept", "flush", "take"):
             return False
-        channels = {self.agents[index].channel for index in knot.core} - {None}
-        if any(agent.thread in self.uses.get((channel, way), set()) for channel in channels for way in "rw"):  # type: ignore[arg-type]
-            return False
-        own = np.flatnonzero((self.events.thread == agent.thread) & (self.events.enter >= knot.formed))
-        lives = self.events.is_kind("thread")
-        top = [int(k) for k in own if self.events.parent[k] == NONE or lives[self.events.parent[k]]]
-        rounds: list[list[tuple[str, int]]] = [[]]
-        for event in top:
-            kind = self.events.kind(event)
-            if kind not in ("sleep", "read", "write", "accept", "flush", "take"):
-                return False
-            if kind == "sleep" and self.events.exit[event] == NEVER:
-                break
-            rounds[-1].append((self.events.op(event), int(self.events.site[event])))
-            if kind == "sleep":
-                rounds.append([])
-        whole_rounds = rounds[1:-1]
-        return len(whole_rounds) >= ROUNDS and all(each == whole_rounds[0] for each in whole_rounds)
+        if kind == "sleep" and events.exit[event] == NEVER:
+            break
+        rounds[-1].append((events.op(event), int(events.site[event])))
+        if kind == "sleep":
+            rounds.append([])
+    whole_rounds = rounds[1:-1]
+    return len(whole_rounds) >= ROUNDS and all(each == whole_rounds[0] for each in whole_rounds)
 
 
 def _reachable(start: int, arcs: dict[int, tuple[int, ...]]) -> set[int]:
@@ -454,16 +211,12 @@ def _reachable(start: int, arcs: dict[int, tuple[int, ...]]) -> set[int]:
     return found
 
 
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
-
-
 def is_deadlock(trace: Trace) -> bool:
-    """Whether the program can't go on: proven, or as likely as a loop that repeats itself (see `Situation.repeats`).
+    """Whether the program can't go on: proven, or as likely as a loop that repeats itself (see `repeats`).
 
     For a trace that is still being recorded, with its last looks. Never true of a program that has ended.
     """
     if trace.facts.get("ended") in ("exit", "signal"):
         return False
-    knot = Situation(Run(trace)).knot
+    knot = find_knot(Situation(Run(trace)))
     return knot is not None and knot.level in ("proven", "likely")

@@ -24,8 +24,8 @@ UNSIGNED = {"u1": 2**8, "u2": 2**16, "u4": 2**32}
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """A column as the page holds it: element type (u1 u2 u4 f8), number of rows, the gzipped byte planes in base64, and,
-    where these are the differences between neighbours, the value that they begin from."""
+    """A column as the page holds it: element type (u1 u2 u4 f8), number of rows, the gzipped byte planes in base64,
+    and, where these are the differences between neighbours, the value that they begin from."""
 
     type: str
     rows: int

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 from ipctrace.tracer.schema import REASONS
 
-from .markup import escape, span
+from .markup import escape, shown, span
 from .run import Run, members, rows
 
 THREADS = 8  # rows of the matrix and the bars: who was blocked longest
@@ -51,7 +51,7 @@ def svg(width: float, height: float, label: str, parts: list[str]) -> str:
 
 def short(run: Run, thread: int) -> str:
     """A thread's name where there is room for a word: `child`, or of `parent/logger` only `logger`."""
-    name = run.analysis.names.get(thread, str(thread)).rpartition("/")[2]
+    name = shown(run.analysis.names.get(thread, str(thread)).rpartition("/")[2])
     return name if len(name) <= 11 else f"{name[:5]}…{name[-5:]}"  # names of many workers differ in their ends
 
 
@@ -79,14 +79,12 @@ def matrix(run: Run) -> str:
     knotted = knot_pairs(run)
     cell, left = min(46.0, 234 / len(columns)), 83
     upright = cell >= 40 and all(len(short(run, thread)) <= 7 for thread in lines)
-    parts = [
-        text(left + (place + 0.5) * cell, 14, str(one) if isinstance(one, str) else short(run, one), "", "middle")
-        for place, one in enumerate(columns)
-    ]
+    titles = [one if isinstance(one, str) else short(run, one) for one in columns]
+    parts = [text(left + (place + 0.5) * cell, 14, name, "", "middle") for place, name in enumerate(titles)]
     if not upright:  # names would run into each other: slant them
         parts = [
-            f'<g transform="translate({left + (place + 0.3) * cell:g} 16) rotate(-35)">{text(0, 0, one if isinstance(one, str) else short(run, one))}</g>'
-            for place, one in enumerate(columns)
+            f'<g transform="translate({left + (place + 0.3) * cell:g} 16) rotate(-35)">{text(0, 0, name)}</g>'
+            for place, name in enumerate(titles)
         ]
     top = 23 if upright else 44
     parts = parts if upright else [f'<g transform="translate(0 22)">{"".join(parts)}</g>']
@@ -101,7 +99,8 @@ def matrix(run: Run) -> str:
             hot = (thread, column) in knotted
             edge = ' stroke="var(--danger)" stroke-width="1.5"' if hot else ""
             parts.append(
-                f'<rect x="{left + place * cell:g}" y="{y}" width="{cell - 2:g}" height="{ROW - 2}" rx="3" style="fill:{fill}"{edge}/>'
+                f'<rect x="{left + place * cell:g}" y="{y}" width="{cell - 2:g}" height="{ROW - 2}" rx="3" '
+                f'style="fill:{fill}"{edge}/>'
             )
             if seconds >= 0.005 or hot:
                 parts.append(
@@ -117,7 +116,7 @@ def matrix(run: Run) -> str:
     if knotted:
         parts.append(text(left, bottom + 18, "outlined: the knot"))
     label = "; ".join(
-        f"{run.analysis.names.get(thread, thread)} waits {span(float(sums[thread, column]))} for "
+        f"{run.analysis.names.get(thread, thread)} waits {span(float(sums.get((thread, column), 0)))} for "
         f"{column if isinstance(column, str) else run.analysis.names.get(column, column)}"
         for thread, column in sums.sort_values(ascending=False).head(6).index
     )
@@ -141,19 +140,21 @@ def by_reason(run: Run) -> str:
     waits, busy = run.analysis.blocking, run.analysis.busy.set_index("thread")
     length = waits["end"].astype("int64") - waits["begin"].astype("int64")
     sums = length.groupby([waits["thread"], waits["reason"]]).sum()
+    running = dict(zip(busy.index, busy["running"], strict=True))
     scale = 226 / max(1, int(busy["lifetime"].max()))
     parts = []
     for row, thread in enumerate(lines):
         y, x = 22 + row * ROW, 82.0
         parts.append(text(74, y + 18, short(run, thread), "", "end"))
         for reason in ("run", *REASONS):
-            amount = float(busy.loc[thread, "running"] if reason == "run" else sums.get((thread, reason), 0))
+            amount = float(running[thread] if reason == "run" else sums.get((thread, reason), 0))
             if not amount:
                 continue
             width = amount * scale
             parts.append(
                 f'<rect x="{x:g}" y="{y + 4}" width="{max(width - 1, 1.5):g}" height="18" fill="url(#p-{reason})" '
-                f'stroke="var(--{reason})" stroke-opacity=".45"><title>{escape(span(amount))}: {REASONS.get(reason, "running")}</title></rect>'
+                f'stroke="var(--{reason})" stroke-opacity=".45"><title>{escape(span(amount))}: '
+                f"{REASONS.get(reason, 'running')}</title></rect>"
             )
             if width > 60:
                 parts.append(
@@ -166,7 +167,7 @@ def by_reason(run: Run) -> str:
     return svg(320, bottom + 28, "Time by reason for each thread; the table of waits holds the numbers", parts)
 
 
-# ---- causal order -----------------------------------------------------------------------------------------------------
+# ---- causal order ------------------------------------------------------------------------------------------
 
 
 def causal(run: Run) -> str:
@@ -176,32 +177,32 @@ def causal(run: Run) -> str:
         return '<p class="none">No bytes passed between threads, so nothing had to come before anything.</p>'
     points: list[tuple[int, int, int, str]] = []  # time, thread, message, what
     for row in rows(table):
-        for what, thread in (("accepted", "writer"), ("written", "writer"), ("read", "reader")):
+        for what, side in (("accepted", "writer"), ("written", "writer"), ("read", "reader")):
             same = what == "written" and row["accepted"] == row["written"]
-            if row[what] is not None and row[thread] is not None and not same:
-                points.append((row[what], row[thread], row["message"], what))
+            if row[what] is not None and row[side] is not None and not same:
+                points.append((row[what], row[side], row["message"], what))
     points.sort(key=lambda point: point[0])
     last: dict[int, int] = {}
     sent: dict[int, int] = {}
     ranked = []
-    for _, thread, message, what in points:
-        rank = max(last.get(thread, 0), sent.get(message, 0) if what == "read" else 0) + 1
-        last[thread] = rank
-        if what == "written" or what == "accepted":
+    for _, one, message, what in points:
+        rank = max(last.get(one, 0), sent.get(message, 0) if what == "read" else 0) + 1
+        last[one] = rank
+        if what != "read":
             sent[message] = rank
-        ranked.append((thread, rank, message, what))
+        ranked.append((one, rank, message, what))
     stuck = {row["message"] for row in rows(table) if row["written"] is None and row["read"] is None}
-    waiting = {one.thread for one in members(run, "core")}
+    waiting = {one.thread for one in members(run, "core") if one.thread is not None}
     lanes = [lane.thread for lane in run.lanes if lane.thread in last or lane.thread in waiting]
     height = {thread: 24 + 40 * place for place, thread in enumerate(lanes) if thread is not None}
-    step = min(36.0, 290 / max(1, max(last.values())))
+    step = min(36.0, 290 / max(1, max(last.values(), default=1)))
 
     def across(rank: float) -> float:
         return LEFT + rank * step
 
     parts = [
-        f'<path d="M{LEFT} {y}H410" stroke="var(--line2)"/>{text(LEFT - 8, y + 4, short(run, thread), "", "end")}'
-        for thread, y in height.items()
+        f'<path d="M{LEFT} {y}H410" stroke="var(--line2)"/>{text(LEFT - 8, y + 4, short(run, lane), "", "end")}'
+        for lane, y in height.items()
     ]
     origin = {message: (thread, rank) for thread, rank, message, what in ranked if what != "read"}
     for thread, rank, message, what in ranked:
@@ -210,21 +211,21 @@ def causal(run: Run) -> str:
     for thread, rank, message, what in ranked:
         held = message in stuck
         colour, radius = ("liquid2", 5.5) if held else ("ink", 4)
-        title = f"message {message}: {what}"
+        title = f"message {message + 1}: {what}"
         parts.append(
-            f'<circle cx="{across(rank):g}" cy="{height[thread]}" r="{radius}" fill="var(--{colour})"><title>{escape(title)}</title></circle>'
+            f'<circle cx="{across(rank):g}" cy="{height[thread]}" r="{radius}" fill="var(--{colour})">'
+            f"<title>{escape(title)}</title></circle>"
         )
-    for thread in waiting:
-        if thread in height:
-            x, y = across(last.get(thread, 0) + 1), height[thread]
+    for held_up in waiting:
+        if held_up in height:
+            x, y = across(last.get(held_up, 0) + 1), height[held_up]
             parts.append(
                 f'<path d="M{x:g} {y}H410M{x:g} {y - 6}v12" fill="none" stroke="var(--danger)" stroke-width="2.5"/>'
             )
             parts.append(text(410, y - 9, "for ever", "hot", "end"))
     bottom = 24 + 40 * len(height)
-    parts.append(
-        text(LEFT, bottom + 4, "amber: bytes that got no further" if stuck else "dots: put into a buffer, written, read")
-    )
+    note = "amber: bytes that got no further" if stuck else "dots: put into a buffer, written, read"
+    parts.append(text(LEFT, bottom + 4, note))
     return svg(416, bottom + 12, f"Causal order of the last {len(table)} messages", parts)
 
 

@@ -108,7 +108,8 @@ def caption(knot: Knot) -> str:
     run = knot.run
     said = [f"{run.thread_name(one.thread, one.process)} {knot.line(one).what}: {one.evidence}." for one in knot.core]
     said += [
-        f"{count(one.size, 'byte')} from {run.process_name(one.process)} lie in its own buffer, {run.streams[one.stream]['name']}."
+        f"{count(one.size, 'byte')} from {run.process_name(one.process)} lie in its own buffer, "
+        f"{run.streams[one.stream]['name']}."
         for one in knot.graph.stuck
     ]
     said += [

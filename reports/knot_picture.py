@@ -135,8 +135,8 @@ def loop(knot: Knot) -> str:
             x, y = at[0]
             line, height = knot.line(card.waiter), card_height(card)
             parts += [
-                f'<path class="wait pulse" d="M{x + width:g} {y + 30:g}H{x + width + 60:g}V{y + height + 30:g}H{x + width / 2:g}'
-                f'V{y + height + 9:g}"/>', head(x + width / 2, y + height, 0, -1, "head"),
+                f'<path class="wait pulse" d="M{x + width:g} {y + 30:g}H{x + width + 60:g}V{y + height + 30:g}'
+                f'H{x + width / 2:g}V{y + height + 9:g}"/>', head(x + width / 2, y + height, 0, -1, "head"),
                 words(line.what, x + width + 76, y + height / 2 + 20, "red"),
                 words(line.level_text, x + width + 76, y + height / 2 + 40, "t2"),
             ]  # fmt: skip
@@ -162,30 +162,33 @@ def between(
     if ay == by:
         y = ay + 42
         x1, x2 = (ax + width, bx) if bx > ax else (ax, bx + width)
-        middle, above = (x1 + x2) / 2, wrap(line.what, int(abs(x2 - x1) / 6.5))
+        middle, room = (x1 + x2) / 2, abs(x2 - x1)
+        above, below = wrap(line.what, int(room / 6.5)), wrap(line.level_text, int(room / 6.2))
         return [
             tube(x1, y, x2, y, line.level),
-            *(words(text, middle, y - 18 - 17 * (len(above) - 1 - row), "red", "middle") for row, text in enumerate(above)),
-            *(words(text, middle, y + 26 + 16 * row, "t2", "middle") for row, text in enumerate(wrap(line.level_text, int(abs(x2 - x1) / 6.2)))),
+            *(words(said, middle, y - 1 - 17 * (len(above) - row), "red", "middle") for row, said in enumerate(above)),
+            *(words(said, middle, y + 26 + 16 * row, "t2", "middle") for row, said in enumerate(below)),
         ]  # fmt: skip
     y1, y2 = (ay + a_height, by) if by > ay else (ay, by + b_height)
     if ax == bx:
-        x = ax + width / 2
+        x, side = ax + width / 2, -1 if ax > 394 else 1  # the words on the side where there is room
+        anchor = "start" if side > 0 else "end"
         return [
-            tube(x, y1, x, y2, line.level), words(line.what, x + 18, (y1 + y2) / 2 - 2, "red"),
-            words(line.level_text, x + 18, (y1 + y2) / 2 + 16, "t2"),
-        ]  # fmt: skip
+            tube(x, y1, x, y2, line.level),
+            words(line.what, x + 18 * side, (y1 + y2) / 2 - 2, "red", anchor),
+            words(line.level_text, x + 18 * side, (y1 + y2) / 2 + 16, "t2", anchor),
+        ]
     x1, x2 = ax + width / 2, bx + width / 2
     side = 1 if x1 > x2 else -1
-    x1, x2 = x1 + 30 * side * (1 if by > ay else -1) * 0, x2 + 40 * side
+    x2 += 40 * side
     length = ((x2 - x1) ** 2 + (y2 - y1) ** 2) ** 0.5
     ux, uy = (x2 - x1) / length, (y2 - y1) / length
     outward = 1 if (x1 + x2) / 2 > 394 else -1
     anchor = "start" if outward > 0 else "end"
     return [
         f'<path class="wait pulse" d="M{x1:g} {y1:g}L{x2 - 9 * ux:g} {y2 - 9 * uy:g}"/>', head(x2, y2, ux, uy, "head"),
-        words(line.what, (x1 + x2) / 2 + 22 * outward, (y1 + y2) / 2 + 2, "red", anchor),
-        words(line.level_text, (x1 + x2) / 2 + 22 * outward, (y1 + y2) / 2 + 19, "t2", anchor),
+        words(line.what, (x1 + x2) / 2 + 50 * outward, (y1 + y2) / 2 + 2, "red", anchor),
+        words(line.level_text, (x1 + x2) / 2 + 50 * outward, (y1 + y2) / 2 + 19, "t2", anchor),
     ]  # fmt: skip
 
 

@@ -1,8 +1,8 @@
 """The model that the page's script draws from: a small JSON object and the long tables as typed columns.
 
-`build` is the one way from an `Analysis` to what assets/*.js reads. What is few (lanes, channels, sites, labels) is JSON;
-what may be a million rows (messages, waits, marks) is packed (columns.py), with lanes, channels and sites as indices.
-Times are ns since the start of the recording. A missing value is NaN in a column and null in the JSON.
+`build` is the one way from an `Analysis` to what assets/*.js reads. What is few (lanes, channels, sites, labels) is
+JSON; what may be a million rows (messages, waits, marks) is packed (columns.py), with lanes, channels and
+sites as indices. Times are ns since the start of the recording. A missing value is NaN in a column, null in the JSON.
 """
 
 from __future__ import annotations
@@ -83,16 +83,16 @@ def lanes(run: Run) -> list[dict[str, Any]]:
     roles = {run.lane_of(waiter): waiter.role for waiter in (run.graph.waiters if run.graph else ())}
     made = []
     for place, lane in enumerate(run.lanes):
-        process = run.processes[lane.process]
+        process, traced = run.processes[lane.process], run.processes[lane.process]["traced"]
         life = process if lane.thread is None else run.threads[lane.thread]
         made.append({
             "process": lane.process,
             "who": run.thread_name(lane.thread, lane.process),
             "program": run.process_name(lane.process),
             "pid": process["pid"],
-            "thread": run.threads[lane.thread]["name"] if lane.thread is not None and process["traced"] else "not traced",
+            "thread": run.threads[lane.thread]["name"] if traced and lane.thread is not None else "not traced",
             "role": roles.get(place, ""),
-            "traced": process["traced"],
+            "traced": traced,
             "started": life["started"],
             "ended": life["ended"],
         })  # fmt: skip
@@ -142,7 +142,7 @@ def waits(run: Run) -> tuple[dict[str, Packed], list[str]]:
         "begin": pack(table["begin"], differences=True),
         "length": pack(table["end"].astype("int64") - table["begin"].astype("int64")),
         "open": pack(table["open"]),
-        "reason": pack(reasons.get_indexer(table["reason"])),
+        "reason": pack(reasons.get_indexer(pd.Index(table["reason"]))),
         "lane": pack(mapped(table["thread"], run.lane_of_thread)),
         "by": pack(mapped(run.waited_for, run.lane_of_thread).iloc[table.index]),
         "channel": pack(table["channel"]),
@@ -153,7 +153,7 @@ def waits(run: Run) -> tuple[dict[str, Packed], list[str]]:
 
 
 def mapped(values: pd.Series[Any], table: dict[int, int]) -> pd.Series[Any]:
-    """Each id through the table; what is missing, or not in it, is missing. (A million of them: by array, not by map.)"""
+    """Each id through the table; what is missing, or not in it, is missing. By array: there may be a million."""
     lookup = np.full(max(table, default=0) + 2, np.nan)
     lookup[list(table)] = list(table.values())
     ids = values.to_numpy(dtype="float64", na_value=np.nan)
@@ -175,7 +175,8 @@ def messages(run: Run) -> tuple[dict[str, Packed], str, int]:
     writer = writer.where(~from_unseen, table["channel"].map(writers))
     table = table.assign(
         writer=writer, reader=reader, unseen=from_unseen * 1 + to_unseen * 2,
-        written=table["written"].where(~from_unseen, table["read"]), read=table["read"].where(~to_unseen, table["written"]),
+        written=table["written"].where(~from_unseen, table["read"]),
+        read=table["read"].where(~to_unseen, table["written"]),
     )  # fmt: skip
     # bytes that never left would have come after all that did
     never = table["written"].isna()
@@ -239,7 +240,7 @@ def optional(series: pd.Series[Any]) -> Iterable[int | None]:
 
 
 def started(run: Run, kind: str, result: int | None, size: int | None, time: int) -> int | None:
-    """The lane that a fork (by pid) or a thread's start (by native id) began: of the same number, the nearest in time."""
+    """The lane that a fork (by pid) or a thread's start (by native id) began: of equal numbers the nearest in time."""
     table, key, wanted, lane = (
         (run.processes, "pid", result, run.lane_of_process)
         if kind == "fork"

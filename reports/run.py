@@ -107,7 +107,7 @@ class Run:
     def unseen(self, channel: int, access: str) -> tuple[str | None, int | None]:
         """Who that is not traced holds an end of a channel: names, and the lane where it is one; (None, None): nobody.
 
-        A process that is gone before anybody looked holds ends that nobody knows of: "not traced" where no end is known.
+        The ends of a process that was gone before anybody looked are not known: "not traced" where no end is known.
         """
         ends = self.analysis.descriptors
         mine = ends[(ends["channel"] == channel) & ends["access"].isin([access, "rw"])]["process"].unique().tolist()
@@ -119,7 +119,7 @@ class Run:
 
     def process_name(self, process: int) -> str:
         """The role of a process in sentences."""
-        return self.analysis.process_names.get(process, self.processes[process]["program"])
+        return self.analysis.process_names.get(process) or str(self.processes[process]["program"])
 
     def thread_name(self, thread: int | None, process: int) -> str:
         """The role of a thread, or of its process."""

@@ -26,7 +26,8 @@ def story(run: Run) -> str:
     if not steps:
         return ""
     items = "".join(
-        f'<li tabindex="0" data-t="{step.time}"><span class="t">{moment(step.time)}</span><b>{escape(step.who)}</b> {step.html}</li>'
+        f'<li tabindex="0" data-t="{step.time}"><span class="t">{moment(step.time)}</span>'
+        f"<b>{escape(step.who)}</b> {step.html}</li>"
         for step in steps
     )
     return f'<ol id="story" aria-label="How it came to this">{items}</ol>'

@@ -6,14 +6,13 @@ import re
 import textwrap
 from pathlib import PurePath
 
-from ipctrace.analysis.catalogue import CATALOGUE
 from ipctrace.analysis.results import Analysis, Edit, Finding, Stuck, Waiter
 
 from .knot import Knot
 from .knot_picture import figure
 from .markup import capital, count, escape, moment, payload_text, sentences, shorten, source
 from .model import buffering
-from .run import Run, members
+from .run import Run, members, rows
 
 # verdict → the pill's class (filled: proven or over; outlined: not) and its word
 PILLS = {
@@ -25,6 +24,7 @@ PILLS = {
 }
 HEALTHY = ("completed", "interrupted")  # nothing to take apart: the heading is a line, the timeline comes soon
 CERTAINTY = {"proven": "proven", "likely": "likely", "latent": "latent", "certain": ""}
+ONWARD = "  \N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK}  "  # from a frame to the one that it called
 STACKS = 4  # members whose source is shown open; the others' is folded away
 AROUND = (2, 1)  # lines of source shown before and after what is marked
 
@@ -102,15 +102,16 @@ def anchor(waiter: Waiter) -> str:
     return f"stack-{waiter.process}-{'process' if waiter.thread is None else waiter.thread}"
 
 
-# ---- remedy -----------------------------------------------------------------------------------------------------------
+# ---- remedy ------------------------------------------------------------------------------------------------
 
 
 def remedy(run: Run, finding: Finding) -> str:
     """What to change: the sentence, and the change as a diff that applies."""
     change = diff(run, finding.edit) if finding.edit else ""
     return (
-        f'<aside class="fix" aria-labelledby="fix-h"><h2 id="fix-h">Remedy</h2><p>{sentences(capital(finding.remedy))}</p>'
-        f'{change}<p class="dim rule"><a href="#{finding.rule}">{finding.rule} {escape(finding.name)}</a> explained</p></aside>'
+        '<aside class="fix" aria-labelledby="fix-h"><h2 id="fix-h">Remedy</h2>'
+        f'<p>{sentences(capital(finding.remedy))}</p>{change}<p class="dim rule">'
+        f'<a href="#{finding.rule}">{finding.rule} {escape(finding.name)}</a> explained</p></aside>'
     )
 
 
@@ -126,7 +127,8 @@ def diff(run: Run, edit: Edit) -> str:
     start = same + len(after[same:end]) - len(after[same:end].lstrip(" ,"))
     name = PurePath(edit.file).name
     label = f"{name} line {edit.line}: {after.strip()} in place of {before.strip()}"
-    new = f"{source(after[:start]) if start else ''}<mark>{source(after[start:end])}</mark>{source(after[end:]) if tail else ''}"
+    head, rest = (source(part) if part else "" for part in (after[:start], after[end:]))
+    new = f"{head}<mark>{source(after[start:end])}</mark>{rest}"
     follows = "".join(f"<div><i>{edit.line + 1}</i>{source(line)}</div>" for line in context)
     return (
         f'<div class="diff" role="img" aria-label="{escape(label)}"><div class="f">{escape(name)}</div>'
@@ -137,10 +139,11 @@ def diff(run: Run, edit: Edit) -> str:
 
 def alike(one: str, other: str) -> int:
     """How many characters two texts have in common at their beginning."""
-    return next((place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((place for place, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
-# ---- stacks -----------------------------------------------------------------------------------------------------------
+# ---- stacks ------------------------------------------------------------------------------------------------
 
 
 def stacks(run: Run) -> str:
@@ -164,13 +167,14 @@ def stack(run: Run, waiter: Waiter) -> str:
     body = listing(run, waiter) if site else ""
     if not process["traced"]:
         body = (
-            f'<p class="dim">{escape(process["program"])} is not a traced Python program: its waits are known from /proc, '
-            "to about 10 ms, its source is not.</p>"
+            f'<p class="dim">{escape(process["program"])} is not a traced Python program: its waits are known from '
+            "/proc, to about 10 ms, its source is not.</p>"
         )
     return (
         f'<div class="stack" id="{anchor(waiter)}"><h3>{escape(run.process_name(waiter.process))} {process["pid"]}'
         f"<span>{' · ' if title else ''}{title}</span></h3>"
-        f"<p>{escape(capital(line.replace(' ', f' since {moment(waiter.since)} ', 1)))}.</p>{body}{frames(run, waiter)}</div>"
+        f"<p>{escape(capital(line.replace(' ', f' since {moment(waiter.since)} ', 1)))}.</p>"
+        f"{body}{frames(run, waiter)}</div>"
     )
 
 
@@ -250,10 +254,10 @@ def frames(run: Run, waiter: Waiter) -> str:
         calls.append(run.call(event))
         event = int(parents[event]) if parents[event] >= 0 else None
     said += list(dict.fromkeys(reversed(calls)))
-    return f'<div class="frames">{escape("  ›  ".join(said))}</div>' if said else ""
+    return f'<div class="frames">{escape(ONWARD.join(said))}</div>' if said else ""
 
 
-# ---- evidence, findings, streams --------------------------------------------------------------------------------------
+# ---- evidence, findings, streams ---------------------------------------------------------------------------
 
 
 def evidence(run: Run) -> str:
@@ -268,14 +272,15 @@ def evidence(run: Run) -> str:
 
 
 def findings(run: Run, told: Finding | None = None) -> str:
-    """The findings as a table, but the one that was told already; where there are none, how many rules were asked."""
+    """The findings as a table, but the one that was told already; where there are none, that is said."""
     shown = [one for one in run.analysis.findings if one is not told]
     if told and not shown:
         return ""
     if not shown:
-        return f'<p class="none">Nothing found. {count(len(CATALOGUE), "rule")} were checked.</p>'
+        return '<p class="none">Nothing found: no rule that ipctrace knows applies to this run.</p>'
     body = "".join(
-        f'<tr class="is-{one.severity}"><td><a href="#{one.rule}"><b>{one.rule}</b></a> {escape(one.name)}<td>{one.severity}'
+        f'<tr class="is-{one.severity}"><td><a href="#{one.rule}"><b>{one.rule}</b></a> {escape(one.name)}'
+        f"<td>{one.severity}"
         f'<td class="wrap">{sentences(capital(one.message))}<div class="dim">{sentences(capital(one.remedy))}</div>'
         f'<td class="c">{escape(run.place(one.sites[0])) if one.sites else "·"}'
         for one in shown
@@ -292,9 +297,13 @@ def streams(run: Run) -> str:
     if not run.streams:
         return '<p class="dim">No stream of a traced program led to a pipe, a file or a terminal.</p>'
     last = {(row["process"], row["name"]): row["stream"] for row in run.streams}
-    shown = [row for row in run.streams if row["peak"] or row["held"] or last[row["process"], row["name"]] == row["stream"]]
+    shown = [
+        row for row in run.streams
+        if row["peak"] or row["held"] or last[row["process"], row["name"]] == row["stream"]
+    ]  # fmt: skip
     body = "".join(
-        f'<tr class="{"bad" if row["held"] else ""}"><td>{escape(row["process_name"])}<td class="c">{escape(row["name"])}'
+        f'<tr class="{"bad" if row["held"] else ""}"><td>{escape(row["process_name"])}'
+        f'<td class="c">{escape(row["name"])}'
         f'<td>{escape(row["to"])}<td>{escape(buffering(row))}<td class="wrap">{escape(row["why"])}'
         f'<td class="num">{row["held"] or 0:,} B<td class="num">{row["peak"] or 0:,} B'
         for row in shown  # an exec makes new streams: of the old ones, only those that ever held bytes
@@ -305,14 +314,12 @@ def streams(run: Run) -> str:
 
 def plain_messages(run: Run, most: int = 200) -> str:
     """The messages for a reader without script."""
-    table = run.analysis.messages.head(most)
     names = run.analysis.names
     body = "".join(
-        f'<tr><td class="num">{row.message + 1}<td>{escape(names.get(row.writer, row.writer))}'
-        f"<td>{'nobody' if row.reader != row.reader or row.reader is None else escape(names.get(int(row.reader), row.reader))}"
-        f'<td>{escape(run.channel_name(row.channel))}<td class="num">{row.size:,}'
-        f'<td class="c">{escape(shorten(payload_text(row.payload or b""), 80))}'
-        for row in table.astype(object).where(table.notna(), None).itertuples()
+        f'<tr><td class="num">{row["message"] + 1}<td>{escape(names.get(row["writer"], "not traced"))}'
+        f"<td>{escape(names.get(row['reader'], 'nobody'))}<td>{escape(run.channel_name(row['channel']))}"
+        f'<td class="num">{row["size"]:,}<td class="c">{escape(shorten(payload_text(row["payload"] or b""), 80))}'
+        for row in rows(run.analysis.messages.head(most))
     )
     head = '<th class="num">#<th>from<th>to<th>channel<th class="num">bytes<th>payload'
     return f'<div class="scroll"><table class="data"><thead><tr>{head}</thead><tbody>{body}</tbody></table></div>'

@@ -1,3 +1,4 @@
+# ruff: noqa: F811 (the fixtures are imported, and then named by the tests)
 """The report page in a real browser: it comes up whole, shows what is so, and asks nobody for anything."""
 
 import re
@@ -6,6 +7,7 @@ import pytest
 from ipctrace.analysis import analyze
 from ipctrace.reports.page import render
 
+from .browser import browser, show  # noqa: F401
 from .builders import TraceBuilder, big_trace, completed_trace, deadlock_trace
 from .hostile import hostile_trace
 
@@ -165,7 +167,7 @@ def test_a_click_sets_the_time_and_the_gutter_tells_the_state_then(show, deadloc
 
 def test_above_the_budget_a_heat_map_is_shown_and_said_so(show, busy):
     page = show(busy).page
-    assert "slowest 200 of 6,000 messages drawn" in page.inner_text("#form")
+    assert "Slowest 200 of 6,000 messages drawn" in page.inner_text("#form")
     assert shape(page, "nodata") in (None, "") or shape(page, "nodata").count("M") < 10
     painted = page.evaluate(
         "() => { const c = document.getElementById('heat'); return c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some(v => v > 0) }"

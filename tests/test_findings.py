@@ -243,3 +243,21 @@ def test_back_pressure_is_a_writer_that_waits_for_room(wait: int) -> None:
     build.end(writing, result=20000)
     build.after(1000 * MS)
     assert bool(of(analyze(build.trace()), "IPC402")) is (wait == 400)
+
+
+@pytest.mark.parametrize("came", [b"Password: ", b""])
+def test_short_frame_is_a_part_of_a_line_and_no_more(came: bytes) -> None:
+    build = TraceBuilder()
+    parent, child = crossed(build)
+    source = build.stream(0, "open(fd 5)", 5, "r")
+    take = build.begin(parent, "stream.readline", stream=source)
+    if came:
+        build.write(child, 6, came, build.site("child.py", 2, 'os.write(1, b"Password: ")'))
+        build.end(build.begin(parent, "raw.read", stream=source, size=8192), came)
+    build.begin(parent, "raw.read", stream=source, size=8192)
+    build.begin(child, "os.read", fd=3, size=10)
+    assert take >= 0
+    analysis = hung(build)
+    assert hang_rules(analysis) == (["IPC108"] if came else ["IPC107"])
+    if came:
+        assert "10 bytes have come, written at child.py:2" in analysis.findings[0].message

@@ -111,11 +111,11 @@ class TestDeadlock:
         assert said.startswith("deadlock[IPC101]") or "\ndeadlock[IPC101]" in said
         assert f"{stuck.size} bytes" in said and "flush=True" in said
 
-    def test_is_found_within_a_second_of_its_forming(self, tmp_path: Path) -> None:
-        """The clock of the trace itself: from the later of the two waits to the moment when the program was frozen."""
-        run = recorded.record(tmp_path, "deadlock.py").run
-        assert run.facts["ended"] == "deadlock" and run.analysis.graph is not None
-        assert run.facts["stopped"] - run.analysis.graph.formed < 1_000_000_000 * 20  # not a time-out; see tests/bench
+    def test_is_found_as_it_forms_and_not_by_a_time_out(self, tmp_path: Path) -> None:
+        """No time limit was given, and nothing but the proof ends it; tests/bench/deadlock.py prints how soon."""
+        facts = recorded.record(tmp_path, "deadlock.py").run.facts
+        assert facts["options"]["duration"] is None
+        assert facts["ended"] == "deadlock"
 
     def test_the_remedy_applied_cures_it(self, tmp_path: Path) -> None:
         for name in ("deadlock.py", "deadlock_child.py"):

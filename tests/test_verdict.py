@@ -101,3 +101,14 @@ def test_words() -> None:
     assert (listing(["a"]), listing(["a", "b", "c"])) == ("a", "a, b and c")
     assert (plural(1, "byte"), plural(65536, "byte"), plural(2, "process")) == ("1 byte", "65,536 bytes", "2 processes")
     assert [span(n) for n in (45_000, 3_200_000, 324_000_000, 1_270_000_000)] == ["45 µs", "3.2 ms", "324 ms", "1.27 s"]
+
+
+@pytest.mark.parametrize(("words", "name"), [(b"ValueError: no", "crashed"), (b"KeyboardInterrupt: ", "completed")])
+def test_an_exception_that_nothing_handled_is_a_crash(words: bytes, name: str) -> None:
+    build = TraceBuilder()
+    parent = build.process("a.py")
+    build.call(parent, "uncaught", words)
+    build.exit(parent, 1)
+    verdict = analyze(build.trace(status=1)).verdict
+    assert verdict.name == name
+    assert name == "completed" or "an exception that nothing handled (ValueError: no)" in verdict.headline

@@ -283,3 +283,28 @@ def test_the_chapters_deadlock_is_one_and_its_lucky_run_is_none() -> None:
     assert not is_deadlock(lucky_trace())
     assert not is_deadlock(completed_trace())
     assert not is_deadlock(big_trace(1000))
+
+
+@pytest.mark.parametrize(
+    ("timer", "expected"),
+    [
+        ({"size": 3600 * 10**9}, False),
+        ({"size": 10**9}, True),
+        ({"size": 10**8, "extra": 10**9}, False),
+        ({"size": 0}, True),
+    ],
+)
+def test_a_timer_that_may_still_go_off_is_a_way_out(timer: dict[str, int], expected: bool) -> None:
+    build = TraceBuilder()
+    parent, child = crossed(build)
+    build.call(parent, "signal.setitimer" if "extra" in timer else "signal.alarm", **timer)
+    wait_for_each_other(build, parent, child)
+    build.after(3000 * MS)
+    build.look(times=2)
+    assert is_deadlock(build.trace(ended="duration")) is expected
+
+
+def test_likely_needs_two_looks_as_well() -> None:
+    trace = heartbeat(TraceBuilder(), 8).trace
+    trace.tables["looks"] = trace.looks[trace.looks["look"] == 1]
+    assert not is_deadlock(trace)

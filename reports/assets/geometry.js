@@ -52,19 +52,25 @@ function inView() {
   const exact = seen <= ARROWS;
   return { waits, bars, seen, held, exact, messages: exact ? drawn : latency.rows(), exactBars: bars <= BARS };
 }
-/* The rows of the SLOWEST largest latencies seen, without sorting all: a histogram of logarithms finds the threshold. */
+/* The rows of the SLOWEST largest latencies seen, without sorting all: a histogram of logarithms finds the threshold. A
+   bucket that fills up is thinned evenly, and equals are taken evenly, so that the arrows do not all lie at the left. */
 function slowest() {
-  const buckets = Array.from({ length: 400 }, () => null), counts = new Uint32Array(400);
+  const buckets = [], room = 20 * SLOWEST;
   return {
     add(latency, row) {
-      const k = latency > 0 ? Math.min(399, (Math.log2(latency) * 8) | 0) : 0;
-      const bucket = buckets[k] ??= [];
-      if (counts[k]++ < 20 * SLOWEST) bucket.push(row);
+      const bucket = buckets[latency > 0 ? Math.min(399, (Math.log2(latency) * 8) | 0) : 0] ??= { rows: [], stride: 1, seen: 0 };
+      if (bucket.seen++ % bucket.stride) return;
+      bucket.rows.push(row);
+      if (bucket.rows.length > room) { bucket.rows = bucket.rows.filter((_, k) => k % 2 === 0); bucket.stride *= 2; }
     },
     rows() {
       const found = [];
-      for (let k = 399; k >= 0 && found.length < SLOWEST; k--) if (buckets[k]) found.push(...buckets[k]);
-      return found.sort((a, b) => M.transit[b] - M.transit[a]).slice(0, SLOWEST);
+      for (let k = 399; k >= 0 && found.length < SLOWEST; k--) if (buckets[k]) found.push(...buckets[k].rows);
+      found.sort((a, b) => M.transit[b] - M.transit[a] || a - b);
+      if (found.length <= SLOWEST) return found;
+      const least = M.transit[found[SLOWEST - 1]], above = found.filter(i => M.transit[i] > least), equal = found.filter(i => M.transit[i] === least);
+      const wanted = SLOWEST - above.length;
+      return [...above, ...Array.from({ length: wanted }, (_, k) => equal[Math.floor(k * equal.length / wanted)])];
     },
   };
 }

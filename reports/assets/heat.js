@@ -76,7 +76,7 @@ function ribbon(paint, columns, ratio) {
     const f = G.lanes[Math.floor(key / LANES.length)], t = G.lanes[key % LANES.length], [upper, lower] = f.y < t.y ? [f, t] : [t, f];
     const most = row.reduce((a, v) => Math.max(a, v), 1), top = (upper.bar + upper.barH + 4 + TOP) * ratio, bottom = (lower.bar - 2 + TOP) * ratio;
     for (let p = 0; p < columns; p++) if (row[p]) {
-      paint.fillStyle = `rgba(${r},${g},${b},${0.06 + 0.22 * Math.sqrt(row[p] / most)})`;
+      paint.fillStyle = `rgba(${r},${g},${b},${0.03 + 0.09 * Math.sqrt(row[p] / most)})`;
       paint.fillRect(p, top, 1, bottom - top);
     }
   }

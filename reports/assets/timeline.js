@@ -53,7 +53,7 @@ function form(seen) {
   const parts = [];
   if (!M.begin.length && !W.begin.length) parts.push('Nothing happened that ipctrace records: no bytes moved and no thread waited.');
   if (!seen.exactBars) parts.push(`${n(seen.bars >> 1)} waits in view: each pixel shows the reason that took most of it. Zoom in for the waits themselves.`);
-  if (!seen.exact) parts.push(`slowest ${n(seen.messages.length)} of ${n(seen.seen)} messages drawn.`);
+  if (!seen.exact) parts.push(`Slowest ${n(seen.messages.length)} of ${n(seen.seen)} messages drawn.`);
   else if (seen.messages.length > MANY) parts.push(`${n(seen.seen)} messages in view.`);
   $('form').textContent = parts.join(' ');
 }

@@ -85,9 +85,10 @@ DEFINITIONS = (
 #   uncaught         an exception that nothing handled (payload: its type and message)
 # wait is the reason why a thread stays in it ("" where it doesn't wait).
 # Fields by kind: fork: result = child's pid (in the parent) · wait: size = pid asked for, result = pid got, extra = raw
-# wait status · arm: size = ns until the first signal, 0 to disarm, extra = ns between further ones · exit: size = status · sleep: size = nanoseconds · start, join: size = native id of the other thread,
-# 0 where it isn't known yet · thread: the life of a thread, from begin to end · stream calls: pending = bytes stuck in
-# the stream's buffers after the call; offset = bytes accepted (accept) or reached (write) before it.
+# wait status · exit: size = status · sleep: size = nanoseconds · arm: size = nanoseconds until the first signal, 0 to
+# disarm, extra = nanoseconds between further ones · start, join: size = native id of the other thread, 0 where it isn't
+# known yet · thread: the life of a thread, from begin to end · stream calls: pending = bytes stuck in the stream's
+# buffers after the call; offset = bytes accepted (accept) or reached (write) before it.
 CALLS = (
     (16, "os.read", "read", "nodata"),
     (17, "os.write", "write", "noroom"),

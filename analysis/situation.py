@@ -1,0 +1,329 @@
+"""The situation at the cut: every thread that lives, what it waits for, and who could end its wait.
+
+A wait is satisfied by any of a set of enablers. All threads of a process count as able to act on all of its ends; what
+can't be seen (a terminal, a socket, a FIFO's name, descriptors in flight, a process outside the run, a call that /proc
+does not confirm) is the outside, and whoever waits for the outside, or for a time, is live by itself: `Agent.why`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from .events import NONE, Ints, groups, number, rows_of
+from .run import Run
+
+READING = frozenset({"read", "readv", "pread64", "preadv", "recvfrom", "recvmsg"})
+WRITING = frozenset({"write", "writev", "pwrite64", "pwritev", "sendto", "sendmsg"})
+# Calls that a thread sits in while an event waits, by the event's kind.
+CALLS = {
+    "read": READING,
+    "write": WRITING,
+    "wait": frozenset({"wait4", "waitid"}),
+    "join": frozenset({"futex", "futex_time64", "futex_wait"}),
+}
+ASLEEP = ("S", "D")
+SLACK = 50_000_000  # ns within which a signal is delivered and handled
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """A thread at the cut. `thread` is None where the trace has no row for it; `call`: kind of call that it waits in.
+
+    `enablers`: indices of the agents of which any could end the wait; None: the outside can, or it waits for nothing.
+    `why`: what makes it live by itself ("" where it waits for others), with {channel} for the channel's name.
+    `confirmed`: two looks show the same wait. `timed`: a time will end the wait, or may.
+    `ready`: what it waits for is there.
+    """
+
+    thread: int | None
+    process: int
+    tid: int
+    reason: str = "run"
+    call: str = ""
+    event: int | None = None
+    channel: int | None = None
+    target: int | None = None  # pid, or native id of a thread
+    since: int = 0
+    stopped: bool = False
+    timed: bool = False
+    ready: bool = False
+    confirmed: bool = False
+    enablers: frozenset[int] | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A thread's row in one look."""
+
+    state: str
+    syscall: str | None
+    fd: int | None
+    pid: int | None
+
+
+class Situation:
+    """All agents at the cut and what each waits for."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.trace, self.events = run.trace, run.events
+
+    def why(self, agent: Agent) -> str:
+        """What makes an agent live by itself, in words."""
+        return agent.why.format(channel=self.run.channel_name(agent.channel)) if "{" in agent.why else agent.why
+
+    # What /proc showed
+
+    @cached_property
+    def looks(self) -> list[dict[tuple[int, int], Look]]:
+        """The last two looks (fewer if there are fewer), each (process, tid) → Look.
+
+        A look at which every thread was stopped was taken after ipctrace had frozen the program: it tells nothing.
+        """
+        return [
+            {
+                (row.process, row.tid): Look(row.state, _text(row.syscall), number(row.fd), number(row.pid))
+                for row in rows_of(rows)
+            }
+            for rows in self._last_looks
+        ]
+
+    @cached_property
+    def times(self) -> list[int]:
+        """When those looks were over, in ns."""
+        return [int(rows["time"].max()) for rows in self._last_looks]
+
+    @cached_property
+    def _last_looks(self) -> list[pd.DataFrame]:
+        looks = [rows for _, rows in groups(self.trace.looks, "look")]
+        return [rows for rows in looks if not rows["state"].isin(["T", "t", "Z", "X"]).all()][-2:]
+
+    @cached_property
+    def alive(self) -> list[int]:
+        """Processes that live at the cut."""
+        ended = self.trace.processes["ended"]
+        living = self.trace.processes.loc[ended.isna() | (ended > self.run.cut), "process"].tolist()
+        last = self.looks[-1] if self.looks else {}
+        zombies = {process for process, _ in last} - {
+            process for (process, _), look in last.items() if look.state not in "ZX"
+        }
+        return [process for process in living if process not in zombies]
+
+    # Agents
+
+    @cached_property
+    def agents(self) -> list[Agent]:
+        """Every thread that lives, with who could end its wait."""
+        found = [agent for process in self.alive for agent in self._threads(process)]
+        of_process: dict[int, frozenset[int]] = {process: frozenset() for process in self.alive}
+        for index, agent in enumerate(found):
+            of_process[agent.process] |= {index}
+        return [self._satisfied(agent, index, found, of_process) for index, agent in enumerate(found)]
+
+    @cached_property
+    def index(self) -> dict[int, int]:
+        """Thread id → index of its agent."""
+        return {agent.thread: index for index, agent in enumerate(self.agents) if agent.thread is not None}
+
+    def _threads(self, process: int) -> Iterable[Agent]:
+        rows = self.trace.threads[self.trace.threads["process"] == process]
+        known = {row.tid: row for row in rows_of(rows)}
+        seen = {tid: look for (owner, tid), look in (self.looks[-1] if self.looks else {}).items() if owner == process}
+        unseen = process in self.run.unseen
+        alive = [tid for tid, row in known.items() if number(row.ended) is None or row.ended > self.run.cut]
+        tids = list(dict.fromkeys([*(tid for tid in alive if not seen or tid in seen), *seen]))
+        if not tids:
+            yield Agent(None, process, 0, why="nothing is known of it")
+        for tid in tids:
+            thread = known[tid].thread if tid in known else None
+            agent = Agent(thread, process, tid)
+            look = seen.get(tid)
+            if look is not None and look.state in "Tt":
+                yield replace(agent, stopped=True, why="is stopped")
+            elif unseen:
+                yield self._untraced(agent, look)
+            elif thread is None or tid not in alive:
+                yield replace(agent, why="runs, and isn't traced")
+            else:
+                yield self._traced(agent, look)
+
+    def _untraced(self, agent: Agent, look: Look | None) -> Agent:
+        kind = next((kind for kind, calls in CALLS.items() if look and look.syscall in calls and kind != "join"), None)
+        if look is None or kind is None or look.state not in ASLEEP:
+            return replace(agent, why="runs, and isn't traced")
+        reason = {"read": "nodata", "write": "noroom", "wait": "child"}[kind]
+        channel = self._channel_of(agent.process, look.fd) if look.fd is not None else None
+        same = len(self.looks) == 2 and self.looks[0].get((agent.process, agent.tid)) == look
+        return replace(
+            agent,
+            reason=reason,
+            call=kind,
+            channel=channel,
+            target=look.pid,
+            confirmed=same,
+            since=self.times[0] if same else self.times[-1],
+        )
+
+    def _traced(self, agent: Agent, look: Look | None) -> Agent:
+        assert agent.thread is not None
+        event = int(self._innermost[agent.thread])
+        if event == NONE:
+            return replace(agent, why="runs")
+        reason, kind = self.events.wait(event), self.events.kind(event)
+        channel = number(self.events.channel[event])
+        if kind == "input" and channel is not None and self.trace.channels["kind"].iloc[channel] == "tty":
+            reason = "nodata"
+        placed = replace(
+            agent, event=event, channel=channel, since=int(self.events.enter[event]), reason=reason or "run", call=kind
+        )
+        if not reason:
+            return replace(placed, why="runs", event=None, channel=None)
+        if reason == "sleep":
+            return replace(placed, why="sleeps", timed=True)
+        if agent.process in self.armed:
+            return replace(placed, why="will be woken by a timer that its process has armed", timed=True)
+        if not self._agrees(look, placed):
+            return replace(placed, reason="run", why="is on its way", event=None, channel=None)
+        target = number(self.events.size[event]) if kind in ("wait", "join") else None
+        before = self.looks[0].get((agent.process, agent.tid)) if len(self.looks) == 2 else None
+        confirmed = (
+            before is not None and look is not None and look.syscall is not None and placed.since <= self.times[0]
+        )
+        return replace(placed, target=target, confirmed=confirmed and self._agrees(before, placed))
+
+    def _agrees(self, look: Look | None, agent: Agent) -> bool:
+        """Whether /proc does not contradict that the agent is within its open event."""
+        if look is None:
+            return True
+        if look.state not in ASLEEP:
+            return False
+        if look.syscall is None or agent.call not in CALLS:
+            return True
+        fd = number(self.events.fd[agent.event]) if agent.event is not None else None
+        return look.syscall in CALLS[agent.call] and (look.fd is None or fd is None or look.fd == fd)
+
+    @cached_property
+    def _innermost(self) -> Ints:
+        return self.events.last_of_thread(len(self.trace.threads))
+
+    @cached_property
+    def armed(self) -> set[int]:
+        """Processes with a timer that will still send a signal, or may just have: it may break off what they wait in.
+
+        A timer that went off before the first of the two looks has had its say: its handler returned, and the call went
+        back to waiting (PEP 475). exec keeps timers, fork clears them: setitimer(2), fork(2).
+        """
+        latest: dict[tuple[int, str], int] = {}
+        for event in np.flatnonzero(self.events.is_kind("arm") & (self.events.error == NONE)).tolist():
+            latest[int(self.events.process[event]), self.events.op(event)] = event
+        since = (self.times[0] if self.times else self.run.cut) - SLACK
+        return {
+            process
+            for (process, _), event in latest.items()
+            if self.events.size[event] != 0
+            and (self.events.extra[event] > 0 or self.events.size[event] == NONE
+                 or self.events.enter[event] + self.events.size[event] > since)
+        }  # fmt: skip
+
+    # Who could end a wait
+
+    def _satisfied(self, agent: Agent, index: int, agents: list[Agent], of_process: dict[int, frozenset[int]]) -> Agent:
+        if agent.why:
+            return agent
+        if agent.call in ("read", "write"):
+            return self._by_channel(agent, of_process)
+        if agent.call == "wait":
+            return self._by_child(agent, of_process)
+        if agent.call == "join":
+            return self._by_thread(agent, index, agents)
+        return replace(agent, why="waits for something that ipctrace can't see")
+
+    def _by_channel(self, agent: Agent, of_process: dict[int, frozenset[int]]) -> Agent:
+        if agent.channel is None:
+            return replace(agent, why="waits for something unknown")
+        row = self.trace.channels.iloc[agent.channel]
+        if row["kind"] != "pipe":
+            return replace(agent, why="waits for {channel}, where ipctrace cannot see")
+        if row["outside"]:
+            return replace(agent, why="waits for {channel}, which came from outside the run")
+        way = "w" if agent.call == "read" else "r"
+        if self._strangers(agent.channel, way):
+            return replace(agent, why="waits for {channel}, which a process outside the run holds too")
+        holders = self.holders(agent.channel, way)
+        if not holders:
+            return replace(agent, why="waits for {channel}, whose other end nobody can be seen to hold")
+        if agent.call == "read" and self.left(agent.channel):
+            return replace(agent, why="has bytes to read on {channel}", ready=True)
+        if any(not of_process[process] for process in holders):
+            return replace(agent, why="waits for a process of which nothing is known")
+        return replace(agent, enablers=frozenset().union(*(of_process[process] for process in holders)))
+
+    def _by_child(self, agent: Agent, of_process: dict[int, frozenset[int]]) -> Agent:
+        children = self.trace.processes[self.trace.processes["parent"] == agent.process]
+        if agent.target is not None and agent.target > 0:
+            children = children[children["pid"] == agent.target]
+        living = [process for process in children["process"].tolist() if process in of_process]
+        if len(living) < len(children) and (agent.target or -1) > 0:
+            return replace(agent, why="waits for a process that has ended", ready=True)
+        if not living or any(not of_process[process] for process in living):
+            return replace(agent, why="waits for a process of which nothing is known")
+        return replace(agent, enablers=frozenset().union(*(of_process[process] for process in living)))
+
+    def _by_thread(self, agent: Agent, index: int, agents: list[Agent]) -> Agent:
+        siblings = {k: other for k, other in enumerate(agents) if other.process == agent.process and k != index}
+        if agent.target:
+            named = frozenset(k for k, other in siblings.items() if other.tid == agent.target)
+            return (
+                replace(agent, enablers=named)
+                if named
+                else replace(agent, why="waits for a thread that has ended", ready=True)
+            )
+        if not siblings:
+            return replace(agent, why="waits for threads that can't be seen")
+        return replace(agent, enablers=frozenset(siblings))
+
+    # Channels at the cut
+
+    def _channel_of(self, process: int, fd: int) -> int | None:
+        found = self.run.held[(self.run.held["process"] == process) & (self.run.held["fd"] == fd)]["channel"]
+        return int(found.iloc[-1]) if len(found) else None
+
+    def holders(self, channel: int, way: str) -> list[int]:
+        """Processes of the run that hold the end of a channel through which bytes go this way (r, w), in order."""
+        held = self.run.held
+        rows = held[(held["channel"] == channel) & held["access"].str.contains(way)]
+        return [process for process in sorted(set(rows["process"].tolist())) if process in set(self.alive)]
+
+    def _strangers(self, channel: int, way: str) -> bool:
+        ends = self.trace.ends
+        last = ends[ends["process"].isna() & (ends["channel"] == channel) & ends["access"].str.contains(way)]
+        return bool(len(last) and (last["look"] == self.trace.looks["look"].max()).any())
+
+    def left(self, channel: int) -> int:
+        """Bytes in a channel that was only used by what is traced, else 0."""
+        if channel in self.run.mixed:
+            return 0
+        done = (self.events.channel == channel) & (self.events.result > 0)
+        put = int(self.events.result[done & self.events.is_kind("write")].sum())
+        return max(put - int(self.events.result[done & self.events.is_kind("read")].sum()), 0)
+
+    @cached_property
+    def uses(self) -> dict[tuple[int, str], set[int]]:
+        """(channel, r or w) → threads that moved bytes there."""
+        moved = self.events.is_kind("read", "write") & (self.events.channel != NONE)
+        ways = np.where(self.events.is_kind("read")[moved], "r", "w")
+        pairs = pd.DataFrame({"channel": self.events.channel[moved], "way": ways, "thread": self.events.thread[moved]})
+        found: dict[tuple[int, str], set[int]] = {}
+        for channel, way, thread in rows_of(pairs.drop_duplicates()):
+            found.setdefault((channel, way), set()).add(thread)
+        return found
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
