@@ -25,11 +25,11 @@ CAPACITY = 65536  # bytes of a pipe whose size isn't known: pipe(7)
 def blocking(trace: Trace, events: Events, got: pd.DataFrame, spans: pd.DataFrame, cut: int) -> pd.DataFrame:
     """`Analysis.blocking`. `got`: what each read got, as `messages.match` tells it."""
     parts = [
-        _sleeps(events),
         _reads(trace, events, got, spans),
         _writes(trace, events),
         _children(trace, events),
         _joins(trace, events),
+        _sleeps(events),  # last: of a join with a time limit it is better to know whom it waited for
         _others(events),
         _terminal(trace, events),
     ]

@@ -150,7 +150,7 @@ def short_frame(context: Context) -> Iterator[Finding]:
             f"{sentence(context.the(agent))} waits for {rest} on {run.channel_name(agent.channel)}"
             f"{run.at_event(agent.event)}: {plural(came, 'byte')} have come, written{run.at(site)}, and who wrote them "
             "waits too.",
-            f"Send what ends the message (a newline, all of its bytes){run.at(site)}; or take what is there, by read1().",
+            f"Send what ends the message (a newline, all of its bytes){run.at(site)}; or read1().",
             certainty=context.certainty,
             threads=ids(agent.thread),
             channels=ids(agent.channel),

@@ -279,14 +279,18 @@ def _table(
     got["merged"] = distinct.reindex(got["read"]).to_numpy() > 1
     got["end"] = events.exit[got["read"].to_numpy()]
     by_message = got.sort_values("end", kind="stable").groupby("message")
-    reader = by_message.agg(
-        read=("read", "first"),
-        last=("end", "last"),
-        size=("size", "sum"),
-        merged=("merged", "any"),
-        reads=("read", "nunique"),
-    ).reindex(range(total))
-    read = reader["read"].fillna(NONE).to_numpy(dtype="int64")
+    reader = (
+        by_message.agg(
+            read=("read", "first"),
+            last=("end", "last"),
+            size=("size", "sum"),
+            merged=("merged", "any"),
+            reads=("read", "nunique"),
+        )
+        .astype("Int64")
+        .reindex(range(total))
+    )
+    read = whole(reader["read"])
     whole_size = grown(size, lost["size"].to_numpy() if len(lost) else 0)
     unsized = (
         got.loc[alien].groupby("message")["size"].sum().reindex(range(count, total)).to_numpy(dtype="int64")
@@ -294,7 +298,11 @@ def _table(
         else 0
     )
     whole_size[count:] = unsized
-    complete = (reader["size"].fillna(0).to_numpy() >= whole_size) & (whole_size > 0)
+    last = whole(reader["last"], NEVER)
+    complete = (whole(reader["size"], 0) >= whole_size) & (whole_size > 0)
+    # what was read had left, even where the write had not returned yet
+    left = np.minimum(grown(finished, NEVER), np.where(complete, last, NEVER))
+    alone = np.arange(total) >= count
     channel = grown(rows.channel[first_row], events.channel[unknown])
     doubted = np.zeros(len(events) + 1, dtype=bool)  # the last is for no event
     doubted[writes.event] = writes.ambiguous
@@ -308,8 +316,8 @@ def _table(
             "writer": optional(grown(pick(events.thread, origin), NONE)),
             "reader": optional(pick(events.thread, read)),
             "accepted": optional(grown(pick(events.enter, accept), NONE)),
-            "written": optional(grown(np.where(finished == NEVER, NONE, finished), NONE)),
-            "read": optional(np.where(complete, reader["last"].fillna(NONE).to_numpy(dtype="int64"), NONE)),
+            "written": optional(np.where(alone, NEVER, left), NEVER),
+            "read": optional(np.where(complete, last, NEVER), NEVER),
             "size": whole_size,
             "first": optional(grown(rows.position[first_row], NONE)),
             "write_event": optional(write_all),
@@ -319,8 +327,8 @@ def _table(
             "write_site": optional(pick(events.site, write_all)),
             "read_site": optional(pick(events.site, read)),
             "payload": _payloads(payloads, handed, rows, first_row, size, write, unknown),
-            "reads": reader["reads"].fillna(0).astype("int64").to_numpy(),
-            "merged": reader["merged"].eq(True).to_numpy(),
+            "reads": whole(reader["reads"], 0),
+            "merged": whole(reader["merged"], 0) == 1,
             "ambiguous": either | doubted[np.maximum(write_all, -1)] | doubted[np.maximum(read, -1)],
         }
     )

@@ -185,7 +185,7 @@ class Situation:
         if not reason:
             return replace(placed, why="runs", event=None, channel=None)
         if reason == "sleep":
-            return replace(placed, why="sleeps", timed=True)
+            return replace(placed, why="sleeps" if kind == "sleep" else "waits for a set time at most", timed=True)
         if agent.process in self.armed:
             return replace(placed, why="will be woken by a timer that its process has armed", timed=True)
         if not self._agrees(look, placed):
@@ -230,6 +230,16 @@ class Situation:
             and (self.events.extra[event] > 0 or self.events.size[event] == NONE
                  or self.events.enter[event] + self.events.size[event] > since)
         }  # fmt: skip
+
+    @cached_property
+    def handling(self) -> set[int]:
+        """Processes in which a signal may run code of the program, by their own handlers or those of a forebear."""
+        handles = self.events.is_kind("handle") & (self.events.extra == 1) & (self.events.error == NONE)
+        found = set(self.events.process[handles].tolist())
+        for row in rows_of(self.trace.processes):  # parents come before their children
+            if number(row.parent) in found:
+                found.add(row.process)
+        return found
 
     # Who could end a wait
 
@@ -315,14 +325,20 @@ class Situation:
 
     @cached_property
     def uses(self) -> dict[tuple[int, str], set[int]]:
-        """(channel, r or w) → threads that moved bytes there."""
-        moved = self.events.is_kind("read", "write") & (self.events.channel != NONE)
-        ways = np.where(self.events.is_kind("read")[moved], "r", "w")
+        """(channel, r or w) → threads that moved bytes there, or handed them to a stream on their way."""
+        moved = self.events.is_kind("read", "take", "write", "accept") & (self.events.channel != NONE)
+        ways = np.where(self.events.is_kind("read", "take")[moved], "r", "w")
         pairs = pd.DataFrame({"channel": self.events.channel[moved], "way": ways, "thread": self.events.thread[moved]})
         found: dict[tuple[int, str], set[int]] = {}
         for channel, way, thread in rows_of(pairs.drop_duplicates()):
             found.setdefault((channel, way), set()).add(thread)
         return found
+
+    def touched(self, channel: int, process: int) -> set[int]:
+        """Threads of a process that had to do with a channel in any way; if none had, the one that was born with it."""
+        own = (self.events.channel == channel) & (self.events.process == process)
+        main = self.run.main_threads.get(process)
+        return set(self.events.thread[own].tolist()) or ({main} if main is not None else set())
 
 
 def _text(value: object) -> str | None:

@@ -72,15 +72,32 @@ def visible(situation: Situation, index: int) -> Enablers:
 
 def seen_using(situation: Situation, index: int) -> Enablers:
     """In those processes in which some thread has used the end: only the threads that have, or that wait themselves."""
+    return _only(situation, index, lambda process: _users(situation, situation.agents[index]))
+
+
+def concerned(situation: Situation, index: int) -> Enablers:
+    """The same, and where nobody has used the end: only the threads that had to do with the channel at all."""
+    agent = situation.agents[index]
+    users, owners = _users(situation, agent), situation.trace.threads["process"]
+
+    def threads(process: int) -> set[int]:
+        own = {user for user in users if owners.iloc[user] == process}
+        return own if own or agent.channel is None else situation.touched(agent.channel, process)
+
+    return _only(situation, index, threads)
+
+
+def _only(situation: Situation, index: int, chosen: Callable[[int], set[int]]) -> Enablers:
+    """An agent's enablers, in each process only the chosen threads if any of its threads are; and those that wait."""
     agents, agent = situation.agents, situation.agents[index]
-    if agent.enablers is None or agent.channel is None:
+    if agent.enablers is None or agent.call not in ("read", "write"):
         return agent.enablers
-    users = _users(situation, agent)
     kept: set[int] = set()
     for process in {agents[other].process for other in agent.enablers}:
         threads = {other for other in agent.enablers if agents[other].process == process}
-        seen = any(agents[other].thread in users for other in threads)
-        kept |= {other for other in threads if not seen or agents[other].thread in users or not agents[other].why}
+        wanted = chosen(process)
+        seen = any(agents[other].thread in wanted for other in threads)
+        kept |= {other for other in threads if not seen or agents[other].thread in wanted or not agents[other].why}
     return frozenset(kept)
 
 
@@ -88,7 +105,7 @@ def without_outside(situation: Situation, index: int) -> Enablers:
     """If the outside never acted; but what waits for a terminal waits for a person, and isn't stuck."""
     agent = situation.agents[index]
     if agent.enablers is not None:
-        return seen_using(situation, index)
+        return concerned(situation, index)
     terminal = agent.channel is not None and situation.trace.channels["kind"].iloc[agent.channel] == "tty"
     waits = agent.reason != "run" and not (agent.timed or terminal or agent.ready)
     return frozenset() if agent.stopped or waits else None
@@ -98,6 +115,7 @@ LEVELS: tuple[tuple[str, Callable[[Situation, int], Enablers]], ...] = (
     ("proven", certain),
     ("stalled", visible),
     ("likely", seen_using),
+    ("stalled", concerned),
     ("stalled", without_outside),
 )
 
@@ -107,7 +125,7 @@ def find_knot(situation: Situation) -> Knot | None:
     found = []
     for level, enablers in LEVELS:
         waits = {index: enablers(situation, index) for index in range(len(situation.agents))}
-        dead = reduce(waits)
+        dead = reduce(_signalled(situation, waits) if level != "stalled" else waits)
         if dead:
             knot = _knot(situation, level, dead, waits)
             if level == "proven" and _is_whole(situation, knot):
@@ -117,6 +135,15 @@ def find_knot(situation: Situation) -> Knot | None:
             knot.level = "stalled"
             found.append(knot)
     return found[0] if found else None
+
+
+def _signalled(situation: Situation, waits: dict[int, Enablers]) -> dict[int, Enablers]:
+    """The same waits, if whoever is live sends a signal to all whose program would run code of its own then."""
+    everyone = frozenset(waits)
+    return {
+        index: everyone if others is not None and situation.agents[index].process in situation.handling else others
+        for index, others in waits.items()
+    }
 
 
 def _is_whole(situation: Situation, knot: Knot) -> bool:

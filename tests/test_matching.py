@@ -168,3 +168,15 @@ def test_a_big_trace_is_matched_one_to_one(count: int) -> None:
     assert len(messages) == count
     assert (messages["reads"] == 1).all() and not messages["merged"].any()
     assert messages["read"].notna().all()
+
+
+def test_what_was_read_had_left_even_where_the_write_has_not_returned() -> None:
+    build = TraceBuilder()
+    parent = build.process("a.py")
+    pipe = build.pipe(parent)
+    child = build.fork(parent)
+    build.begin(child, "os.write", b"said and done", fd=pipe.writer, size=13)
+    read = build.read(parent, pipe.reader, b"said and done")
+    build.exit(child, -9)
+    [message] = Run(build.trace()).messages.itertuples()
+    assert message.written == message.read == build.rows["events"][read]["exit"]

@@ -275,6 +275,15 @@ def test_opening_a_fifo_waits_and_then_counts(live: Path, tmp_path: Path) -> Non
     assert "fifo" in {c["kind"] for c in definitions(live, table.CHANNEL)}
 
 
+def test_handlers_of_signals_are_events(live: Path) -> None:
+    text = (
+        "import signal\nsignal.signal(signal.SIGUSR1, lambda *_: None)\nsignal.signal(signal.SIGUSR1, signal.SIG_IGN)\n"
+    )
+    target.run(text, live=live)
+    (events,) = target.calls(live)
+    assert [(e.size, e.extra, e.line) for e in events if e.op == "signal.signal"] == [(10, 1, 2), (10, 0, 3)]
+
+
 def test_armed_timers_and_uncaught_exceptions_are_events(live: Path) -> None:
     text = (
         "import signal\nsignal.alarm(3)\nsignal.alarm(0)\nsignal.setitimer(signal.ITIMER_REAL, 2.5, 0.5)\n"
@@ -287,3 +296,12 @@ def test_armed_timers_and_uncaught_exceptions_are_events(live: Path) -> None:
         ("signal.alarm", 3 * 10**9, 0), ("signal.alarm", 0, 0), ("signal.setitimer", 2_500_000_000, 500_000_000),
     ]  # fmt: skip
     assert [e.data for e in events if e.op == "uncaught"] == [b"ValueError: seen"]
+
+
+def test_a_join_with_a_time_out_is_told_from_one_without(live: Path) -> None:
+    """One ends by itself: it is no part of any deadlock."""
+    text = "import threading\nt = threading.Thread(target=int)\nt.start()\nt.join(5)\nt.join(timeout=5)\nt.join()\n"
+    target.run(text, live=live)
+    (events,) = target.calls(live)
+    joins = [(e.op, e.line) for e in events if e.op.startswith("Thread.join")]
+    assert joins == [("Thread.join timed", 4), ("Thread.join timed", 5), ("Thread.join", 6)]

@@ -308,3 +308,68 @@ def test_likely_needs_two_looks_as_well() -> None:
     trace = heartbeat(TraceBuilder(), 8).trace
     trace.tables["looks"] = trace.looks[trace.looks["look"] == 1]
     assert not is_deadlock(trace)
+
+
+@pytest.mark.parametrize("made_by_ticker", [False, True])
+def test_a_thread_that_had_nothing_to_do_with_a_pipe_that_nobody_has_used_leaves_it_stalled(
+    made_by_ticker: bool,
+) -> None:
+    build = TraceBuilder()
+    parent = build.process("a.py")
+    ticker = build.thread(0, "ticker")
+    maker = ticker if made_by_ticker else parent
+    down, up = build.pipe(maker), build.pipe(maker)
+    child = build.fork(parent)
+    build.close(child, down.writer, up.reader)
+    build.close(maker, down.reader, up.writer)
+    pause = build.site("a.py", 1, "time.sleep(0.3)")
+    wait_for_each_other(build, parent, child)
+    for _ in range(10):
+        build.sleep(ticker, 300 * MS, pause)
+    build.begin(ticker, "time.sleep", size=300 * MS, site=pause)
+    build.look(times=2)
+    assert analyze(build.trace(ended="duration")).verdict.name == ("interrupted" if made_by_ticker else "stalled")
+
+
+def test_bytes_handed_to_a_stream_are_a_use_of_its_channel() -> None:
+    build = TraceBuilder()
+    parent, child = crossed(build)
+    tick = build.thread(0, "logger")
+    build.print(parent, build.stream(0, "open(fd 4)", 4), "hello")
+    build.print(child, build.stream(1, "open(fd 6)", 6), "hello")
+    pause = build.site("a.py", 1, "time.sleep(0.3)")
+    wait_for_each_other(build, parent, child)
+    for _ in range(8):
+        build.sleep(tick, 300 * MS, pause)
+    build.begin(tick, "time.sleep", size=300 * MS, site=pause)
+    build.look(times=2)
+    verdict = analyze(build.trace(ended="duration")).verdict
+    assert (verdict.name, verdict.certainty, verdict.rule) == ("deadlock", "likely", "IPC101")
+
+
+def test_a_wait_with_a_time_limit_is_a_way_out() -> None:
+    build = TraceBuilder()
+    parent = build.process("a.py")
+    pipe = build.pipe(parent)
+    worker = build.thread(0, "worker")
+    build.begin(worker, "os.read", fd=pipe.reader, size=10)
+    join = build.begin(parent, "Thread.join", size=48110)
+    build.rows["events"][join]["wait"] = "sleep"
+    build.after(2000 * MS)
+    build.look(times=2)
+    assert not is_deadlock(build.trace(ended="duration"))
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_a_handler_of_the_programs_own_is_a_way_out_while_anyone_lives_to_send_the_signal(live: bool) -> None:
+    build = TraceBuilder()
+    parent, child = crossed(build)
+    handle = build.begin(parent, "signal.alarm", size=10)
+    build.rows["events"][build.end(handle, extra=1)]["kind"] = "handle"
+    third = build.fork(child, "other.py")
+    build.close(third, 3, 6)
+    build.begin(third, "time.sleep", size=10**9) if live else build.exit(third)
+    wait_for_each_other(build, parent, child)
+    build.after(2000 * MS)
+    build.look(times=2)
+    assert is_deadlock(build.trace(ended="duration")) is not live

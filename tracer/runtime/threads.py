@@ -27,6 +27,16 @@ class Arm(Call):
         self.leave(ticket, extra=_nanoseconds(args[2]) if len(args) > 2 else 0)
 
 
+class Handle(Call):
+    """signal.signal: size = the signal, extra = 1 if code of the program will handle it."""
+
+    def begin(self, args, kwargs):
+        return self.enter(self.op, -1, 0, 0, 0, int(args[0]) if args else table.NONE, self.here())
+
+    def end(self, ticket, result, args):
+        self.leave(ticket, extra=int(len(args) > 1 and callable(args[1]) and not isinstance(args[1], int)))
+
+
 def _nanoseconds(seconds):
     try:
         return int(seconds * 1_000_000_000)
@@ -40,10 +50,10 @@ def wrap(runtime):
 
 
 def wrap_signal(runtime, module):
-    """Wrap what arms a timer."""
-    for name in ("alarm", "setitimer"):
+    """Wrap what arms a timer, and what says who handles a signal."""
+    for call, name in ((Arm, "alarm"), (Arm, "setitimer"), (Handle, "signal")):
         if hasattr(module, name):
-            install(Arm(getattr(module, name), table.CODE["signal." + name], runtime), name, module)
+            install(call(getattr(module, name), table.CODE["signal." + name], runtime), name, module)
 
 
 def wrap_threading(runtime, module):
@@ -51,11 +61,12 @@ def wrap_threading(runtime, module):
     log, here = runtime.log, runtime.sites.here
     thread = module.Thread
 
-    def around(name, op):
+    def around(name, op, timed):
         original = getattr(thread, name)
 
         def method(self, *args, **kwargs):
-            ticket = log.enter(op, -1, 0, 0, 0, getattr(self, "native_id", None) or 0, here())
+            limit = args[0] if args else kwargs.get("timeout")
+            ticket = log.enter(op if limit is None else timed, -1, 0, 0, 0, getattr(self, "native_id", None) or 0, here())
             try:
                 result = original(self, *args, **kwargs)
             except BaseException as error:
@@ -68,8 +79,8 @@ def wrap_threading(runtime, module):
         method.__module__, method.__wrapped__ = original.__module__, original
         setattr(thread, name, method)
 
-    around("start", table.CODE["Thread.start"])
-    around("join", table.CODE["Thread.join"])
+    around("start", table.CODE["Thread.start"], 0)
+    around("join", table.CODE["Thread.join"], table.CODE["Thread.join timed"])
     life = thread._bootstrap_inner
 
     def _bootstrap_inner(self):
