@@ -66,7 +66,8 @@ def wrap_threading(runtime, module):
 
         def method(self, *args, **kwargs):
             limit = args[0] if args else kwargs.get("timeout")
-            ticket = log.enter(op if limit is None else timed, -1, 0, 0, 0, getattr(self, "native_id", None) or 0, here())
+            code, tid = op if limit is None else timed, getattr(self, "native_id", None) or 0
+            ticket = log.enter(code, -1, 0, 0, 0, tid, here())
             try:
                 result = original(self, *args, **kwargs)
             except BaseException as error:

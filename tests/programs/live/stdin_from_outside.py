@@ -1,0 +1,5 @@
+"""What it reads comes from a process outside the run."""
+
+import sys
+
+assert sys.stdin.readline() == "late\n"
