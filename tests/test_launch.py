@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 from ipctrace.tracer import launch
 from ipctrace.tracer.errors import IpctraceError
+from ipctrace.tracer.runtime.inject import MODULES
 
 
 def test_an_earlier_trace_is_replaced(tmp_path: Path) -> None:
@@ -53,7 +55,10 @@ def test_the_live_folder_holds_the_runtime_and_its_bytecode(tmp_path: Path) -> N
     modules = {path.stem for path in (inject / "_ipctrace").glob("*.py")}
     assert {"__init__", "table"} <= modules
     assert "inject" not in modules
-    assert {path.name.partition(".")[0] for path in (inject / "_ipctrace" / "__pycache__").iterdir()} == modules
+    assert modules == set(MODULES), "what is not listed there is not loaded"
+    assert [path.name for path in (inject / "_ipctrace").glob("*.bytecode")] == [
+        f"{sys.implementation.cache_tag}.bytecode"
+    ]
 
 
 def test_a_path_that_pythonpath_cant_hold_is_refused(tmp_path: Path) -> None:

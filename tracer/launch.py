@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import py_compile
 import shutil
-from importlib.util import cache_from_source
 from pathlib import Path
 
 from . import runtime
 from .errors import IpctraceError
+from .runtime import inject
 
 _RUNTIME = Path(runtime.__file__).parent
 _INJECTED = "inject.py"  # the one file of the runtime that becomes sitecustomize.py
@@ -31,8 +30,11 @@ def prepare_output(out: Path) -> None:
     try:
         out.mkdir(mode=0o700)
     except FileNotFoundError as error:
-        why = f"there is no folder {out.parent}"
-        raise IpctraceError(f"{out} can't be made", why, f"mkdir -p {out.parent}") from error
+        if out.parent.is_dir():  # /proc says so where nothing can be made
+            what, hint = "folders can't be made there", "ipctrace record --out FOLDER …, where you may write"
+        else:
+            what, hint = f"there is no folder {out.parent}", f"mkdir -p {out.parent}"
+        raise IpctraceError(f"{out} can't be made", what, hint) from error
     except OSError as error:
         why = f"{out.parent}: {error.strerror}"
         raise IpctraceError(f"{out} can't be made", why, "ipctrace record --out FOLDER …") from error
@@ -65,11 +67,7 @@ def prepare_live(out: Path) -> Path:
     for source in sorted(_RUNTIME.glob("*.py")):
         target = package.parent / "sitecustomize.py" if source.name == _INJECTED else package / source.name
         shutil.copyfile(source, target)
-        # the copy is never edited: its bytecode need not be checked against it
-        py_compile.compile(
-            str(target), cache_from_source(str(target), optimization=""), doraise=True,
-            invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
-        )  # fmt: skip
+    inject.bundle(str(package.parent))
     return live
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 import sys
+from _struct import Struct
 from _thread import _local, get_ident, get_native_id
 from itertools import count
 from mmap import mmap
-from struct import Struct
 from time import monotonic_ns, time_ns
 from time import sleep as _sleep
 
@@ -130,33 +130,39 @@ class Log:
                 0,
             )
             self._grow(0)
+            self.segment = self.segments[-1]
         except (OSError, ValueError):  # no space, or no longer allowed: the program goes on unrecorded
             pass
 
     def _grow(self, base):
         limit = base + self.blocks * table.RECORDS_A_BLOCK
         buffer = _map(self.path, table.HEADER_SIZE + base * self.size, (limit - base) * self.size)
-        segment = Segment(buffer, base, limit)
-        self.segments.append(segment)
-        self.segment = segment
+        self.segments.append(Segment(buffer, base, limit))
         self.blocks = min(self.blocks * 2, _LARGEST)
 
     def _place(self, slot):
         """The segment and offset of a slot that isn't comfortably inside the current segment."""
         thread = get_ident()
         while True:
-            if slot >= self.segment.safe and self.segment.limit and not self.growing:
-                self.growing = thread  # others, and handlers of signals, use the headroom meanwhile
-                try:
-                    self._grow(self.segment.limit)
-                    self.growing = 0
-                except (OSError, ValueError):
-                    self.growing = -1  # the disk is full: not asked again
-            for segment in reversed(self.segments):
-                if segment.base <= slot < segment.limit and segment.buffer is segment.mapped:
-                    return segment, (slot - segment.base) * self.size
-            if not self.segment.limit or self.growing in (-1, thread):
+            segment = self.segment
+            if slot >= segment.safe and segment.limit and not self.growing:
+                if segment.safe == segment.limit:
+                    self.segment = self.segments[-1]
+                else:
+                    self.growing = thread  # others, and handlers of signals, use the headroom meanwhile
+                    try:
+                        self._grow(segment.limit)
+                        segment.safe = segment.limit  # it has a successor: use it up
+                        self.growing = 0
+                    except (OSError, ValueError):
+                        self.growing = -1  # the disk is full: not asked again
+            for held in reversed(self.segments):
+                if held.base <= slot < held.limit and held.buffer is held.mapped:
+                    return held, (slot - held.base) * self.size
+            if not segment.limit or self.growing in (-1, thread):
                 break
+            if not self.growing:
+                continue  # the next segment is there, or to be mapped, by now
             _sleep(0.0005)  # threads have used up the headroom while another one maps: better late than lost
         self.lost += 1
         if self.header is not self.scratch:
