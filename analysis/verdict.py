@@ -17,7 +17,8 @@ from .results import Finding, Stuck, Verdict
 from .situation import Agent
 from .waiting import Knot
 
-# Signals by which programs end one another on purpose. Only the recorded program itself crashes by one of these.
+# Signals by which programs end one another on purpose, as by any that they were seen to send. Only the recorded program
+# itself crashes by one of these.
 ON_PURPOSE = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE}
 LONGEST = 60  # characters of an exception that are shown
 QUIET = 1_000_000_000  # ns that nothing has moved until a run that was stopped counts as stalled
@@ -73,7 +74,10 @@ def _cause(context: Context, row: Any) -> str | None:
     """What ended a process before its time, in words."""
     events, status = context.run.events, number(row.status)
     if status is not None and status < 0:
-        return None if row.process and (-status in ON_PURPOSE or not row.traced) else _signal(-status)
+        sent = events.is_kind("kill") & (events.size == row.pid) & (events.extra == -status)
+        if row.process and (-status in ON_PURPOSE or not row.traced or sent.any()):
+            return None
+        return _signal(-status)
     for event in np.flatnonzero(events.is_kind("uncaught") & (events.process == row.process)).tolist():
         words = context.run.payloads[event].decode("utf-8", "replace").strip().split("\n")[0]
         if not words.startswith("KeyboardInterrupt"):

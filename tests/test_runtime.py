@@ -305,3 +305,9 @@ def test_a_join_with_a_time_out_is_told_from_one_without(live: Path) -> None:
     (events,) = target.calls(live)
     joins = [(e.op, e.line) for e in events if e.op.startswith("Thread.join")]
     assert joins == [("Thread.join timed", 4), ("Thread.join timed", 5), ("Thread.join", 6)]
+
+
+def test_a_signal_is_recorded_as_it_is_sent(live: Path) -> None:
+    target.run("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n", live=live)
+    (events,) = target.calls(live)
+    assert [(e.size, e.extra, e.state) for e in events if e.op == "os.kill"] == [(events[0].pid, 9, table.DONE)]

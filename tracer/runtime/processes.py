@@ -53,6 +53,20 @@ class Wait(Call):
             self.leave(ticket, result[0], result[1])
 
 
+class Kill(Call):
+    """os.kill: size = pid, extra = signal."""
+
+    def begin(self, args, kwargs):
+        pid = args[0] if args and isinstance(args[0], int) else table.NONE
+        ticket = self.enter(self.op, -1, 0, 0, 0, pid, self.here())
+        number = int(args[1]) if len(args) > 1 and isinstance(args[1], int) else table.NONE
+        self.leave(ticket, extra=number)  # at once: the signal may end this very process
+        return ticket
+
+    def end(self, ticket, result, args):
+        pass
+
+
 class ForkExec(Call):
     """_posixsubprocess.fork_exec, under subprocess and multiprocessing: result = the child's pid."""
 
@@ -156,7 +170,7 @@ class Environment:
 
 _WRAPPED = (
     (Fork, "fork"), (Fork, "forkpty"), (Exec, "execv"), (Exec, "execve"), (Exit, "_exit"), (Wait, "wait"),
-    (Wait, "waitpid"), (Wait, "wait3"), (Wait, "wait4"), (Wait, "waitid"), (PosixSpawn, "posix_spawn"),
+    (Wait, "waitpid"), (Wait, "wait3"), (Wait, "wait4"), (Wait, "waitid"), (Kill, "kill"), (PosixSpawn, "posix_spawn"),
     (PosixSpawn, "posix_spawnp"), (PutEnvironment, "putenv"), (UnsetEnvironment, "unsetenv"),
 )  # fmt: skip
 

@@ -82,14 +82,16 @@ DEFINITIONS = (
 #                    duplicate: fd → result; open: result; close: fd; closerange: fd to extra)
 #   fork exec exit wait start join thread sleep
 #   arm              a timer that will send a signal: whoever armed one can always be woken
+#   kill             a signal is sent to a process
 #   handle           a signal gets a handler (extra 1: the program's own code) or loses it (extra 0)
 #   uncaught         an exception that nothing handled (payload: its type and message)
 # wait is the reason why a thread stays in it ("" where it doesn't wait).
 # Fields by kind: fork: result = child's pid (in the parent) · wait: size = pid asked for, result = pid got, extra = raw
 # wait status · exit: size = status · sleep: size = nanoseconds · arm: size = nanoseconds until the first signal, 0 to
-# disarm, extra = nanoseconds between further ones · handle: size = signal · start, join: size = native id of the other
-# thread, 0 where it isn't known yet · thread: the life of a thread, from begin to end · stream calls: pending = bytes
-# stuck in the stream's buffers after the call; offset = bytes accepted (accept) or reached (write) before it.
+# disarm, extra = nanoseconds between further ones · handle: size = signal · kill: size = pid, extra = signal · start,
+# join: size = native id of the other thread, 0 where it isn't known yet · thread: the life of a thread, from begin to
+# end · stream calls: pending = bytes stuck in the stream's buffers after the call; offset = bytes accepted (accept) or
+# reached (write) before it.
 CALLS = (
     (16, "os.read", "read", "nodata"),
     (17, "os.write", "write", "noroom"),
@@ -131,6 +133,7 @@ CALLS = (
     (80, "signal.alarm", "arm", ""),
     (81, "signal.setitimer", "arm", ""),
     (82, "signal.signal", "handle", ""),
+    (83, "os.kill", "kill", ""),
     (88, "uncaught", "uncaught", ""),
 )
 
