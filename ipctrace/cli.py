@@ -166,8 +166,8 @@ def record(
     if not quiet:
         if found.bundled:
             _print([f"ipctrace: {program and program[0]} is no file here; recording the bundled chapter's"], sys.stderr)
-        if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
-            live = Live(sys.stderr, ink.width, shared=sys.stdout.isatty())
+        if sys.stderr.isatty() and not sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
+            live = Live(sys.stderr, ink.width)
     try:
         made = recording.record(
             program or [],

@@ -1,10 +1,10 @@
 """The line that is redrawn on the terminal while a program is recorded.
 
-The program prints on the same terminal, and nothing of ours may stand in its way or move its cursor. So the line is
-drawn on the row *below* the cursor, which then goes back to where it was (IND, DECSC, DECRC, RI: together they survive
-scrolling at the bottom), and before it is drawn again, or anything else of ours is printed, all that is behind the
-cursor is erased. What the program prints in between goes over it. Where the program's standard output is this terminal
-too, the line comes only when nothing has happened since the last look: a program that prints is sign of life enough.
+Only where standard output goes elsewhere: a terminal that the program prints on gets exactly what it gets untraced.
+The program's standard error may still be this terminal, and nothing of ours may stand in its way or move its cursor. So
+the line is drawn on the row *below* the cursor, which then goes back to where it was (IND, DECSC, DECRC, RI: together
+they survive scrolling at the bottom), and before it is drawn again, or anything else of ours is printed, all that is
+behind the cursor is erased. What the program prints in between goes over it.
 """
 
 from __future__ import annotations
@@ -24,16 +24,13 @@ PATIENCE = 0.5  # seconds of a run without a line: most runs are over by then
 class Live:
     """Shows a run's progress on `terminal`; call it with each `Progress`, and `clear` before printing anything."""
 
-    def __init__(self, terminal: TextIO, width: int, shared: bool) -> None:
-        self.terminal, self.width, self.shared = terminal, width, shared
+    def __init__(self, terminal: TextIO, width: int) -> None:
+        self.terminal, self.width = terminal, width
         self.drawn = False
-        self.events = -1
 
     def __call__(self, progress: Progress) -> None:
-        quiet = progress.events == self.events
-        self.events = progress.events
         self.clear()
-        if progress.elapsed >= PATIENCE and (quiet or not self.shared):
+        if progress.elapsed >= PATIENCE:
             self.terminal.write(f"{_BELOW}{_SAVE}\r{cut(words(progress), self.width - 1, '')}{_RESTORE}{_ABOVE}")
             self.terminal.flush()
             self.drawn = True

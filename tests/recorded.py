@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import pty
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -12,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import ipctrace
-from tests.target import clean_environment
+from tests.target import clean_environment, on_terminal
 
 CHAPTER = Path(ipctrace.__file__).parent / "chapter"
 SHORT = {"CHAPTER_SLEEP": "0.1"}
@@ -59,17 +57,7 @@ def run(
     """Run a command: (exit status, what stdout or the terminal got, what stderr got unless that is the terminal)."""
     given = clean_environment(**{**SHORT, **environment})
     if terminal:
-        leader, follower = pty.openpty()
-        process = subprocess.Popen(command, stdin=follower, stdout=follower, stderr=follower, env=given, cwd=folder)
-        os.close(follower)
-        output = b""
-        try:
-            while piece := os.read(leader, 4096):
-                output += piece
-        except OSError:  # Linux says EIO when the last follower is closed
-            pass
-        os.close(leader)
-        return process.wait(), output, b""
+        return (*on_terminal(command, given, folder=folder), b"")
     with contextlib.ExitStack() as stack:
         file = stack.enter_context(stdout.open("wb")) if stdout else subprocess.PIPE
         done = subprocess.run(

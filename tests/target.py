@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import pty
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -44,6 +45,24 @@ def run(
     command = [str(program)] if isinstance(program, Path) else ["-c", program]
     settings: dict[str, object] = {"stdin": subprocess.DEVNULL, "capture_output": True, "timeout": 60, **more}
     return subprocess.run([python, *options, *command, *arguments], env=given, **settings)  # type: ignore[call-overload,no-any-return]
+
+
+def on_terminal(
+    command: Sequence[str], environment: Mapping[str, str], typed: bytes = b"", folder: Path | None = None
+) -> tuple[int, bytes]:
+    """Run a command with a terminal for its streams: (exit status, all that the terminal got)."""
+    leader, follower = pty.openpty()
+    process = subprocess.Popen(command, stdin=follower, stdout=follower, stderr=follower, env=environment, cwd=folder)
+    os.close(follower)
+    os.write(leader, typed)
+    output = b""
+    try:
+        while piece := os.read(leader, 4096):
+            output += piece
+    except OSError:  # Linux says EIO when the last follower is closed
+        pass
+    os.close(leader)
+    return process.wait(), output
 
 
 class Call(SimpleNamespace):

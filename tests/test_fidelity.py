@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import pty
 import re
 import subprocess
 import sys
@@ -227,24 +225,9 @@ def test_the_environment_gives_the_same_streams(variable: str, tmp_path: Path) -
 
 
 def on_terminal(text: str, live: Path | None) -> tuple[int, bytes]:
-    """Exit status, and what the terminal got."""
-    environment = (
-        target.clean_environment() if live is None else target.traced_environment(live, target.clean_environment())
-    )
-    leader, follower = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-c", text], stdin=follower, stdout=follower, stderr=follower, env=environment
-    )
-    os.close(follower)
-    os.write(leader, b"typed\n")
-    output = b""
-    try:
-        while piece := os.read(leader, 4096):
-            output += piece
-    except OSError:  # Linux says EIO when the last follower is closed
-        pass
-    os.close(leader)
-    return process.wait(), output
+    given = target.clean_environment()
+    environment = given if live is None else target.traced_environment(live, given)
+    return target.on_terminal([sys.executable, "-c", text], environment, typed=b"typed\n")
 
 
 def test_a_terminal_gets_what_it_gets_untraced(tmp_path: Path) -> None:

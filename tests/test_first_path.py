@@ -40,6 +40,8 @@ class TestPipes:
         how = {"terminal": where == "terminal", "stdout": tmp_path / "out.txt" if where == "file" else None}
         alone = recorded.run([sys.executable, str(program)], tmp_path, **how)  # type: ignore[arg-type]
         traced = recorded.record(tmp_path, program, options=["--quiet"], **how)  # type: ignore[arg-type]
+        loud = recorded.record(tmp_path, program, **how)  # type: ignore[arg-type]
+        assert without_pids(loud.output + loud.errors).startswith(without_pids(alone[1] + alone[2])), "then the verdict"
         assert (traced.status, without_pids(traced.output), without_pids(traced.errors)) == (
             alone[0], without_pids(alone[1]), without_pids(alone[2]),
         )  # fmt: skip

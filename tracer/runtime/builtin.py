@@ -21,7 +21,7 @@ class Print(Call):
     def __call__(self, *args, **kwargs):
         file = kwargs.get("file")
         if file is None:
-            file = sys.stdout
+            file = getattr(sys, "stdout", None)
         if type(file) is not self.runtime.streams.layers.TextIOWrapper:
             return self.original(*args, **kwargs)
         account = file._ipctrace

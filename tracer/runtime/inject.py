@@ -13,8 +13,8 @@ import sys
 
 # In the order in which they can be loaded
 MODULES = (
-    "table", "log", "sites", "calls", "descriptors", "streams", "builtin", "processes", "threads", "tracebacks",
-    "imports", "__init__",
+    "table", "log", "sites", "calls", "descriptors", "layers", "streams", "builtin", "processes", "threads",
+    "tracebacks", "imports", "__init__",
 )  # fmt: skip
 PACKAGE = "_ipctrace"
 

@@ -194,7 +194,9 @@ def wrap_subprocess(runtime, module):
     def __init__(self, *args, **kwargs):
         original(self, *args, **kwargs)
         for name in ("stdin", "stdout", "stderr"):
-            setattr(self, name, runtime.streams.adopt(getattr(self, name)))
+            stream = getattr(self, name, None)
+            if stream is not None:
+                setattr(self, name, runtime.streams.adopt(stream))
 
     __init__.__wrapped__ = original
     module.Popen.__init__ = __init__

@@ -1,12 +1,7 @@
-"""Buffered streams that count: bytes accepted − bytes that reached the descriptor = bytes stuck in the buffer.
+"""Which streams are rebuilt on counting layers, and how each is buffered and why.
 
-The standard streams, and what open() and os.fdopen() return over a pipe, FIFO, socket or terminal, are rebuilt with the
-same layers and settings on the classes below: a FileIO at the bottom, through which C's buffers do every read and
-write, and a TextIOWrapper or Buffered* at the top, through which the program hands over its bytes. Plain files stay as
-they are.
-
-An `Account` belongs to one stack of layers. `inside` is the thread that is within the stack: what the upper layer asks
-of the lower one is not asked by the program, and isn't counted twice.
+The standard streams, and what open() and os.fdopen() return over a pipe, FIFO, socket or terminal, get the same layers
+and settings as the interpreter gives them, on the classes of layers.py. Plain files stay as they are.
 """
 
 from __future__ import annotations
@@ -14,295 +9,8 @@ from __future__ import annotations
 import io
 import os
 import sys
-from _thread import get_ident
 
-from . import table
-
-# Encodings without a state, in which the bytes of a text can be counted as it is handed over
-_EXACT = ("", "utf-8", "UTF-8", "ascii", "ANSI_X3.4-1968", "US-ASCII", "iso8859-1", "ISO-8859-1", "latin-1")
-_WRITE, _FLUSH, _CLOSE = table.CODE["stream.write"], table.CODE["stream.flush"], table.CODE["stream.close"]
-_READLINE, _READ = table.CODE["stream.readline"], table.CODE["stream.read"]
-_RAW_READ, _RAW_WRITE, _PRINT = table.CODE["raw.read"], table.CODE["raw.write"], table.CODE["print"]
-_LAYERS = (io.FileIO, io.BufferedReader, io.BufferedWriter, io.BufferedRandom, io.TextIOWrapper)
-_NONE = table.NONE
-
-
-class Account:
-    """What one stack of layers has taken in and let out, in bytes since it was made."""
-
-    def __init__(self, runtime, number, fd, name, mode, layer, encoding, buffering, buffer_size, why):
-        self.runtime, self.number, self.fd = runtime, number, fd
-        self.name, self.mode, self.layer, self.encoding = name, mode, layer, encoding
-        self.buffering, self.buffer_size, self.why = buffering, buffer_size, why
-        self.accepted = self.reached = 0
-        self.inside = 0  # the thread that is within the stack: see above
-        self.site = 0  # where it came in
-        self.printing = 0  # the thread that is in print
-        self.closed = False
-
-    def define(self):
-        """Say in the log what this stream is and where it stands."""
-        self.runtime.log.define(
-            table.STREAM, self.name, self.mode, self.layer, self.encoding, self.buffering, self.buffer_size, self.why,
-            stream=self.number, fd=self.fd, channel=self.runtime.descriptors.channel_of(self.fd),
-            offset=self.accepted, size=self.reached,
-        )  # fmt: skip
-
-
-class Layers:
-    """The classes of the layers, for one runtime: what they need of it is at hand in closures, not looked up."""
-
-    def __init__(self, runtime):
-        self.runtime = runtime
-        self.FileIO = self._raw()
-        self.BufferedReader, self.BufferedWriter, self.BufferedRandom, self.TextIOWrapper = map(
-            self._counting, _LAYERS[1:]
-        )
-
-    def _calls(self):
-        """(accept, around): how a layer records that the program hands bytes over, or asks for something else."""
-        log, here = self.runtime.log, self.runtime.sites.here
-        enter, leave, fail = log.enter, log.leave, log.fail
-        known, channel_of = self.runtime.descriptors.known, self.runtime.descriptors.channel_of
-
-        def accept(account, thread, site, size, data, call, *args):
-            """Hand `size` bytes to the stream: they are accepted before any of them goes further."""
-            fd = account.fd
-            op = _PRINT if account.printing == thread else _WRITE
-            ticket = enter(op, fd, known.get(fd) or channel_of(fd), account.number, account.accepted, size, site, data)
-            account.accepted += size
-            outer, account.inside, account.site = account.inside, thread, site
-            try:
-                result = call(*args)
-            except BaseException as error:
-                account.inside = outer
-                written = getattr(error, "characters_written", None)
-                if isinstance(error, BlockingIOError) and isinstance(written, int):
-                    account.accepted -= size - min(written, size)  # the rest was refused
-                elif not isinstance(error, OSError):
-                    account.accepted -= size  # not bytes, or a closed stream: nothing was taken
-                fail(ticket, error, account.accepted - account.reached)
-                raise
-            account.inside = outer
-            leave(ticket, result if type(result) is int else size, _NONE, account.accepted - account.reached)
-            return result
-
-        def around(account, site, op, call, *args):
-            """Record a flush, a read or a close, if it isn't a layer above that asks for it."""
-            thread = get_ident()
-            if account.inside == thread:
-                return call(*args)
-            fd = account.fd
-            asked = args[1] if len(args) > 1 and type(args[1]) is int else _NONE
-            ticket = enter(op, fd, known.get(fd) or channel_of(fd), account.number, 0, asked, site or here())
-            outer, account.inside, account.site = account.inside, thread, site
-            try:
-                result = call(*args)
-            except BaseException as error:
-                account.inside = outer
-                fail(ticket, error, account.accepted - account.reached)
-                raise
-            account.inside = outer
-            if op == _FLUSH and account.encoding not in _EXACT:
-                account.accepted = account.reached  # an encoding with a state (utf-16's mark) was counted too high
-            moved = len(result) if isinstance(result, (str, bytes)) else result if type(result) is int else _NONE
-            leave(ticket, moved, _NONE, account.accepted - account.reached)
-            return result
-
-        return accept, around
-
-    def _raw(self):
-        log, here, streams = self.runtime.log, self.runtime.sites.here, self.runtime.streams
-        enter, leave, got, fail = log.enter, log.leave, log.got, log.fail
-        descriptors = self.runtime.descriptors
-        known, channel_of = descriptors.known, descriptors.channel_of
-        accept, around = self._calls()
-        write_raw, readinto_raw, read_raw, close_raw = (
-            io.FileIO.write,
-            io.FileIO.readinto,
-            io.FileIO.read,
-            io.FileIO.close,
-        )
-
-        def write_out(self, data, size):
-            account = self._ipctrace
-            fd = account.fd
-            site = account.site if account.inside == get_ident() else here()
-            ticket = enter(
-                _RAW_WRITE, fd, known.get(fd) or channel_of(fd), account.number, account.reached, size, site, data
-            )
-            try:
-                written = write_raw(self, data)
-            except BaseException as error:
-                fail(ticket, error, account.accepted - account.reached)
-                raise
-            account.reached += written or 0  # None: the descriptor doesn't block, and there is no room
-            leave(ticket, written or 0, _NONE, account.accepted - account.reached)
-            return written
-
-        class FileIO(io.FileIO):
-            """The raw layer: every byte between the stream and its descriptor passes here."""
-
-            __repr__ = _named_like(io.FileIO)
-
-            def write(self, data, /):
-                account = self._ipctrace
-                size = len(data) if type(data) is bytes else memoryview(data).nbytes
-                thread = get_ident()
-                if not account.buffer_size and account.inside != thread:
-                    # the program writes to an unbuffered stream, or past the text layer under -u: it goes straight on
-                    return accept(account, thread, here(), size, data, write_out, self, data, size)
-                return write_out(self, data, size)
-
-            def readinto(self, buffer, /):
-                account = self._ipctrace
-                fd = account.fd
-                view = memoryview(buffer).cast("B")
-                site = account.site if account.inside == get_ident() else here()
-                ticket = enter(_RAW_READ, fd, known.get(fd) or channel_of(fd), account.number, 0, len(view), site)
-                try:
-                    count = readinto_raw(self, buffer)
-                except BaseException as error:
-                    fail(ticket, error)
-                    raise
-                got(ticket, bytes(view[: count or 0]), count or 0)
-                return count
-
-            def read(self, size=-1, /):
-                if size is None or size < 0:
-                    return self.readall()
-                account = self._ipctrace
-                fd = account.fd
-                site = account.site if account.inside == get_ident() else here()
-                ticket = enter(_RAW_READ, fd, known.get(fd) or channel_of(fd), account.number, 0, size, site)
-                try:
-                    data = read_raw(self, size)
-                except BaseException as error:
-                    fail(ticket, error)
-                    raise
-                got(ticket, data or b"", len(data or b""))
-                return data
-
-            def readall(self):
-                """Read to the end piece by piece, as C does, so that every piece is seen when it comes."""
-                pieces, total = [], 0
-                while True:
-                    piece = self.read(max(io.DEFAULT_BUFFER_SIZE, total))
-                    if not piece:
-                        return b"".join(pieces) if pieces or piece is not None else None
-                    pieces.append(piece)
-                    total += len(piece)
-
-            def close(self):
-                account = self.__dict__.get("_ipctrace")
-                if account is None or self.closed:
-                    return close_raw(self)
-                streams.forget(account)
-                if not self.closefd:
-                    return close_raw(self)
-                descriptors.gone(account.fd)
-                return around(account, here(), _CLOSE, close_raw, self)
-
-        FileIO.__module__, FileIO.__qualname__ = io.FileIO.__module__, io.FileIO.__qualname__
-        return FileIO
-
-    def _counting(self, layer):
-        """The subclass of a buffered layer that counts what the program asks of it."""
-        here = self.runtime.sites.here
-        accept, around = self._calls()
-        write_layer = getattr(layer, "write", None)
-
-        class Counting(layer):
-            __repr__ = (
-                layer.__repr__ if sys.version_info < (3, 13) and layer is io.TextIOWrapper else _named_like(layer)
-            )
-
-            def flush(self):
-                account = self._ipctrace
-                if account.closed or account.mode == "r" or account.inside == get_ident():
-                    return layer.flush(self)
-                site = here()
-                if not site and account.accepted == account.reached:
-                    return layer.flush(self)  # the interpreter's own flushes at its end count where bytes are held
-                return around(account, site, _FLUSH, layer.flush, self)
-
-            def close(self):
-                account = self.__dict__.get("_ipctrace")
-                if account is None or account.closed:
-                    return layer.close(self)
-                return around(account, here(), _CLOSE, layer.close, self)
-
-            if layer is io.TextIOWrapper:
-
-                def write(self, text, /):
-                    account = self._ipctrace
-                    thread = get_ident()
-                    if type(text) is not str or account.inside == thread:
-                        return write_layer(self, text)
-                    data = _encoded(self, account, text)
-                    return accept(account, thread, here(), len(data), data, write_layer, self, text)
-
-            elif layer is not io.BufferedReader:
-
-                def write(self, data, /):
-                    account = self._ipctrace
-                    thread = get_ident()
-                    if account.inside == thread:
-                        return write_layer(self, data)
-                    try:
-                        size = len(data) if type(data) is bytes else memoryview(data).nbytes
-                    except TypeError:
-                        return write_layer(self, data)
-                    return accept(account, thread, here(), size, data, write_layer, self, data)
-
-            if layer is not io.BufferedWriter:
-
-                def read(self, *args):
-                    return around(self._ipctrace, here(), _READ, layer.read, self, *args)
-
-                def readline(self, *args):
-                    return around(self._ipctrace, here(), _READLINE, layer.readline, self, *args)
-
-                if layer is not io.TextIOWrapper:
-
-                    def read1(self, *args):
-                        account = self._ipctrace
-                        if account.inside == get_ident():  # the text layer's way to its bytes
-                            return layer.read1(self, *args)
-                        return around(account, here(), _READ, layer.read1, self, *args)
-
-                    def readinto(self, buffer, /):
-                        return around(self._ipctrace, here(), _READ, layer.readinto, self, buffer)
-
-                    def readinto1(self, buffer, /):
-                        return around(self._ipctrace, here(), _READ, layer.readinto1, self, buffer)
-
-        Counting.__name__ = Counting.__qualname__ = layer.__name__
-        Counting.__module__ = layer.__module__
-        return Counting
-
-
-def _named_like(layer):
-    """repr: C says the type's own name there, and a subclass' lacks the module."""
-
-    def __repr__(self):
-        text = layer.__repr__(self)
-        return text if text.startswith("<_io.") else "<_io." + text[1:]
-
-    return __repr__
-
-
-def _encoded(stream, account, text):
-    """The bytes that a text will become."""
-    newline = stream._ipctrace_newline
-    if newline and "\n" in text:
-        text = text.replace("\n", newline)
-    if text.isascii() and account.encoding in _EXACT:
-        return text.encode()
-    try:
-        return text.encode(stream.encoding, stream.errors or "strict")
-    except (UnicodeError, LookupError):
-        return b""  # the write itself will raise
+from .layers import LAYERS, Account, Layers
 
 
 class Streams:
@@ -335,7 +43,7 @@ class Streams:
                 continue
             buffer = old.buffer
             raw = buffer if type(buffer) is io.FileIO else getattr(buffer, "raw", None)
-            if type(raw) is not io.FileIO or type(buffer) not in _LAYERS:
+            if type(raw) is not io.FileIO or type(buffer) not in LAYERS:
                 continue
             new = self._standard(name, old, buffer, raw, mode)
             if name != "stdin":
@@ -414,7 +122,11 @@ class Streams:
         if not text:
             account.define()
             return lower
-        wrapped = self._text(account, lower, encoding, errors, newline, line, False)
+        try:
+            wrapped = self._text(account, lower, encoding, errors, newline, line, False)
+        except BaseException:  # an encoding that isn't there
+            lower.close()
+            raise
         wrapped.mode = mode
         return wrapped
 
