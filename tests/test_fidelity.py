@@ -141,6 +141,23 @@ PROGRAMS = {
         try: os.read(r, 9)
         except InterruptedError as error: print(error)
     """,
+    "what a signal handler raises reaches the program, wherever it strikes": """
+        import os, signal
+        class Struck(Exception): pass
+        def strike(*_): raise Struck
+        signal.signal(signal.SIGALRM, strike)
+        r, w = os.pipe()
+        out, inp = os.fdopen(w, 'w'), os.fdopen(r)
+        struck = 0
+        for _ in range(300):
+            signal.setitimer(signal.ITIMER_REAL, 0.0005 + _ * 1e-6)
+            try:
+                while True:
+                    out.write('x\\n'); out.flush(); inp.readline()
+            except Struck:
+                struck += 1
+        print(struck)
+    """,
     "descriptors that don't block raise": """
         import os
         r, w = os.pipe(); os.set_blocking(r, False); os.set_blocking(w, False)

@@ -65,6 +65,14 @@ def install(wrapper, name, *modules):
             members.add(wrapper)
 
 
+def like(original, function):
+    """`function`, named as the function or method that it replaces."""
+    for name in ("__name__", "__qualname__", "__module__", "__doc__"):
+        setattr(function, name, getattr(original, name, None))
+    function.__wrapped__ = original
+    return function
+
+
 def first(args, kwargs, name, default=None):
     """The first argument, given by position or as `name`."""
     return args[0] if args else kwargs.get(name, default)

@@ -1,8 +1,9 @@
 """The layers of a buffered stream, with an account: bytes accepted − bytes that reached the descriptor = bytes stuck.
 
 A FileIO at the bottom, through which C's buffers do every read and write, and a TextIOWrapper or Buffered* at the top,
-through which the program hands over its bytes. An `Account` belongs to one stack of layers. `inside` is the thread that
-is within the stack: what the upper layer asks of the lower one is not asked by the program, and isn't counted twice.
+through which the program hands over its bytes. An `Account` belongs to one stack of layers. What an upper layer asks of
+a lower one is not asked by the program, and isn't counted twice: it is told by the calling frame, which is then one of
+this file (C has none between), and not by a mark that a signal's handler could see or leave behind.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import io
 import sys
 from _thread import get_ident
+from sys import _getframe
 
 from . import table
 
@@ -20,6 +22,7 @@ _READLINE, _READ = table.CODE["stream.readline"], table.CODE["stream.read"]
 _RAW_READ, _RAW_WRITE, _PRINT = table.CODE["raw.read"], table.CODE["raw.write"], table.CODE["print"]
 LAYERS = (io.FileIO, io.BufferedReader, io.BufferedWriter, io.BufferedRandom, io.TextIOWrapper)
 _NONE = table.NONE
+_GLOBALS = globals()
 
 
 class Account:
@@ -30,8 +33,8 @@ class Account:
         self.name, self.mode, self.layer, self.encoding = name, mode, layer, encoding
         self.buffering, self.buffer_size, self.why = buffering, buffer_size, why
         self.accepted = self.reached = 0
-        self.inside = 0  # the thread that is within the stack: see above
-        self.site = 0  # where it came in
+        self.site = 0  # where the program last came in
+        self.doubtful = False  # a call was broken off: how much of it was taken shows at the next flush
         self.printing = 0  # the thread that is in print
         self.closed = False
 
@@ -56,21 +59,20 @@ class Layers:
 
     def _calls(self):
         """(accept, around): how a layer records that the program hands bytes over, or asks for something else."""
-        log, here = self.runtime.log, self.runtime.sites.here
-        enter, leave, fail = log.enter, log.leave, log.fail
+        enter, leave, fail = self.runtime.log.enter, self.runtime.log.leave, self.runtime.log.fail
         known, channel_of = self.runtime.descriptors.known, self.runtime.descriptors.channel_of
 
-        def accept(account, thread, site, size, data, call, *args):
+        def accept(account, site, size, data, call, *args):
             """Hand `size` bytes to the stream: they are accepted before any of them goes further."""
             fd = account.fd
-            op = _PRINT if account.printing == thread else _WRITE
+            op = _PRINT if account.printing and account.printing == get_ident() else _WRITE
             ticket = enter(op, fd, known.get(fd) or channel_of(fd), account.number, account.accepted, size, site, data)
             account.accepted += size
-            outer, account.inside, account.site = account.inside, thread, site
+            account.site = site
             try:
                 result = call(*args)
             except BaseException as error:
-                account.inside = outer
+                account.doubtful = True
                 written = getattr(error, "characters_written", None)
                 if isinstance(error, BlockingIOError) and isinstance(written, int):
                     account.accepted -= size - min(written, size)  # the rest was refused
@@ -78,28 +80,23 @@ class Layers:
                     account.accepted -= size  # not bytes, or a closed stream: nothing was taken
                 fail(ticket, error, account.accepted - account.reached)
                 raise
-            account.inside = outer
             leave(ticket, result if type(result) is int else size, _NONE, account.accepted - account.reached)
             return result
 
         def around(account, site, op, call, *args):
-            """Record a flush, a read or a close, if it isn't a layer above that asks for it."""
-            thread = get_ident()
-            if account.inside == thread:
-                return call(*args)
+            """Record a flush, a read or a close."""
             fd = account.fd
             asked = args[1] if len(args) > 1 and type(args[1]) is int else _NONE
-            ticket = enter(op, fd, known.get(fd) or channel_of(fd), account.number, 0, asked, site or here())
-            outer, account.inside, account.site = account.inside, thread, site
+            ticket = enter(op, fd, known.get(fd) or channel_of(fd), account.number, 0, asked, site)
+            account.site = site
             try:
                 result = call(*args)
             except BaseException as error:
-                account.inside = outer
                 fail(ticket, error, account.accepted - account.reached)
                 raise
-            account.inside = outer
-            if op == _FLUSH and account.encoding not in _EXACT:
-                account.accepted = account.reached  # an encoding with a state (utf-16's mark) was counted too high
+            if op == _FLUSH and (account.doubtful or account.encoding not in _EXACT):
+                # an encoding with a state (utf-16's mark) was counted too high
+                account.accepted, account.doubtful = account.reached, False
             moved = len(result) if isinstance(result, (str, bytes)) else result if type(result) is int else _NONE
             leave(ticket, moved, _NONE, account.accepted - account.reached)
             return result
@@ -122,7 +119,7 @@ class Layers:
         def write_out(self, data, size):
             account = self._ipctrace
             fd = account.fd
-            site = account.site if account.inside == get_ident() else here()
+            site = account.site if _within() else here()
             ticket = enter(
                 _RAW_WRITE, fd, known.get(fd) or channel_of(fd), account.number, account.reached, size, site, data
             )
@@ -143,17 +140,16 @@ class Layers:
             def write(self, data, /):
                 account = self._ipctrace
                 size = len(data) if type(data) is bytes else memoryview(data).nbytes
-                thread = get_ident()
-                if not account.buffer_size and account.inside != thread:
+                if not account.buffer_size and not _within():
                     # the program writes to an unbuffered stream, or past the text layer under -u: it goes straight on
-                    return accept(account, thread, here(), size, data, write_out, self, data, size)
+                    return accept(account, here(), size, data, write_out, self, data, size)
                 return write_out(self, data, size)
 
             def readinto(self, buffer, /):
                 account = self._ipctrace
                 fd = account.fd
                 view = memoryview(buffer).cast("B")
-                site = account.site if account.inside == get_ident() else here()
+                site = account.site if _within() else here()
                 ticket = enter(_RAW_READ, fd, known.get(fd) or channel_of(fd), account.number, 0, len(view), site)
                 try:
                     count = readinto_raw(self, buffer)
@@ -164,11 +160,13 @@ class Layers:
                 return count
 
             def read(self, size=-1, /):
-                if size is None or size < 0:
-                    return self.readall()
                 account = self._ipctrace
+                if size is None or size < 0:
+                    if not _within():
+                        account.site = here()
+                    return self.readall()
                 fd = account.fd
-                site = account.site if account.inside == get_ident() else here()
+                site = account.site if _within() else here()
                 ticket = enter(_RAW_READ, fd, known.get(fd) or channel_of(fd), account.number, 0, size, site)
                 try:
                     data = read_raw(self, size)
@@ -196,7 +194,7 @@ class Layers:
                 if not self.closefd:
                     return close_raw(self)
                 descriptors.gone(account.fd)
-                return around(account, here(), _CLOSE, close_raw, self)
+                return close_raw(self) if _within() else around(account, here(), _CLOSE, close_raw, self)
 
         FileIO.__module__, FileIO.__qualname__ = io.FileIO.__module__, io.FileIO.__qualname__
         return FileIO
@@ -214,7 +212,7 @@ class Layers:
 
             def flush(self):
                 account = self._ipctrace
-                if account.closed or account.mode == "r" or account.inside == get_ident():
+                if account.closed or account.mode == "r" or _within():
                     return layer.flush(self)
                 site = here()
                 if not site and account.accepted == account.reached:
@@ -223,7 +221,7 @@ class Layers:
 
             def close(self):
                 account = self.__dict__.get("_ipctrace")
-                if account is None or account.closed:
+                if account is None or account.closed or _within():
                     return layer.close(self)
                 return around(account, here(), _CLOSE, layer.close, self)
 
@@ -231,38 +229,40 @@ class Layers:
 
                 def write(self, text, /):
                     account = self._ipctrace
-                    thread = get_ident()
-                    if type(text) is not str or account.inside == thread:
+                    if type(text) is not str or _within():
                         return write_layer(self, text)
                     data = _encoded(self, account, text)
-                    return accept(account, thread, here(), len(data), data, write_layer, self, text)
+                    return accept(account, here(), len(data), data, write_layer, self, text)
 
             elif layer is not io.BufferedReader:
 
                 def write(self, data, /):
                     account = self._ipctrace
-                    thread = get_ident()
-                    if account.inside == thread:
+                    if _within():
                         return write_layer(self, data)
                     try:
                         size = len(data) if type(data) is bytes else memoryview(data).nbytes
                     except TypeError:
                         return write_layer(self, data)
-                    return accept(account, thread, here(), size, data, write_layer, self, data)
+                    return accept(account, here(), size, data, write_layer, self, data)
 
             if layer is not io.BufferedWriter:
 
                 def read(self, *args):
+                    if _within():
+                        return layer.read(self, *args)
                     return around(self._ipctrace, here(), _READ, layer.read, self, *args)
 
                 def readline(self, *args):
+                    if _within():
+                        return layer.readline(self, *args)
                     return around(self._ipctrace, here(), _READLINE, layer.readline, self, *args)
 
                 if layer is not io.TextIOWrapper:
 
                     def read1(self, *args):
                         account = self._ipctrace
-                        if account.inside == get_ident():  # the text layer's way to its bytes
+                        if _within():  # the text layer's way to its bytes
                             return layer.read1(self, *args)
                         return around(account, here(), _READ, layer.read1, self, *args)
 
@@ -275,6 +275,14 @@ class Layers:
         Counting.__name__ = Counting.__qualname__ = layer.__name__
         Counting.__module__ = layer.__module__
         return Counting
+
+
+def _within():
+    """Whether the method that asks was called by a method of this file, through C: by the layer above it."""
+    try:
+        return _getframe(2).f_globals is _GLOBALS
+    except ValueError:  # by the interpreter itself, at its end
+        return False
 
 
 def _named_like(layer):

@@ -22,6 +22,7 @@ _EXIT = Struct(table.EXIT)
 _LOST = Struct("<Q")
 _OPEN, _DONE, _FAILED = table.OPEN, table.DONE, table.FAILED
 _EXIT_AT, _STATE_AT, _PAYLOAD_AT, _NONE = table.EXIT_AT, table.STATE_AT, table.PAYLOAD_AT, table.NONE
+_HERE = os.path.dirname(__file__) + os.sep
 _EMPTY_EXIT = "%dx" % (table.STATE_AT - table.EXIT_AT)
 _LARGEST = 64  # blocks in a segment
 # The program may replace what it finds in os; our own calls must not pass through its wrappers, nor through ours.
@@ -30,6 +31,17 @@ _fallocate = getattr(os, "posix_fallocate", None)
 _ftruncate = os.ftruncate
 _listdir = os.listdir
 _UNTRACKED = {"trackfd": False} if sys.version_info >= (3, 13) and sys.implementation.name == "cpython" else {}
+
+
+def _ours(error):
+    """Whether an exception arose in our own code, and not in a signal's handler that ran in the middle of it.
+
+    What a handler raises is meant for the program. KeyboardInterrupt comes from C, without a frame of its own.
+    """
+    entry = error.__traceback__
+    while entry.tb_next is not None:
+        entry = entry.tb_next
+    return isinstance(error, Exception) and entry.tb_frame.f_code.co_filename.startswith(_HERE)
 
 
 class Segment:
@@ -179,6 +191,7 @@ class Log:
 
     def enter(self, op, fd, channel, stream, offset, size, site, data=b""):
         """Record a call as it begins; `data` are the bytes it moves, where they are known. Returns its ticket."""
+        segment, at = self.scratch, 0
         try:
             slot = self.claim()
             segment = self.segment
@@ -197,58 +210,55 @@ class Log:
                 tid = self.local.tid
             except AttributeError:
                 tid = self.thread()
+            now = monotonic_ns()
             self.pack_enter(
-                segment.buffer,
-                at,
-                op,
-                0,
-                kept,
-                tid,
-                monotonic_ns(),
-                fd,
-                site,
-                channel,
-                stream,
-                offset,
-                size,
-                _OPEN,
-                data,
-            )
+                segment.buffer, at, op, 0, kept, tid, now, fd, site, channel, stream, offset, size, _OPEN, data
+            )  # fmt: skip
             return segment, at, slot
-        except Exception:  # a size beyond 64 bits, no memory: the call matters, the record doesn't
-            return self.scratch, 0, -1
+        except BaseException as error:
+            if _ours(error):  # a size beyond 64 bits, no memory: the call matters, the record doesn't
+                return self.scratch, 0, -1
+            # a signal's handler has run just here and raises into the program: the call won't be made
+            if segment.buffer[at + _STATE_AT] == _OPEN:
+                self._finish(segment, at, _NONE, _NONE, _NONE, -1, _FAILED)
+            raise
 
     def leave(self, ticket, result=_NONE, extra=_NONE, pending=_NONE):
         """Complete a record: the call has returned."""
-        now = monotonic_ns()
-        try:
-            _EXIT.pack_into(ticket[0].buffer, ticket[1] + _EXIT_AT, now, result, extra, pending, 0, 0, _DONE)
-        except Exception:
-            pass
+        self._finish(ticket[0], ticket[1], result, extra, pending, 0, _DONE)
 
     def got(self, ticket, data, result, pending=_NONE):
         """Complete the record of a read: it has returned `data`, `result` bytes."""
-        now = monotonic_ns()
+        segment, at, slot = ticket
         try:
-            segment, at, slot = ticket
             kept = len(data)
             if kept > self.payload:
                 if self.full:
                     self._more(slot, data)
                 kept = self.payload
-            self.pack_exit(segment.buffer, at + _EXIT_AT, now, result, _NONE, pending, 0, kept, _DONE, data)
-        except Exception:
-            pass
+            self.pack_exit(
+                segment.buffer, at + _EXIT_AT, monotonic_ns(), result, _NONE, pending, 0, kept, _DONE, data
+            )  # fmt: skip
+        except BaseException as error:
+            if not _ours(error):
+                self._finish(segment, at, result, _NONE, pending, 0, _DONE)
+                raise
 
     def fail(self, ticket, error, pending=_NONE):
         """Complete a record: the call has raised `error`."""
-        now = monotonic_ns()
+        number = getattr(error, "errno", None)
+        number = number if isinstance(number, int) else -1
+        self._finish(ticket[0], ticket[1], _NONE, _NONE, pending, number, _FAILED)
+
+    def _finish(self, segment, at, result, extra, pending, error, state):
         try:
-            number = getattr(error, "errno", None)
-            number = number if isinstance(number, int) else -1
-            _EXIT.pack_into(ticket[0].buffer, ticket[1] + _EXIT_AT, now, _NONE, _NONE, pending, number, 0, _FAILED)
-        except Exception:
-            pass
+            _EXIT.pack_into(
+                segment.buffer, at + _EXIT_AT, monotonic_ns(), result, extra, pending, error, 0, state
+            )  # fmt: skip
+        except BaseException as problem:
+            if not _ours(problem):  # a signal's handler: its exception is the program's, and the record is completed
+                self._finish(segment, at, result, extra, pending, error, state)
+                raise
 
     def _more(self, slot, data):
         """With --payload full: what doesn't fit the record's own area goes into records that follow."""
@@ -273,5 +283,6 @@ class Log:
             slot = self._piece(op, head, thread or self.thread(), fd, site, channel, stream, offset, size)
             for index, begin in enumerate(range(0, len(rest), self.area)):
                 self._piece(table.MORE, rest[begin : begin + self.area], 0, -1, 0, 0, 0, slot, index)
-        except Exception:
-            pass
+        except BaseException as error:
+            if not _ours(error):
+                raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from . import table
-from .calls import POSIX, Call, install
+from .calls import POSIX, Call, install, like
 
 
 class Fork(Call):
@@ -198,5 +198,4 @@ def wrap_subprocess(runtime, module):
             if stream is not None:
                 setattr(self, name, runtime.streams.adopt(stream))
 
-    __init__.__wrapped__ = original
-    module.Popen.__init__ = __init__
+    module.Popen.__init__ = like(original, __init__)

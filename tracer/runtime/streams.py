@@ -26,7 +26,7 @@ class Streams:
     def begin(self):
         """In the log of a fork's child: it has its parent's streams, with the bytes that are stuck in them."""
         for account in list(self.accounts.values()):
-            account.inside = account.printing = 0
+            account.printing = 0
             account.define()
 
     def forget(self, account):

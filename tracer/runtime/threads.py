@@ -6,7 +6,7 @@ import time
 from _thread import get_native_id
 
 from . import table
-from .calls import Call, install
+from .calls import Call, install, like
 
 
 class Sleep(Call):
@@ -76,9 +76,7 @@ def wrap_threading(runtime, module):
             log.leave(ticket)
             return result
 
-        method.__name__, method.__qualname__, method.__doc__ = name, original.__qualname__, original.__doc__
-        method.__module__, method.__wrapped__ = original.__module__, original
-        setattr(thread, name, method)
+        setattr(thread, name, like(original, method))
 
     around("start", table.CODE["Thread.start"], 0)
     around("join", table.CODE["Thread.join"], table.CODE["Thread.join timed"])
@@ -93,7 +91,7 @@ def wrap_threading(runtime, module):
         finally:
             log.leave(ticket)
 
-    thread._bootstrap_inner = _bootstrap_inner
+    thread._bootstrap_inner = like(life, _bootstrap_inner)
     shutdown = getattr(module, "_shutdown", None)
     if shutdown is not None:
 
@@ -104,4 +102,4 @@ def wrap_threading(runtime, module):
             finally:
                 log.leave(ticket)
 
-        module._shutdown = _shutdown
+        module._shutdown = like(shutdown, _shutdown)

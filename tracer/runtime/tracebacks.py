@@ -6,11 +6,14 @@ is taken out where tracebacks become text: in the hooks for uncaught exceptions,
 
 from __future__ import annotations
 
+import builtins
 import os
 import sys
 
 from . import table
+from .calls import like
 
+_GROUP = getattr(builtins, "BaseExceptionGroup", ())  # from 3.11 on
 _UNCAUGHT = table.CODE["uncaught"]
 _HERE = os.path.dirname(__file__) + os.sep
 
@@ -30,17 +33,19 @@ def clean(traceback):
     return traceback
 
 
-def clean_exception(error, seen=None):
-    """Clean an exception and all that it was raised from or in."""
-    seen = set() if seen is None else seen
-    while isinstance(error, BaseException) and id(error) not in seen:
+def clean_exception(error):
+    """Clean an exception, all that it was raised from or in, and what a group holds: a walk, for chains may be deep."""
+    seen, left = set(), [error]
+    while left:
+        error = left.pop()
+        if not isinstance(error, BaseException) or id(error) in seen:
+            continue
         seen.add(id(error))
         if error.__traceback__ is not None:
             error.__traceback__ = clean(error.__traceback__)
-        for inner in getattr(error, "exceptions", ()) if hasattr(error, "derive") else ():
-            clean_exception(inner, seen)
-        clean_exception(error.__cause__, seen)
-        error = error.__context__
+        left += [error.__cause__, error.__context__]
+        if isinstance(error, _GROUP):
+            left += error.exceptions
 
 
 def wrap(runtime):
@@ -49,25 +54,26 @@ def wrap(runtime):
     original, unraisable = sys.excepthook, sys.unraisablehook
 
     def excepthook(exctype, value, traceback, /):
+        if not isinstance(value, BaseException):
+            return original(exctype, value, traceback)  # which says what is wrong with it
         try:
             words = ("%s: %s" % (exctype.__name__, value)).encode("utf-8", "replace")
         except Exception:  # its own __str__ failed
             words = exctype.__name__.encode("utf-8", "replace")
         leave(enter(_UNCAUGHT, -1, 0, 0, 0, len(words), 0, words))
         clean_exception(value)
-        original(exctype, value, clean(traceback))
+        return original(exctype, value, clean(traceback))
 
     def unraisablehook(args, /):
-        clean_exception(args.exc_value)
-        fields = args.exc_type, args.exc_value, clean(args.exc_traceback), args.err_msg, args.object
         try:
-            unraisable(type(args)(fields))
-        except TypeError:  # PyPy's wants a traceback, be it ours
-            unraisable(args)
+            clean_exception(args.exc_value)
+            cleaned = type(args)((args.exc_type, args.exc_value, clean(args.exc_traceback), args.err_msg, args.object))
+            return unraisable(cleaned)
+        except (AttributeError, TypeError):  # not what the interpreter hands over; or PyPy's, which wants a traceback
+            return unraisable(args)
 
-    excepthook.__doc__, unraisablehook.__doc__ = original.__doc__, unraisable.__doc__
-    sys.excepthook = sys.__excepthook__ = excepthook
-    sys.unraisablehook = sys.__unraisablehook__ = unraisablehook
+    sys.excepthook = sys.__excepthook__ = like(original, excepthook)
+    sys.unraisablehook = sys.__unraisablehook__ = like(unraisable, unraisablehook)
 
 
 def wrap_traceback(runtime, module):
@@ -78,9 +84,14 @@ def wrap_traceback(runtime, module):
         clean_exception(exc_value)
         original(self, exc_type, exc_value, clean(exc_traceback), *args, **kwargs)
 
-    module.TracebackException.__init__ = __init__
-    module.extract_tb = lambda tb, *args, **kwargs: extract(clean(tb), *args, **kwargs)
-    module.walk_tb = lambda tb: walk(clean(tb))
+    def extract_tb(tb, *args, **kwargs):
+        return extract(clean(tb), *args, **kwargs)
+
+    def walk_tb(tb):
+        return walk(clean(tb))
+
+    module.TracebackException.__init__ = like(original, __init__)
+    module.extract_tb, module.walk_tb = like(extract, extract_tb), like(walk, walk_tb)
 
 
 def wrap_threading(module):
@@ -95,4 +106,4 @@ def wrap_threading(module):
             args = module.ExceptHookArgs((args.exc_type, args.exc_value, clean(args.exc_traceback), args.thread))
         original(args)
 
-    module.excepthook = module.__excepthook__ = excepthook
+    module.excepthook = module.__excepthook__ = like(original, excepthook)
