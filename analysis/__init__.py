@@ -55,7 +55,7 @@ def _channels(run: Run, situation: Situation) -> pd.DataFrame:
     for column, kind in (("written", "write"), ("read", "read")):
         table[column] = _moved(run.events, kind).reindex(ids, fill_value=0).to_numpy()
     left = (table["written"] - table["read"]).clip(lower=0)
-    known = table["kind"].isin(["pipe", "fifo"]) & ~table["outside"] & ~ids.isin(run.mixed)
+    known = table["kind"].isin(["pipe", "fifo"]) & ~table["outside"] & ~ids.isin(run.mixed | run.one_sided)
     table["left"] = left.astype("Int64").where(known)
     table["messages"] = run.messages["channel"].value_counts().reindex(ids, fill_value=0).to_numpy()
     return table

@@ -61,6 +61,15 @@ class Run:
         return set(untraced["channel"].tolist())
 
     @cached_property
+    def one_sided(self) -> set[int]:
+        """Channels that only one side of is traced, in a run with processes that were gone before anybody looked."""
+        if not self.unseen - set(self.spans["process"].tolist()):
+            return set()
+        moved = self.events.result > 0
+        put, taken = (self.events.channel[moved & self.events.is_kind(kind)] for kind in ("write", "read"))
+        return set(put.tolist()) ^ set(taken.tolist())
+
+    @cached_property
     def until(self) -> Ints:
         """When each stream came to its end."""
         return streams.lives(self.trace, self.events)

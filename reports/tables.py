@@ -83,6 +83,34 @@ def _place(column: str) -> Callable[[Analysis, Row], str]:
     return place
 
 
+def unseen(analysis: Analysis, channel: object) -> bool:
+    """Whether somebody who is not traced has an end of a channel: what it reads and writes there is not known."""
+    return not pd.isna(channel) and bool(analysis.channels["left"].isna().iloc[int(channel)])  # type: ignore[call-overload]
+
+
+def _reader(analysis: Analysis, row: Row) -> str:
+    if pd.isna(row["reader"]):
+        return "not traced" if pd.isna(row["read"]) and unseen(analysis, row["channel"]) else "nobody"
+    return analysis.names[int(row["reader"])]
+
+
+def _writer(analysis: Analysis, row: Row) -> str:
+    return "not traced" if pd.isna(row["writer"]) else analysis.names[int(row["writer"])]
+
+
+def _written(analysis: Analysis, row: Row) -> str:
+    """When bytes left their writer; of bytes that came from somebody who is not traced, nobody knows."""
+    if pd.isna(row["written"]):
+        return "not known" if pd.isna(row["writer"]) else "never"
+    return moment(int(row["written"]))
+
+
+def _read(analysis: Analysis, row: Row) -> str:
+    if pd.isna(row["read"]):
+        return "not known" if unseen(analysis, row["channel"]) and not pd.isna(row["written"]) else "never"
+    return moment(int(row["read"]))
+
+
 def _ending(analysis: Analysis, row: Row) -> str:
     """How a process ended."""
     if pd.isna(row["ended"]):
@@ -129,12 +157,12 @@ VIEWS: dict[str, View] = {
     )),
     "messages": View("a message", lambda analysis: analysis.messages, (
         Column("#", _identity("message"), True),
-        Column("from", _name("names", "writer")),
-        Column("to", _name("names", "reader", "nobody")),
+        Column("from", _writer),
+        Column("to", _reader),
         Column("channel", _name("channel_names", "channel")),
         Column("bytes", _integer("size"), True),
-        Column("written", _moment("written", "never"), True),
-        Column("read", _moment("read", "never"), True),
+        Column("written", _written, True),
+        Column("read", _read, True),
         Column("in between", _latency, True),
         Column("written at", _place("accept_site")),
         Column("read at", _place("read_site")),

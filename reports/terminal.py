@@ -17,6 +17,7 @@ from ..analysis.results import Analysis, Edit, Finding, Stuck, Waiter
 from ..tracer.schema import REASONS
 from .ink import Ink, columns, cut, escape, wrap
 from .markup import count, moment, span
+from .tables import unseen
 
 MEMBERS = 3  # of a knot that are shown whole
 OTHERS = 2  # further findings beside a knot
@@ -114,11 +115,14 @@ class Terminal:
         pipes = [count(len(rows), str(kind)) for kind, rows in channels.groupby("kind", sort=False)] or ["no pipes"]
         parts = [count(len(trace.processes), "process"), count(len(trace.threads), "thread"), *pipes]
         parts += [count(len(messages), "message"), count(int(messages["size"].sum()), "byte")] if len(messages) else []
-        held, unread = messages["written"].isna(), messages["read"].isna()
+        held = messages["written"].isna() & messages["writer"].notna()
+        # what somebody who is not traced reads is not known
+        blind = messages["channel"].map(lambda channel: unseen(self.analysis, channel)).astype(bool)
+        unread = messages["read"].isna() & ~blind
         if len(messages):
             parts += [f"{int(held.sum())} never left its writer's buffer"] if held.any() else []
             parts += [f"{int((unread & ~held).sum())} never read"] if (unread & ~held).any() else []
-            parts += [] if unread.any() else ["none lost"]
+            parts += [] if messages["read"].isna().any() or messages["written"].isna().any() else ["none lost"]
         return ", ".join(parts)
 
     def silence(self) -> Iterator[str]:

@@ -32,7 +32,7 @@ def deadlock() -> Analysis:
     stuck = Stuck(stdout, 0, pipes[0], 26, ((say, 26),), b"Hello 2 from parent 47110\n")
     text = 'print(f"Hello 2 from parent {me}")'
     edit = Edit("/work/deadlock.py", 41, text, text.replace(")", ", flush=True)"))
-    messages = pd.DataFrame(columns=["channel", "size", "written", "read"])
+    messages = pd.DataFrame(columns=["channel", "size", "writer", "written", "read"])
     return Analysis(
         trace,
         Verdict(
@@ -203,7 +203,10 @@ def healthy() -> Analysis:
     message = "message 1 lay 324 ms in pipe A while child slept"
     analysis.findings[:] = [Finding("IPC404", "late-receiver", "info", message, "read earlier", sites=(SAY,))]
     pipe = min(analysis.channel_names)
-    analysis.messages = pd.DataFrame({"channel": [pipe, pipe], "size": [26, 45], "written": [1, 2], "read": [3, 4]})
+    analysis.messages = pd.DataFrame(
+        {"channel": [pipe, pipe], "size": [26, 45], "writer": [0, 0], "written": [1, 2], "read": [3, 4]}
+    )
+    analysis.channels = analysis.trace.channels.assign(left=0)
     return analysis
 
 
@@ -221,6 +224,13 @@ def test_lost_and_unread_messages_are_counted() -> None:
     analysis = healthy()
     analysis.messages[["written", "read"]] = [[None, None], [2, None]]
     assert "1 never left its writer's buffer, 1 never read" in " ".join(" ".join(lines(analysis)).split())
+
+
+def test_what_somebody_untraced_reads_is_not_counted_as_unread() -> None:
+    analysis = healthy()
+    analysis.messages["read"] = None
+    analysis.channels["left"] = pd.NA
+    assert lines(analysis)[2] == "  2 processes, 2 threads, 2 pipes, 2 messages, 71 bytes"
 
 
 @pytest.mark.parametrize(
