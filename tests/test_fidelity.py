@@ -150,8 +150,8 @@ PROGRAMS = {
         out, inp = os.fdopen(w, 'w'), os.fdopen(r)
         struck = 0
         for _ in range(300):
-            signal.setitimer(signal.ITIMER_REAL, 0.0005 + _ * 1e-6)
             try:
+                signal.setitimer(signal.ITIMER_REAL, 0.0005 + _ * 1e-6)
                 while True:
                     out.write('x\\n'); out.flush(); inp.readline()
             except Struck:
