@@ -48,17 +48,27 @@ def run(
 
 
 def on_terminal(
-    command: Sequence[str], environment: Mapping[str, str], typed: bytes = b"", folder: Path | None = None
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    folder: Path | None = None,
+    *,
+    prompt: bytes = b"",
+    typed: bytes = b"",
 ) -> tuple[int, bytes]:
-    """Run a command with a terminal for its streams: (exit status, all that the terminal got)."""
+    """Run a command with a terminal for its streams: (exit status, all that the terminal got).
+
+    `typed` is typed when `prompt` has come: the terminal echoes what is typed at once, wherever the program is.
+    """
     leader, follower = pty.openpty()
     process = subprocess.Popen(command, stdin=follower, stdout=follower, stderr=follower, env=environment, cwd=folder)
     os.close(follower)
-    os.write(leader, typed)
     output = b""
     try:
         while piece := os.read(leader, 4096):
             output += piece
+            if typed and prompt in output:
+                os.write(leader, typed)
+                typed = b""
     except OSError:  # Linux says EIO when the last follower is closed
         pass
     os.close(leader)

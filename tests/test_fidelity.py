@@ -244,7 +244,7 @@ def test_the_environment_gives_the_same_streams(variable: str, tmp_path: Path) -
 def on_terminal(text: str, live: Path | None) -> tuple[int, bytes]:
     given = target.clean_environment()
     environment = given if live is None else target.traced_environment(live, given)
-    return target.on_terminal([sys.executable, "-c", text], environment, typed=b"typed\n")
+    return target.on_terminal([sys.executable, "-c", text], environment, prompt=b"say: ", typed=b"typed\n")
 
 
 def test_a_terminal_gets_what_it_gets_untraced(tmp_path: Path) -> None:
