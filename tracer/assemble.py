@@ -113,9 +113,6 @@ class _Assembly:
         complete |= facts | {"events": len(events), "lost": sum(log.header.lost for log in self.logs)}
         return schema.Trace({name: tables[name] for name in schema.TABLES}, complete)
 
-    def _time(self, time: int | None) -> int | None:
-        return None if time is None else time - self.seen.origin
-
     def _end(self, time: int | None) -> int | None:
         """An end, relative; None for one that came after the run was frozen."""
         stopped = self.seen.stopped

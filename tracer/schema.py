@@ -26,7 +26,6 @@ VERSION = 1
 HISTORY = {1: "first version"}
 
 Type = Literal["int", "bool", "text", "bytes", "texts"]
-Reason = Literal["nodata", "noroom", "lock", "child", "peer", "sleep"]
 
 # Why a thread waits: token → words. The tokens are values of `events.wait`.
 REASONS: dict[str, str] = {

@@ -119,10 +119,8 @@ class Layers:
         def write_out(self, data, size):
             account = self._ipctrace
             fd = account.fd
-            site = account.site if _within() else here()
-            ticket = enter(
-                _RAW_WRITE, fd, known.get(fd) or channel_of(fd), account.number, account.reached, size, site, data
-            )
+            channel, site = known.get(fd) or channel_of(fd), account.site
+            ticket = enter(_RAW_WRITE, fd, channel, account.number, account.reached, size, site, data)
             try:
                 written = write_raw(self, data)
             except BaseException as error:
@@ -140,9 +138,11 @@ class Layers:
             def write(self, data, /):
                 account = self._ipctrace
                 size = len(data) if type(data) is bytes else memoryview(data).nbytes
-                if not account.buffer_size and not _within():
-                    # the program writes to an unbuffered stream, or past the text layer under -u: it goes straight on
-                    return accept(account, here(), size, data, write_out, self, data, size)
+                if not _within():
+                    account.site = here()
+                    if not account.buffer_size:
+                        # the program writes to an unbuffered stream, or past the text layer under -u: straight on
+                        return accept(account, account.site, size, data, write_out, self, data, size)
                 return write_out(self, data, size)
 
             def readinto(self, buffer, /):

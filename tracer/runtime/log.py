@@ -29,7 +29,6 @@ _LARGEST = 64  # blocks in a segment
 _open, _close, _dup, _fstat, _getpid, _getppid = os.open, os.close, os.dup, os.fstat, os.getpid, os.getppid
 _fallocate = getattr(os, "posix_fallocate", None)
 _ftruncate = os.ftruncate
-_listdir = os.listdir
 _UNTRACKED = {"trackfd": False} if sys.version_info >= (3, 13) and sys.implementation.name == "cpython" else {}
 
 
@@ -76,14 +75,19 @@ def _map(path, offset, length):
         number = _dup(descriptor)
         _close(number)
         buffer = mmap(descriptor, length, offset=offset)
-        _close(_duplicate_of(descriptor, number))
+        taken = _duplicate_of(descriptor, number)
+        if taken is not None:
+            _close(taken)
         return buffer
     finally:
         _close(descriptor)
 
 
 def _duplicate_of(descriptor, expected):
-    """The number that mmap took: `expected`, unless another thread opened something in between."""
+    """The number that mmap took: `expected`, unless another thread opened something in between; None: it took none.
+
+    Told by the file that it leads to: any other number may be the program's, and isn't ours to close.
+    """
     file = _fstat(descriptor)
     for number in [expected, *range(expected + 1, expected + 4096)]:
         try:
@@ -92,7 +96,7 @@ def _duplicate_of(descriptor, expected):
             continue
         if number != descriptor and (found.st_dev, found.st_ino) == (file.st_dev, file.st_ino):
             return number
-    return expected
+    return None
 
 
 class Log:
@@ -204,7 +208,7 @@ class Log:
             kept = len(data)
             if kept > self.payload:
                 if self.full:
-                    self._more(slot, data)
+                    self._more(slot, data, self.payload)
                 kept = self.payload
             try:
                 tid = self.local.tid
@@ -234,7 +238,7 @@ class Log:
             kept = len(data)
             if kept > self.payload:
                 if self.full:
-                    self._more(slot, data)
+                    self._more(slot, data, self.payload)
                 kept = self.payload
             self.pack_exit(
                 segment.buffer, at + _EXIT_AT, monotonic_ns(), result, _NONE, pending, 0, kept, _DONE, data
@@ -260,9 +264,9 @@ class Log:
                 self._finish(segment, at, result, extra, pending, error, state)
                 raise
 
-    def _more(self, slot, data):
-        """With --payload full: what doesn't fit the record's own area goes into records that follow."""
-        for index, begin in enumerate(range(self.payload, len(data), self.area)):
+    def _more(self, slot, data, start):
+        """What doesn't fit a record's own area, from `start` on, goes into records that follow."""
+        for index, begin in enumerate(range(start, len(data), self.area)):
             self._piece(table.MORE, data[begin : begin + self.area], 0, -1, 0, 0, 0, slot, index)
 
     def _piece(self, op, data, thread, fd, site, channel, stream, offset, size):
@@ -279,10 +283,9 @@ class Log:
         """Write a definition: text fields in the order of table.DEFINITIONS."""
         try:
             text = table.SEPARATOR.join([str(field) for field in fields]).encode("utf-8", "surrogateescape")
-            head, rest = text[: self.area], text[self.area :]
+            head = text[: self.area]
             slot = self._piece(op, head, thread or self.thread(), fd, site, channel, stream, offset, size)
-            for index, begin in enumerate(range(0, len(rest), self.area)):
-                self._piece(table.MORE, rest[begin : begin + self.area], 0, -1, 0, 0, 0, slot, index)
+            self._more(slot, text, self.area)
         except BaseException as error:
             if not _ours(error):
                 raise

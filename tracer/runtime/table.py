@@ -120,7 +120,6 @@ CALLS = (
     (56, "print", "accept", ""),  # what print() hands to a stream: it writes its text and its end apart
     (57, "input", "input", ""),
     (58, "stream.write", "accept", ""),
-    (59, "stream.writelines", "accept", ""),
     (60, "stream.flush", "flush", ""),
     (61, "stream.readline", "take", ""),
     (62, "stream.read", "take", ""),
