@@ -226,7 +226,7 @@ class TraceBuilder:
             columns.setdefault("channel", end.channel)
         nest = self._open[thread]
         event = self._add("events", process=process, thread=thread, op=op, kind=kind, wait=wait or None, enter=self.now,
-                          parent=nest[-1] if nest else None, **columns)  # fmt: skip
+                          parent=nest[-1] if nest else None, **{"timed": False, **columns})  # fmt: skip
         nest.append(event)
         if data is not None:
             self.rows["payloads"].append({"event": event, "data": data})
@@ -392,7 +392,7 @@ class TraceBuilder:
             "platform": {"system": "Linux", "release": "6.18", "machine": "x86_64", "cores": 4},
             "started": "2026-01-01T00:00:00+00:00", "clock": 0, "duration": self.now, "ended": ended,
             "status": status if stopped is None else None, "stopped": stopped, "events": len(self.rows["events"]),
-            "lost": 0, "left": [], "notes": [],
+            "lost": 0, "dropped": 0, "left": [], "notes": [],
         } | facts  # fmt: skip
         return Trace({name: _columns(name, rows) for name, rows in self.rows.items()}, told)
 
@@ -585,7 +585,7 @@ def big_trace(messages: int, seed: int = 0) -> Trace:
         "process": np.repeat([writer_process, build.process_of(child)], messages),
         "thread": np.concatenate([np.array(writers)[lane], np.array(readers)[lane]]),
         "op": np.repeat(["os.write", "os.read"], messages), "kind": np.repeat(["write", "read"], messages),
-        "wait": np.repeat(["noroom", "nodata"], messages),
+        "wait": np.repeat(["noroom", "nodata"], messages), "timed": np.full(2 * messages, False),
         "enter": np.concatenate([written, took]), "exit": np.concatenate([written + 1_000, written + 1_500]),
         "fd": np.concatenate([np.array([p.writer for p in pipes])[lane], np.array([p.reader for p in pipes])[lane]]),
         "channel": np.tile(np.array([p.channel for p in pipes])[lane], 2),

@@ -76,7 +76,7 @@ def on_terminal(
 
 
 class Call(SimpleNamespace):
-    """One recorded event: op, pid, thread, fd, site, channel, stream, offset, size, result, extra, pending, error, state,
+    """One recorded event: op, pid, thread, fd, site, channel, stream, offset, size, result, extra, pending, error, state, flags, enter, exit,
     data (payload) and line (of its site); None for what isn't there."""
 
 
@@ -104,6 +104,9 @@ def _calls(log: Log) -> list[Call]:
         "pending",
         "error",
         "state",
+        "flags",
+        "enter",
+        "exit",
     )
     values = zip(*(log.records[name].tolist() for name in ("op", *columns)), strict=True)
     return [

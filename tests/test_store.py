@@ -37,7 +37,7 @@ def trace(tmp_path: Path) -> schema.Trace:
     write_log(tmp_path / "logs")
     end = End(3, "r", "pipe", 15, 4711, None)
     look = Look(3500, {100: [Thread(100, "S", Call("read", 3, None))]}, {100: [end]}, [(999, end)])
-    seen = Observations(1000, [Life(100, 1, 1000, ["python3", "pipes.py"])], [look], [Frame(100, 100, 0, "f", "x.py", 3)])
+    seen = Observations(1000, [Life(100, 1, 1000, ["python3", "pipes.py"])], [look], [look], [Frame(100, 100, 0, "f", "x.py", 3)])
     return assemble(read_logs(tmp_path / "logs")[0], seen, {"schema": schema.VERSION, "clock": 1000, "state": "finished"})
 
 

@@ -18,6 +18,7 @@ import pandas as pd
 import pyarrow as pa
 
 from . import schema
+from .endpoints import Endpoint, connect
 from .lives import Census, Life
 from .logs import Definition, Log, joined
 from .proc import End
@@ -30,7 +31,14 @@ _NOTHING = np.iinfo(np.int64).min
 _FOREVER = np.iinfo(np.int64).max
 
 _KIND = {code: kind for code, _, kind, _ in table.CALLS}
-_OFFSET_KINDS = [code for code, kind in _KIND.items() if kind in ("accept", "write")]
+
+
+def _codes(*kinds: str) -> list[int]:
+    return [code for code, kind in _KIND.items() if kind in kinds]
+
+
+_OFFSET_KINDS, _POSITION_KINDS = _codes("accept", "write"), _codes("load", "store")
+_ACQUIRE_KINDS, _SELECT_KINDS = _codes("acquire"), _codes("select")
 
 
 class Frame(NamedTuple):
@@ -59,15 +67,18 @@ class Observations:
     """What the supervisor saw of a run. Times are monotonic ns; `origin` is time 0 of the trace.
 
     `lives` begin with the recorded program; `outside` and `capacities` are by (device, inode); `stopped` is when the
-    run was frozen; `complete`: it was watched to its end.
+    run was frozen; `complete`: it was watched to its end. `samples` show the processes that aren't traced, now and
+    then; `peers` are sockets' inodes by the inode of their other end.
     """
 
     origin: int
     lives: list[Life] = field(default_factory=list)
     looks: list[Look] = field(default_factory=list)
+    samples: list[Look] = field(default_factory=list)
     stacks: list[Frame] = field(default_factory=list)
     outside: set[tuple[int, int]] = field(default_factory=set)
     capacities: dict[tuple[int, int], int] = field(default_factory=dict)
+    peers: dict[int, int] = field(default_factory=dict)
     stopped: int | None = None
     complete: bool = True
 
@@ -86,10 +97,13 @@ class _Assembly:
     def __init__(self, logs: Sequence[Log], seen: Observations) -> None:
         self.logs, self.seen = logs, seen
         self.census = Census(logs, seen.lives, seen.complete)
-        self.channels = _Channels(logs, seen)
+        self.channels = _Channels(logs, seen, self.census)
+        self.addresses: dict[str, int] = {}
         self.streams: list[dict[str, Any]] = []
         self.sites: dict[_Place, int] = {}
         self.descriptors: list[dict[str, Any]] = []
+        self.environment: list[dict[str, Any]] = []
+        self.names: dict[int, str] = {}
         self.sources = Sources()
         self.locals = [self._define(index, log) for index, log in enumerate(logs)]
 
@@ -107,9 +121,11 @@ class _Assembly:
             "channels": schema.frame("channels", self.channels.columns()),
             "descriptors": _frame("descriptors", self.descriptors), "streams": _frame("streams", self.streams),
             "sites": self._sites(), "sources": schema.frame("sources", self.sources.columns()),
-            "looks": looks, "ends": ends, "stacks": stacks,
+            "looks": looks, "ends": ends, "stacks": stacks, "members": self.members,
+            "environment": _frame("environment", self.environment), "samples": self._samples(),
         }  # fmt: skip
         complete: dict[str, Any] = dict.fromkeys(schema.FACTS)
+        complete["dropped"] = 0
         complete |= facts | {"events": len(events), "lost": sum(log.header.lost for log in self.logs)}
         return schema.Trace({name: tables[name] for name in schema.TABLES}, complete)
 
@@ -129,7 +145,8 @@ class _Assembly:
                 local.sites[definition.site] = self.sites.setdefault(key, len(self.sites))
                 self.sources.folder(text["file"], log.process.get("cwd", ""))
             elif definition.code == table.CHANNEL:
-                local.channels[definition.channel] = self.channels.define(definition, index)
+                local.channels[definition.channel] = self.channels.define(definition, index, process)
+                self.channels.made_at(local.channels[definition.channel], local.sites.get(definition.site))
             elif definition.code == table.DESCRIPTOR and definition.channel in local.channels:
                 self.descriptors.append({
                     "process": process, "time": definition.time - self.seen.origin, "fd": definition.fd,
@@ -149,6 +166,20 @@ class _Assembly:
                     }  # fmt: skip
                     self.streams.append(row)
                 row |= facts  # defined again when a text layer is put on it: the later one knows better
+            elif definition.code == table.ADDRESS:
+                local.addresses[definition.offset] = self.addresses.setdefault(text["text"], len(self.addresses))
+            elif definition.code == table.ENDPOINT and definition.channel in local.channels:
+                peer = local.channels.get(definition.offset)
+                self.channels.describe(local.channels[definition.channel], text, peer, definition.time, process)
+            elif definition.code == table.ENVIRONMENT:
+                for variable in filter(None, text["variables"].split(table.LIST_SEPARATOR)):
+                    name, known, value = variable.partition("=")
+                    self.environment.append({
+                        "process": process, "time": max(0, definition.time - self.seen.origin), "name": name,
+                        "value": value if known else None,
+                    })  # fmt: skip
+            elif definition.code == table.NAME:
+                self.names[process] = text["text"]
         return local
 
     def _processes(self) -> pd.DataFrame:
@@ -162,7 +193,7 @@ class _Assembly:
                 "cwd": first.get("cwd") or life.cwd, "traced": bool(images), "how": process.how,
                 "started": max(0, life.started - self.seen.origin), "ended": self._end(life.ended),
                 "status": life.status if self._end(life.ended) is not None else None,
-                "lost": sum(image.header.lost for image in images),
+                "name": self.names.get(number), "lost": sum(image.header.lost for image in images),
             })  # fmt: skip
         return _frame("processes", rows)
 
@@ -173,8 +204,10 @@ class _Assembly:
                 if (process := self.census.at(pid, look.time)) is not None:
                     tids.setdefault(process, set()).update(thread.tid for thread in threads)
         self.threads = self.census.threads(tids)
+        by_tid = {(thread.process, thread.tid): number for number, thread in enumerate(self.threads)}
         return _frame("threads", [
             {"thread": number, "process": thread.process, "tid": thread.tid, "name": thread.name, "main": thread.main,
+             "loop": None if thread.loop is None else by_tid.get((thread.process, thread.loop)),
              "started": max(0, thread.started - self.seen.origin), "ended": self._end(thread.ended)}
             for number, thread in enumerate(self.threads)
         ])  # fmt: skip
@@ -187,14 +220,27 @@ class _Assembly:
         for number, thread in enumerate(self.threads):
             if thread.process == process and (thread.main or thread.log == index):
                 found[(tids == thread.tid) & (log.slots >= thread.begin)] = number
+        for place in np.flatnonzero(log.records["flags"] & table.GHOST).tolist():
+            found[place] = self._ghost(process, int(tids[place]))
         main = next(number for number, thread in enumerate(self.threads) if thread.process == process and thread.main)
         found[found < 0] = main
         return found
+
+    def _ghost(self, process: int, tid: int) -> int:
+        """The thread of a forebear that did what only its fork's child tells of."""
+        forebear = self.census.processes[process].parent
+        while forebear is not None:
+            for number, thread in enumerate(self.threads):
+                if (thread.process, thread.tid) == (forebear, tid):
+                    return number
+            forebear = self.census.processes[forebear].parent
+        return -1
 
     def _events(self) -> tuple[pd.DataFrame, pd.DataFrame]:
         logs, seen = self.logs, self.seen
         records = joined([log.records for log in logs], np.dtype([("op", "u1")]))
         if not len(records):
+            self.members = schema.frame("members")
             return schema.frame("events"), schema.frame("payloads")
         origin, stopped = seen.origin, _FOREVER if seen.stopped is None else seen.stopped
         log_of = np.repeat(np.arange(len(logs)), [len(log.records) for log in logs])
@@ -210,13 +256,17 @@ class _Assembly:
         op, done = records["op"], left != _FOREVER
         failed, returned = done & (records["state"] == table.FAILED), done & (records["state"] == table.DONE)
         stream = self._global("streams", records["stream"], sorted_log)
-        has_offset = np.isin(op, _OFFSET_KINDS) & (stream >= 0)
-        process = np.array([self.census.of_log(index) for index in range(len(logs))])
-        sizes = records["size"].astype(np.int64)
+        addressed = records["flags"] & table.ADDRESSED != 0
+        timed, waits = records["flags"] & table.TIMED != 0, records["flags"] & table.NONBLOCKING == 0
+        has_offset = (np.isin(op, _OFFSET_KINDS) & (stream >= 0)) | np.isin(op, _POSITION_KINDS)
+        process = np.array([found.process for found in self.threads])  # a ghost's isn't its log's
+        sizes, offsets = records["size"].astype(np.int64), records["offset"].astype(np.int64)
+        address = self._global("addresses", np.where(addressed, offsets, 0), sorted_log)
         columns: dict[str, Any] = {
-            "event": np.arange(len(order)), "process": process[sorted_log], "thread": sorted_thread,
+            "event": np.arange(len(order)), "process": process[sorted_thread], "thread": sorted_thread,
             "op": _texts(op, {code: name for code, name, _, _ in table.CALLS}), "kind": _texts(op, _KIND),
-            "wait": _texts(op, {code: wait or None for code, _, _, wait in table.CALLS}),
+            "wait": _texts(np.where(waits, op, 0), {code: wait or None for code, _, _, wait in table.CALLS}),
+            "timed": timed & waits,
             "enter": entered[order] - origin, "exit": _nullable(left - origin, done),
             "fd": _nullable(records["fd"], records["fd"] != table.NO_FD),
             "channel": _present(self._global("channels", records["channel"], sorted_log)), "stream": _present(stream),
@@ -225,7 +275,9 @@ class _Assembly:
             "result": _nullable(records["result"], returned & (records["result"] != table.NONE)),
             "extra": _nullable(records["extra"], returned & (records["extra"] != table.NONE)),
             "error": _nullable(records["error"], failed),
-            "offset": _nullable(records["offset"].astype(np.int64), has_offset),
+            "offset": _nullable(offsets, has_offset & ~addressed),
+            "address": _texts(address, dict(enumerate(self.addresses))),
+            "owner": _nullable(offsets, np.isin(op, _ACQUIRE_KINDS) & (offsets > 0)),
             "pending": _nullable(records["pending"], done & (records["pending"] != table.NONE)),
             "parent": _present(parent),
         }  # fmt: skip
@@ -241,6 +293,10 @@ class _Assembly:
         event = event_of[owner]
         ordered = np.argsort(event, kind="stable")
         ordered = ordered[np.searchsorted(event[ordered], 0) :]
+        op = joined([log.records["op"][log.payload_of] for log in self.logs], "u1")
+        selects = np.isin(op, _SELECT_KINDS)[ordered]
+        self.members = _members(event[ordered][selects], [data[place] for place in ordered[selects].tolist()])
+        ordered = ordered[~selects]
         return schema.frame("payloads", {"event": event[ordered], "data": [data[place] for place in ordered.tolist()]})
 
     def _global(self, what: str, numbers: npt.NDArray[Any], log_of: Ints) -> Ints:
@@ -283,6 +339,19 @@ class _Assembly:
                 })  # fmt: skip
         return _frame("ends", rows)
 
+    def _samples(self) -> pd.DataFrame:
+        rows = []
+        for sample in self.seen.samples:
+            for pid, threads in sample.threads.items():
+                process = self.census.at(pid, sample.time)
+                for thread in threads if process is not None else ():
+                    call = thread.call
+                    rows.append({
+                        "time": sample.time - self.seen.origin, "process": process, "tid": thread.tid,
+                        "state": thread.state, "syscall": call.name, "fd": call.fd, "pid": call.pid,
+                    })  # fmt: skip
+        return _frame("samples", rows)
+
     def _stacks(self) -> pd.DataFrame:
         time = self.seen.looks[-1].time if self.seen.looks else self.seen.origin
         rows = [(self.census.at(frame.pid, time), frame) for frame in self.seen.stacks]
@@ -311,28 +380,83 @@ class _Local:
     channels: dict[int, int] = field(default_factory=dict)
     streams: dict[int, int] = field(default_factory=dict)
     sites: dict[int, int] = field(default_factory=dict)
+    addresses: dict[int, int] = field(default_factory=dict)
+
+
+Key = tuple[Any, ...]
 
 
 class _Channels:
-    """Channels by (device, inode) and generation: a pipe that is made with numbers seen before is another one."""
+    """Channels by (device, inode) and generation: a pipe that is made with numbers seen before is another one.
 
-    def __init__(self, logs: Sequence[Log], seen: Observations) -> None:
-        self._seen = seen
+    Objects of Python's by their log and number, or by their name in the system where they have one.
+    """
+
+    def __init__(self, logs: Sequence[Log], seen: Observations, census: Census) -> None:
+        self._seen, self._logs, self._census = seen, logs, census
         self._rows: list[dict[str, Any]] = []
-        self._lives: dict[tuple[int, int], list[tuple[int, int]]] = {}  # → (since, id)
+        self._lives: dict[Key, list[tuple[int, int]]] = {}  # → (since, id)
         self._made = [_made(log) for log in logs]
+        self._ends: list[Endpoint] = []
 
-    def define(self, definition: Definition, log: int) -> int:
+    def define(self, definition: Definition, log: int, process: int) -> int:
         """The id of what a log defines."""
-        text, made = definition.text, self._made[log].get(definition.channel)
-        key = (int(text["device"]), int(text["inode"]))
+        text = definition.text
+        if text["kind"] in table.OBJECTS:
+            return self._object(definition, log, process)
+        key, made = (int(text["device"]), int(text["inode"])), self._made[log].get(definition.channel)
         return self._number(key, text["kind"], text["path"] or None, definition.time, made)
+
+    def _object(self, definition: Definition, log: int, process: int) -> int:
+        text, serial = definition.text, int(definition.text["inode"])
+        path, origin = text["path"] or None, definition.offset
+        key: Key = (text["kind"], path) if path else (log, text["kind"], serial)
+        known = self._lives.get(key)
+        if known:
+            return known[0][1]
+        number = self._number(key, text["kind"], path, definition.time, None)
+        row = self._rows[number] | {"device": 0, "inode": serial, "outside": False}
+        row["capacity"] = None if definition.size == table.NONE else definition.size
+        if path is None:
+            row["process"] = process
+            maker = self._forebear(log, origin)
+            copied = self._lives.get((maker, text["kind"], serial), ()) if maker != log else ()
+            row["copy_of"] = copied[0][1] if copied else None
+        self._rows[number] = row
+        return number
+
+    def _forebear(self, log: int, pid: int) -> int:
+        """The log of the image of process `pid` from which this log's process was forked, directly or not."""
+        while self._logs[log].header.pid != pid and self._logs[log].process.get("how") == "fork":
+            parent = self._census.processes[self._census.of_log(log)].parent
+            started = self._logs[log].header.started
+            logs = [] if parent is None else self._census.processes[parent].logs
+            earlier = [index for index in logs if self._logs[index].header.started <= started]
+            if not earlier:
+                break
+            log = earlier[-1]
+        return log
+
+    def made_at(self, channel: int, site: int | None) -> None:
+        """Where in the program's source an object was made."""
+        self._rows[channel]["site"] = site
+
+    def describe(self, channel: int, text: Mapping[str, str], peer: int | None, time: int, process: int) -> None:
+        """What a process knew of one end of a connection."""
+        row = self._rows[channel]
+        for name in ("form", "local", "remote"):
+            row[name] = text[name] or row.get(name)
+        if peer is not None:
+            row["peer"] = peer
+            self._rows[peer]["peer"] = channel
+        said = int(text["peer_pid"]) if text["peer_pid"].isdigit() else None
+        self._ends.append(Endpoint(channel, time, self._census.processes[process].life.pid, said))
 
     def seen(self, end: End, time: int) -> int:
         """The id of what /proc showed."""
         return self._number((end.device, end.inode), end.kind, end.path, time, None)
 
-    def _number(self, key: tuple[int, int], kind: str, path: str | None, time: int, made: int | None) -> int:
+    def _number(self, key: Key, kind: str, path: str | None, time: int, made: int | None) -> int:
         lives = self._lives.setdefault(key, [])
         if lives and (made is None or any(since == made for since, _ in lives)):
             wanted = time if made is None else made
@@ -348,7 +472,9 @@ class _Channels:
 
     def columns(self) -> dict[str, list[Any]]:
         """The table's columns."""
-        return {column.name: [row[column.name] for row in self._rows] for column in schema.TABLES["channels"].columns}
+        connect(self._rows, self._ends, self._seen.peers)
+        names = [column.name for column in schema.TABLES["channels"].columns]
+        return {name: [row.get(name) for row in self._rows] for name in names}
 
 
 def _made(log: Log) -> dict[int, int]:
@@ -356,6 +482,17 @@ def _made(log: Log) -> dict[int, int]:
     kinds = [code for code, kind in _KIND.items() if kind == "make"]
     made = log.records[np.isin(log.records["op"], kinds)]
     return dict(zip(made["channel"].tolist(), made["enter"].tolist(), strict=True))
+
+
+def _members(events: Ints, texts: Sequence[bytes]) -> pd.DataFrame:
+    """`members`, from what each select was asked for: "r3 rw4"."""
+    rows = [
+        {"event": event, "fd": int(item.lstrip("rw")), "access": item.rstrip("0123456789-")}
+        for event, text in zip(events.tolist(), texts, strict=True)
+        for item in text.decode("ascii", "replace").split()
+        if item.lstrip("rw").lstrip("-").isdigit()
+    ]
+    return _frame("members", rows)
 
 
 def nesting(thread: Ints, enter: Ints, exit: Ints) -> Ints:
@@ -385,8 +522,9 @@ def _lookup(numbering: Mapping[int, int], width: int) -> Ints:
 
 def _texts(codes: npt.NDArray[Any], names: Mapping[int, str | None]) -> pd.Series[str]:
     """A column of names from one of codes."""
-    every = pa.array([names.get(code) for code in range(256)], pa.large_string())
-    return pd.Series(every.take(pa.array(codes)), dtype="str")
+    every = pa.array([names.get(code) for code in range(max(256, len(names)))], pa.large_string())
+    taken = pa.array(codes, mask=np.asarray(codes) < 0) if np.min(codes, initial=0) < 0 else pa.array(codes)
+    return pd.Series(every.take(taken), dtype="str")
 
 
 def _nullable(values: npt.NDArray[Any], there: npt.NDArray[np.bool_]) -> pd.arrays.IntegerArray:

@@ -60,6 +60,7 @@ class Thread:
     ended: int | None
     log: int | None = None
     begin: int = 0
+    loop: int | None = None  # of a task: the tid of the thread that runs it
 
 
 class Census:
@@ -226,13 +227,19 @@ class Census:
             thread = Thread(number, definition.thread, definition.text["name"], False, definition.time, end, index)
             thread.begin = definition.slot
             found.append(thread)
+        for definition in log.definitions:
+            if definition.code == table.TASK:
+                task = Thread(number, definition.size, definition.text["name"], False, definition.time, end, index)
+                task.begin, task.loop = definition.slot, definition.thread
+                found.append(task)
         known = {thread.tid for thread in found} | {main.tid}
         tids, first = _unique_first(log)
         for tid, place in zip(tids, first, strict=True):
-            if tid not in known:  # begun below Python's threading
+            if tid not in known and tid < table.TASKS:  # begun below Python's threading
                 enter = int(log.records["enter"][place])
                 found.append(Thread(number, tid, f"thread-{tid}", False, enter, end, index))
-        over = np.flatnonzero((log.records["op"] == table.CODE["thread"]) & (log.records["state"] != table.OPEN))
+        lives = np.isin(log.records["op"], [table.CODE["thread"], table.CODE["task"]])
+        over = np.flatnonzero(lives & (log.records["state"] != table.OPEN))
         for record, slot in zip(log.records[over], log.slots[over].tolist(), strict=True):
             own = [thread for thread in found if thread.tid == record["thread"] and thread.begin <= slot]
             if own:
@@ -242,8 +249,9 @@ class Census:
 
 def _unique_first(log: Log) -> tuple[list[int], list[int]]:
     """The thread ids in a log's events, and the index of each one's first event."""
-    tids, first = np.unique(log.records["thread"], return_index=True)
-    return tids.tolist(), first.tolist()
+    own = np.flatnonzero(log.records["flags"] & table.GHOST == 0)
+    tids, first = np.unique(log.records["thread"][own], return_index=True)
+    return tids.tolist(), own[first].tolist()
 
 
 def _last(log: Log) -> int:

@@ -79,11 +79,17 @@ class Open(NamedTuple):
     op: int
     thread: int
     enter: int
+    flags: int = 0
 
     @property
     def waits(self) -> bool:
-        """Whether a thread waits in it for somebody else."""
-        return self.op in WAITS
+        """Whether a thread waits in it for somebody else, for as long as it takes."""
+        return self.op in WAITS and not self.flags & (table.TIMED | table.NONBLOCKING)
+
+    @property
+    def sleeps(self) -> bool:
+        """Whether a thread waits in it, and a time will end that."""
+        return self.op in SLEEPS or (self.op in WAITS and self.flags & table.TIMED != 0)
 
 
 @dataclass(slots=True)
@@ -209,7 +215,8 @@ class LogReader:
                 continue
             self._gaps.discard(slot)
             if slot not in self.open and events[index]:
-                self.open[slot] = Open(slot, int(record["op"]), int(record["thread"]), int(record["enter"]))
+                fields = (int(record[name]) for name in ("op", "thread", "enter", "flags"))
+                self.open[slot] = Open(slot, *fields)
                 self.moved += 1
         if self.open or self._gaps:
             for index in np.flatnonzero(states > table.OPEN).tolist():

@@ -22,8 +22,11 @@ import pandas as pd
 
 from .runtime import table as calls
 
-VERSION = 1
-HISTORY = {1: "first version"}
+VERSION = 2
+HISTORY = {
+    1: "first version",
+    2: "every mechanism: sockets, locks, queues, memory, signals, tasks; members, environment, samples; what was dropped",
+}
 
 Type = Literal["int", "bool", "text", "bytes", "texts"]
 
@@ -35,6 +38,9 @@ REASONS: dict[str, str] = {
     "child": "waits for a process or thread to end",
     "peer": "waits for the other end to be opened",
     "sleep": "sleeps",
+    "ready": "waits for any of several ends",
+    "notice": "waits to be told",
+    "signal": "waits for a signal",
 }
 
 
@@ -72,19 +78,22 @@ TABLES: dict[str, Table] = {
             _c("process", "int", "who called: process"),
             _c("thread", "int", "who called: thread"),
             _c("op", "text", "the call's name, as in the table of calls (`os.read`, `print`, …)"),
-            _c("kind", "text", "what it does: read write accept flush take input make open duplicate close fork exec exit wait start join thread sleep arm handle kill uncaught"),
-            _c("wait?", "text", "why a thread stays in it: nodata noroom lock child peer sleep; empty where it can't wait"),
+            _c("kind", "text", "what it does: read write accept flush take input send receive load store make pair open duplicate close pass connect bind listen shutdown control entry unlink map unmap select acquire release await notify submit work fork exec exit wait start join thread task sleep arm kill handle signal environment uncaught"),
+            _c("wait?", "text", "why a thread stays in it: nodata noroom lock child peer sleep ready notice signal; empty where it can't wait"),
+            _c("timed", "bool", "ends by itself after some time at most"),
             _c("enter", "int", "when it was called", "ns"),
             _c("exit?", "int", "when it returned or raised; empty: it never did", "ns"),
             _c("fd?", "int", "descriptor"),
             _c("channel?", "int", "what the descriptor led to as the call began"),
             _c("stream?", "int", "the stream object it was called on, or that called it"),
             _c("site?", "int", "where in the program's own source"),
-            _c("size?", "int", "what was asked: bytes; for wait and kill the pid, for sleep and arm ns, for exit the status, for handle the signal, for start and join the other thread's native id"),
+            _c("size?", "int", "what was asked: bytes; for wait and kill the pid, for sleep and arm ns, for exit the status, for handle and signal the signal, for start and join the other thread's native id, for acquire, await, select and a queue's send and receive the ns that it waits at most"),
             _c("result?", "int", "what came back: bytes moved, a descriptor, a pid"),
-            _c("extra?", "int", "a second result: the raw wait status; for arm the ns between further signals, for handle whether the program's code handles it, for kill the signal"),
+            _c("extra?", "int", "a second result: the raw wait status; for arm the ns between further signals, for handle whether the program's code handles it, for kill the signal; for read and write of a plain file the position after the call; for select the first descriptor that is ready"),
             _c("error?", "int", "errno it raised; -1 for an exception without one"),
-            _c("offset?", "int", "accept: bytes that the stream had accepted before; write by a stream: bytes that had reached the descriptor before", "bytes"),
+            _c("offset?", "int", "accept: bytes that the stream had accepted before; write by a stream: bytes that had reached the descriptor before; load and store: the position", "bytes"),
+            _c("address?", "text", "whom a datagram came from or goes to, what a socket was bound or connected to"),
+            _c("owner?", "int", "acquire: native id of the thread that held the lock as the call began"),
             _c("pending?", "int", "bytes stuck in the stream's buffers after the call", "bytes"),
             _c("parent?", "int", "the event of the same thread that this one happened inside"),
         )),
@@ -106,26 +115,35 @@ TABLES: dict[str, Table] = {
             _c("started", "int", "first seen or begun", "ns"),
             _c("ended?", "int", "its end; empty: alive when the recording stopped", "ns"),
             _c("status?", "int", "exit status, or minus the signal that ended it; empty: not known"),
+            _c("name?", "text", "the name that the program (multiprocessing) gave it"),
             _c("lost", "int", "records that could not be written (a full disk)"),
         )),
-        Table("threads", "a thread", (
+        Table("threads", "a thread, or a task of asyncio", (
             _c("thread", "int", "id"),
             _c("process", "int", "its process"),
-            _c("tid", "int", "the system's number for it"),
+            _c("tid", "int", "the system's number for it; from 2³¹ on: our number for a task"),
             _c("name", "text", "`MainThread`, or the name that the program gave"),
             _c("main", "bool", "the process's first thread"),
+            _c("loop?", "int", "of an asyncio task: the thread that runs its loop"),
             _c("started", "int", "its begin", "ns"),
             _c("ended?", "int", "its end; empty: alive when the recording stopped", "ns"),
         )),
-        Table("channels", "a pipe, FIFO, socket, terminal or file that a descriptor led to", (
+        Table("channels", "a pipe, FIFO, socket, terminal or file that a descriptor led to; or a lock, queue, … of Python's", (
             _c("channel", "int", "id"),
-            _c("kind", "text", "pipe fifo socket tty file device other"),
-            _c("device", "int", "st_dev"),
-            _c("inode", "int", "st_ino"),
+            _c("kind", "text", "pipe fifo socket tty file device other; lock rlock condition event semaphore barrier queue future memory"),
+            _c("device", "int", "st_dev; 0 for an object of Python's"),
+            _c("inode", "int", "st_ino; of an object of Python's its number within its process"),
             _c("generation", "int", "how often the same numbers had been given out before, in this run"),
             _c("path?", "text", "its name in the file system"),
-            _c("capacity?", "int", "bytes it holds, where known", "bytes"),
+            _c("capacity?", "int", "bytes it holds, where known; items of a queue, places of a semaphore, parties of a barrier"),
             _c("outside", "bool", "came with the recorded program's own descriptors: others may hold its ends too"),
+            _c("process?", "int", "of an object that lives in one process's memory: whose"),
+            _c("copy_of?", "int", "of such an object in the child of a fork: the parent's, of which it is a copy"),
+            _c("site?", "int", "of an object of Python's: where it was made"),
+            _c("peer?", "int", "of a socket or pseudo-terminal: the channel that is its other end, where both are known"),
+            _c("form?", "text", "tcp udp unix-stream unix-datagram unix-seqpacket pty other"),
+            _c("local?", "text", "its own address"),
+            _c("remote?", "text", "the other end's address"),
         )),
         Table("descriptors", "an end that a process held as it started", (
             _c("process", "int", "whose"),
@@ -183,6 +201,26 @@ TABLES: dict[str, Table] = {
             _c("channel", "int", "what it leads to"),
             _c("access", "text", "r w rw"),
         )),
+        Table("members", "an end that a select, poll or epoll waited for", (
+            _c("event", "int", "whose"),
+            _c("fd", "int", "descriptor"),
+            _c("access", "text", "r w rw: to be readable, writable"),
+        )),
+        Table("environment", "a variable of the environment that a program image was given", (
+            _c("process", "int", "whose"),
+            _c("time", "int", "when the image began", "ns"),
+            _c("name", "text", "of the variable"),
+            _c("value?", "text", "as far as payloads are kept; empty with `--payload none`"),
+        )),
+        Table("samples", "what a thread of a process that isn't traced was seen doing", (
+            _c("time", "int", "when", "ns"),
+            _c("process", "int", "process"),
+            _c("tid", "int", "the system's number for the thread"),
+            _c("state", "text", "R S D T Z, as proc(5) says"),
+            _c("syscall?", "text", "name of the system call it is in, where known"),
+            _c("fd?", "int", "that call's descriptor, for read and write"),
+            _c("pid?", "int", "that call's pid, for wait4 (-1: any)"),
+        )),
         Table("stacks", "a frame of a thread's Python stack, taken when it hung", (
             _c("process", "int", "process"),
             _c("tid", "int", "the system's number for the thread"),
@@ -215,6 +253,8 @@ FACTS: dict[str, str] = {
     "stopped": "ns at which ipctrace froze the program; None: it ended by itself",
     "events": "number of events",
     "lost": "number of records that could not be written",
+    "dropped": "number of events that were dropped, the oldest first, to keep the trace below `--max-size`",
+    "dropped_before": "ns before which events may be missing for that reason; None: nothing was dropped",
     "left": "processes that were still alive as the program ended, and were stopped: a list of pids",
     "notes": "sentences about what the recording could not do",
 }

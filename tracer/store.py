@@ -60,7 +60,9 @@ def load(path: str | os.PathLike[str]) -> schema.Trace:
     facts = _facts(folder)
     if facts.get("state") != "finished":
         return _unfinished(folder, facts)
-    return schema.Trace({name: _table(folder, name) for name in schema.TABLES}, dict.fromkeys(schema.FACTS) | facts)
+    old = facts["schema"] < schema.VERSION
+    tables = {name: _table(folder, name, old) for name in schema.TABLES}
+    return schema.Trace(tables, dict.fromkeys(schema.FACTS) | facts)
 
 
 def _facts(folder: Path) -> dict[str, Any]:
@@ -85,11 +87,18 @@ def _facts(folder: Path) -> dict[str, Any]:
     return facts
 
 
-def _table(folder: Path, name: str) -> Any:
+def _table(folder: Path, name: str, old: bool) -> Any:
+    """A table; in an `old` trace, what its schema didn't have yet is empty."""
     try:
+        if old and not (folder / f"{name}.parquet").exists():
+            return schema.frame(name)
         table = pq.read_table(folder / f"{name}.parquet")
-        columns = {}
+        columns: dict[str, Any] = {}
         for column in schema.TABLES[name].columns:
+            if old and column.name not in table.column_names:
+                if not column.nullable:
+                    columns[column.name] = [False] * len(table)
+                continue
             values = table.column(column.name)
             objects = column.type in ("texts", "bytes")
             mapper = _INTEGERS if column.type == "int" and column.nullable else None

@@ -226,8 +226,8 @@ class _Recording:
 
     def _observations(self) -> Observations:
         return Observations(
-            self.origin, self.tree.lives, self.watch.looks, self.stacks, self.outside, self.watch.capacities,
-            self.stopped,
+            self.origin, self.tree.lives, self.watch.looks, stacks=self.stacks, outside=self.outside,
+            capacities=self.watch.capacities, stopped=self.stopped,
         )  # fmt: skip
 
     def _finish(self) -> schema.Trace:

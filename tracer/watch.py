@@ -15,7 +15,7 @@ from pathlib import Path
 from . import proc
 from .assemble import Look
 from .errors import IpctraceError
-from .logs import SLEEPS, Log, LogReader, Open, read_log
+from .logs import Log, LogReader, Open, read_log
 from .tree import Tree
 
 _BLOCKED = 150_000_000  # ns for which a record must have been open
@@ -116,7 +116,7 @@ class Watch:
         """Whether no thread runs or sleeps: every process is in a call that waits for somebody else."""
         records = [record for _, _, record in self._logs.open()]
         seen = [thread for look in self._recent[-1:] for threads in look.threads.values() for thread in threads]
-        waits, sleeps = any(record.waits for record in records), any(record.op in SLEEPS for record in records)
+        waits, sleeps = any(record.waits for record in records), any(record.sleeps for record in records)
         return waits and not sleeps and not any(thread.state in "RD" for thread in seen)
 
     def look(self) -> Look:

@@ -17,10 +17,38 @@ from __future__ import annotations
 import os
 import sys
 
-from . import builtin, descriptors, processes, streams, table, threads, tracebacks
+from . import (
+    asynchronous,
+    builtin,
+    descriptors,
+    filelocks,
+    files,
+    futures,
+    locks,
+    memory,
+    multiprocess,
+    processes,
+    queues,
+    readiness,
+    signals,
+    sockets,
+    streams,
+    table,
+    threads,
+    tracebacks,
+)
+from .addresses import Addresses
 from .imports import Finder
 from .log import Log
+from .objects import Objects
 from .sites import Sites
+
+# What is wrapped at once has wrap(runtime); what is wrapped when its module is imported stands in PATCHES, a table of
+# module names and functions(runtime, module). Their order is the order in which they are applied.
+_PARTS = (
+    descriptors, files, processes, builtin, threads, signals, tracebacks, locks, queues, futures, readiness, sockets,
+    filelocks, memory, multiprocess, asynchronous,
+)  # fmt: skip
 
 
 class Runtime:
@@ -32,6 +60,8 @@ class Runtime:
         self.log = Log(folder, table.PREFIX if full else int(payload), full)
         self.sites = Sites(self.log)
         self.descriptors = descriptors.Descriptors(self.log)
+        self.addresses = Addresses(self.log)
+        self.objects = Objects(self.log, self.sites, self.descriptors)
         self.streams = streams.Streams(self)
         self.environment = processes.Environment(run, os.path.join(folder, "inject"))
 
@@ -39,19 +69,17 @@ class Runtime:
         """Begin to record this image."""
         self.environment.hide()
         self.log.begin()
+        self.objects.begin()
         self._introduce("start")
         self.descriptors.begin(forked=False)
         self.streams.wrap_standard(self.buffering)
-        for part in (descriptors, processes, builtin, threads):
-            part.wrap(self)
-        tracebacks.wrap(self)
-        Finder({
-            "signal": lambda module: threads.wrap_signal(self, module),
-            "_posixsubprocess": lambda module: processes.wrap_posixsubprocess(self, module),
-            "subprocess": lambda module: processes.wrap_subprocess(self, module),
-            "threading": self._wrap_threading,
-            "traceback": lambda module: tracebacks.wrap_traceback(self, module),
-        }).begin()  # fmt: skip
+        patches = {}
+        for part in _PARTS:
+            if hasattr(part, "wrap"):
+                part.wrap(self)
+            for name, patch in getattr(part, "PATCHES", {}).items():
+                patches.setdefault(name, []).append(patch)
+        Finder(self, patches).begin()
         if hasattr(os, "register_at_fork"):
             # The first of all hooks, since we come first. The interpreter keeps it to its end, and so us and our maps.
             os.register_at_fork(after_in_child=self.forked)
@@ -60,13 +88,11 @@ class Runtime:
         """Begin anew in the child of a fork: its own file, its inherited streams, no other thread."""
         self.log.begin()
         self.sites.clear()
+        self.addresses.clear()
+        self.objects.begin()
         self._introduce("fork")
         self.descriptors.begin(forked=True)
         self.streams.begin()
-
-    def _wrap_threading(self, module):
-        threads.wrap_threading(self, module)
-        tracebacks.wrap_threading(module)
 
     def _introduce(self, how):
         name = sys.implementation.name

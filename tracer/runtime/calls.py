@@ -73,6 +73,33 @@ def like(original, function):
     return function
 
 
+def method(runtime, owner, name, begin, end=None):
+    """Put in the place of a method of a Python class a function that records it.
+
+    `begin(self, args, kwargs)` records the enter and returns the ticket; None: this call isn't worth a record.
+    `end(ticket, self, result, args, kwargs)` records the exit; without it the exit has no result.
+    """
+    original = getattr(owner, name)
+    fail, leave = runtime.log.fail, runtime.log.leave
+
+    def recorded(self, *args, **kwargs):
+        ticket = begin(self, args, kwargs)
+        if ticket is None:
+            return original(self, *args, **kwargs)
+        try:
+            result = original(self, *args, **kwargs)
+        except BaseException as error:
+            fail(ticket, error)
+            raise
+        if end is None:
+            leave(ticket)
+        else:
+            end(ticket, self, result, args, kwargs)
+        return result
+
+    setattr(owner, name, like(original, recorded))
+
+
 def first(args, kwargs, name, default=None):
     """The first argument, given by position or as `name`."""
     return args[0] if args else kwargs.get(name, default)

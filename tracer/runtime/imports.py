@@ -8,8 +8,8 @@ import sys
 class Finder:
     """First in sys.meta_path: finds nothing itself, but wraps the few modules of its table after they were loaded."""
 
-    def __init__(self, patches):
-        self.patches = patches  # module name → function(module)
+    def __init__(self, runtime, patches):
+        self.runtime, self.patches = runtime, patches  # module name → [function(runtime, module)]
 
     def begin(self):
         """Wrap what has been imported already, and wait for the rest."""
@@ -32,10 +32,9 @@ class Finder:
         return None
 
     def _apply(self, name, module):
-        patch = self.patches.pop(name, None)
-        if patch is not None:
+        for patch in self.patches.pop(name, ()):
             try:
-                patch(module)
+                patch(self.runtime, module)
             except Exception:  # another version, another module of that name: it stays as it is
                 pass
 

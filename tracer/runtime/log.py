@@ -19,7 +19,7 @@ from . import table
 
 _ENTER = Struct(table.ENTER)
 _EXIT = Struct(table.EXIT)
-_LOST = Struct("<Q")
+_NUMBER = Struct("<Q")
 _OPEN, _DONE, _FAILED = table.OPEN, table.DONE, table.FAILED
 _EXIT_AT, _STATE_AT, _PAYLOAD_AT, _NONE = table.EXIT_AT, table.STATE_AT, table.PAYLOAD_AT, table.NONE
 _HERE = os.path.dirname(__file__) + os.sep
@@ -182,7 +182,7 @@ class Log:
             _sleep(0.0005)  # threads have used up the headroom while another one maps: better late than lost
         self.lost += 1
         if self.header is not self.scratch:
-            _LOST.pack_into(self.header.buffer, table.LOST_AT, self.lost)
+            _NUMBER.pack_into(self.header.buffer, table.LOST_AT, self.lost)
         return self.scratch, 0
 
     def thread(self):
@@ -193,8 +193,12 @@ class Log:
             tid = self.local.tid = get_native_id()
             return tid
 
-    def enter(self, op, fd, channel, stream, offset, size, site, data=b""):
-        """Record a call as it begins; `data` are the bytes it moves, where they are known. Returns its ticket."""
+    def enter(self, op, fd, channel, stream, offset, size, site, data=b"", flags=0, whole=False, thread=0):
+        """Record a call as it begins; `data` are the bytes it moves, where they are known. Returns its ticket.
+
+        `whole`: the data isn't the program's payload but what the record means, and is kept entirely.
+        `thread`: who calls, where that isn't the thread that runs: a task.
+        """
         segment, at = self.scratch, 0
         try:
             slot = self.claim()
@@ -207,16 +211,16 @@ class Log:
                 data = bytes(data)
             kept = len(data)
             if kept > self.payload:
-                if self.full:
+                if self.full or whole:
                     self._more(slot, data, self.payload)
                 kept = self.payload
             try:
-                tid = self.local.tid
+                tid = thread or self.local.tid
             except AttributeError:
                 tid = self.thread()
             now = monotonic_ns()
             self.pack_enter(
-                segment.buffer, at, op, 0, kept, tid, now, fd, site, channel, stream, offset, size, _OPEN, data
+                segment.buffer, at, op, flags, kept, tid, now, fd, site, channel, stream, offset, size, _OPEN, data
             )  # fmt: skip
             return segment, at, slot
         except BaseException as error:
@@ -231,7 +235,27 @@ class Log:
         """Complete a record: the call has returned."""
         self._finish(ticket[0], ticket[1], result, extra, pending, 0, _DONE)
 
-    def got(self, ticket, data, result, pending=_NONE):
+    def past(self, op, thread, time, channel=0, site=0, offset=0, size=_NONE, flags=0):
+        """Record a call that is over: what `thread` did at `time` turns out to matter only now."""
+        try:
+            slot = self.claim()
+            segment, at = self._place(slot)
+            _ENTER.pack_into(
+                segment.buffer, at, op, flags, 0, thread, time, table.NO_FD, site, channel, 0, offset, size
+            )
+            _EXIT.pack_into(segment.buffer, at + _EXIT_AT, time, _NONE, _NONE, _NONE, 0, 0, _DONE)
+        except BaseException as error:
+            if not _ours(error):
+                raise
+
+    def address(self, ticket, number):
+        """Say which address a call turned out to be about; before it is completed."""
+        buffer, at, slot = ticket
+        if slot >= 0:
+            buffer[at + table.FLAGS_AT] |= table.ADDRESSED
+            _NUMBER.pack_into(buffer, at + table.OFFSET_AT, number)
+
+    def got(self, ticket, data, result, pending=_NONE, extra=_NONE):
         """Complete the record of a read: it has returned `data`, `result` bytes."""
         segment, at, slot = ticket
         try:
@@ -241,11 +265,11 @@ class Log:
                     self._more(slot, data, self.payload)
                 kept = self.payload
             self.pack_exit(
-                segment.buffer, at + _EXIT_AT, monotonic_ns(), result, _NONE, pending, 0, kept, _DONE, data
+                segment.buffer, at + _EXIT_AT, monotonic_ns(), result, extra, pending, 0, kept, _DONE, data
             )  # fmt: skip
         except BaseException as error:
             if not _ours(error):
-                self._finish(segment, at, result, _NONE, pending, 0, _DONE)
+                self._finish(segment, at, result, extra, pending, 0, _DONE)
                 raise
 
     def fail(self, ticket, error, pending=_NONE):

@@ -199,3 +199,6 @@ def wrap_subprocess(runtime, module):
                 setattr(self, name, runtime.streams.adopt(stream))
 
     module.Popen.__init__ = like(original, __init__)
+
+
+PATCHES = {"_posixsubprocess": wrap_posixsubprocess, "subprocess": wrap_subprocess}

@@ -1,4 +1,4 @@
-"""Threads and time: Thread.start, run and join, the wait for threads at the end, time.sleep, timers."""
+"""Threads and time: Thread.start, run and join, the wait for threads at the end, time.sleep."""
 
 from __future__ import annotations
 
@@ -13,31 +13,11 @@ class Sleep(Call):
     """time.sleep: size = nanoseconds."""
 
     def begin(self, args, kwargs):
-        return self.enter(self.op, -1, 0, 0, 0, _nanoseconds(args[0] if args else None), self.here())
+        return self.enter(self.op, -1, 0, 0, 0, nanoseconds(args[0] if args else None), self.here())
 
 
-class Arm(Call):
-    """signal.alarm, signal.setitimer: size = nanoseconds until the first signal, extra = between further ones."""
-
-    def begin(self, args, kwargs):
-        times = args[1:] if self.__name__ == "setitimer" else args
-        return self.enter(self.op, -1, 0, 0, 0, _nanoseconds(times[0] if times else None), self.here())
-
-    def end(self, ticket, result, args):
-        self.leave(ticket, extra=_nanoseconds(args[2]) if len(args) > 2 else 0)
-
-
-class Handle(Call):
-    """signal.signal: size = the signal, extra = 1 if code of the program will handle it."""
-
-    def begin(self, args, kwargs):
-        return self.enter(self.op, -1, 0, 0, 0, int(args[0]) if args else table.NONE, self.here())
-
-    def end(self, ticket, result, args):
-        self.leave(ticket, extra=int(len(args) > 1 and callable(args[1]) and not isinstance(args[1], int)))
-
-
-def _nanoseconds(seconds):
+def nanoseconds(seconds):
+    """Seconds as the log has them; NONE for what isn't a time."""
     try:
         return int(seconds * 1_000_000_000)
     except (TypeError, ValueError, OverflowError):
@@ -47,13 +27,6 @@ def _nanoseconds(seconds):
 def wrap(runtime):
     """Wrap time.sleep."""
     install(Sleep(time.sleep, table.CODE["time.sleep"], runtime), "sleep", time)
-
-
-def wrap_signal(runtime, module):
-    """Wrap what arms a timer, and what says who handles a signal."""
-    for call, name in ((Arm, "alarm"), (Arm, "setitimer"), (Handle, "signal")):
-        if hasattr(module, name):
-            install(call(getattr(module, name), table.CODE["signal." + name], runtime), name, module)
 
 
 def wrap_threading(runtime, module):
@@ -103,3 +76,6 @@ def wrap_threading(runtime, module):
                 log.leave(ticket)
 
         module._shutdown = like(shutdown, _shutdown)
+
+
+PATCHES = {"threading": wrap_threading}

@@ -94,7 +94,7 @@ def wrap_traceback(runtime, module):
     module.extract_tb, module.walk_tb = like(extract, extract_tb), like(walk, walk_tb)
 
 
-def wrap_threading(module):
+def wrap_threading(runtime, module):
     """Clean what threading prints of an exception that ends a thread."""
     original = getattr(module, "excepthook", None)
     if original is None:
@@ -107,3 +107,6 @@ def wrap_threading(module):
         original(args)
 
     module.excepthook = module.__excepthook__ = like(original, excepthook)
+
+
+PATCHES = {"traceback": wrap_traceback, "threading": wrap_threading}

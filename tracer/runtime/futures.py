@@ -1,0 +1,5 @@
+"""concurrent.futures: what is handed to a pool, who works on it, who waits for it."""
+
+from __future__ import annotations
+
+PATCHES: dict = {}

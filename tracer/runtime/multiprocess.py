@@ -1,0 +1,5 @@
+"""multiprocessing: its processes, connections, queues and locks."""
+
+from __future__ import annotations
+
+PATCHES: dict = {}
