@@ -87,7 +87,7 @@ class Select(Call):
         chosen = [set(part) for part in ready]
         return tuple([
             [member for member, number in found if number in part]
-            for found, part in zip(pairs, chosen)
+            for found, part in zip(pairs, chosen)  # noqa: B905 (3.8 has no strict)
         ])  # fmt: skip
 
     def text(self, reading, writing, exceptional):
@@ -183,7 +183,7 @@ def waiting(runtime, kind, op, unit, fd_of):
     def poll(self, *args, **kwargs):
         own, registered = self._ipctrace, self._ipctrace_registered
         size, flags = limit(args[0] if args else kwargs.get("timeout"), unit)
-        if flags == _NONBLOCKING and (not registered.events and registered.known or looks_on()):
+        if flags == _NONBLOCKING and ((registered.known and not registered.events) or looks_on()):
             return own.poll(*args, **kwargs)
         text = registered.text()
         fd = fd_of(own)
@@ -204,7 +204,10 @@ def waiting(runtime, kind, op, unit, fd_of):
 
 
 def _listed(fd):
-    """What the system says is registered with an epoll descriptor that was made elsewhere (proc(5)): (text, whether)."""
+    """What the system says is registered with an epoll descriptor that was made elsewhere: (text, whether it said).
+
+    proc_pid_fdinfo(5).
+    """
     try:
         with _open(_FDINFO % fd, "rb", 0) as file:
             lines = [line.split() for line in file.read().splitlines()]
@@ -219,13 +222,18 @@ class Poll(Call):
     def __init__(self, original, runtime):
         super().__init__(original, 0, runtime)
         kind = type(original())
+
+        def __new__(cls, *args, **kwargs):
+            return kind(*args, **kwargs)  # which says that none is made so
+
         self.made = stand_in(kind, {
-            **shared(runtime, kind), "poll": waiting(runtime, kind, table.CODE["poll.poll"], 1_000_000, lambda own: -1)
+            **shared(runtime, kind), "__new__": __new__,
+            "poll": waiting(runtime, kind, table.CODE["poll.poll"], 1_000_000, lambda own: -1),
         })  # fmt: skip
 
     def __call__(self, *args, **kwargs):
         own = self.original(*args, **kwargs)
-        made = self.made()
+        made = object.__new__(self.made)
         made._ipctrace, made._ipctrace_registered = own, Registered()
         return made
 

@@ -234,7 +234,7 @@ class Sockets:
     def reading(self, name, flags_at, fills):
         """recv and its kin: the bytes, or how many, or either in a tuple with an address and ancillary data."""
         original, op = getattr(self.owner, name), table.CODE["socket." + name]
-        enter, leave, got, fail, here = self.log.enter, self.log.leave, self.log.got, self.log.fail, self.here
+        enter, got, fail, here = self.log.enter, self.log.got, self.log.fail, self.here
         arrive, lent, unusual = self.arrive, self.lent, self.peek | self.errors
         several = name == "recvmsg_into"
 

@@ -90,7 +90,8 @@ DEFINITIONS = (
     # record.channel = one end of a connection, where each end is a channel of its own: a socket, a pseudo-terminal.
     # form: tcp udp unix-stream unix-datagram unix-seqpacket pty other; local, remote: addresses in words ("" unknown);
     # peer_pid: SO_PEERCRED's; record.offset = the other end's channel, where this process knows it (socketpair).
-    # record.size = when its connect began (monotonic ns), of an end that connected. Written again whenever more is known.
+    # record.size = when its connect began (monotonic ns), of an end that connected.
+    # Written again whenever more is known.
     (ENDPOINT, "endpoint", ("form", "local", "remote", "peer_pid")),
     # what the program image was given, NAME=value joined by LIST_SEPARATOR; NAME alone where values aren't kept
     (ENVIRONMENT, "environment", ("variables",)),
