@@ -83,8 +83,13 @@ def _by_addresses(rows: Sequence[Row], ends: Sequence[Endpoint]) -> None:
 
 
 def _may_have_met(one: Endpoint, other: Endpoint) -> bool:
-    """Not where one was accepted before the other had begun to connect: that was another connection."""
-    return (other.since is None or one.time >= other.since) and (one.since is None or other.time >= one.since)
+    """Not where one was accepted before the other had begun to connect: that was another connection.
+
+    Datagram sockets both connect, whenever they like.
+    """
+    if one.since is None:
+        return other.since is None or one.time >= other.since
+    return other.since is not None or other.time >= one.since
 
 
 @dataclass
