@@ -170,7 +170,7 @@ class _Assembly:
                 local.addresses[definition.offset] = self.addresses.setdefault(text["text"], len(self.addresses))
             elif definition.code == table.ENDPOINT and definition.channel in local.channels:
                 peer = local.channels.get(definition.offset)
-                self.channels.describe(local.channels[definition.channel], text, peer, definition.time, process)
+                self.channels.describe(local.channels[definition.channel], definition, peer, process)
             elif definition.code == table.ENVIRONMENT:
                 for variable in filter(None, text["variables"].split(table.LIST_SEPARATOR)):
                     name, known, value = variable.partition("=")
@@ -441,16 +441,18 @@ class _Channels:
         """Where in the program's source an object was made."""
         self._rows[channel]["site"] = site
 
-    def describe(self, channel: int, text: Mapping[str, str], peer: int | None, time: int, process: int) -> None:
+    def describe(self, channel: int, definition: Definition, peer: int | None, process: int) -> None:
         """What a process knew of one end of a connection."""
-        row = self._rows[channel]
+        row, text = self._rows[channel], definition.text
         for name in ("form", "local", "remote"):
             row[name] = text[name] or row.get(name)
         if peer is not None:
             row["peer"] = peer
             self._rows[peer]["peer"] = channel
         said = int(text["peer_pid"]) if text["peer_pid"].isdigit() else None
-        self._ends.append(Endpoint(channel, time, self._census.processes[process].life.pid, said))
+        since = None if definition.size == table.NONE else definition.size
+        pid = self._census.processes[process].life.pid
+        self._ends.append(Endpoint(channel, definition.time, pid, said, since, definition.thread))
 
     def seen(self, end: End, time: int) -> int:
         """The id of what /proc showed."""

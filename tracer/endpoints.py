@@ -2,71 +2,137 @@
 
 What is known of an end comes from the process that has it: its own address, the other's, and the pid that the system
 names as the other's (SO_PEERCRED, unix(7)). Where the system itself told which inode is whose peer (sock_diag(7)), that
-wins.
+wins. Where two answers would be possible, none is given: a wrong peer would make a wrong verdict.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
+
+Row = dict[str, Any]
+_CONNECTIONS = ("unix-stream", "unix-seqpacket")
 
 
 class Endpoint(NamedTuple):
-    """What a process knew of an end: its channel, when (monotonic ns), who knew it, and the other end's pid."""
+    """What a process knew of an end: its channel, when (monotonic ns), who knew it, the other end's pid, when its
+    connect began (None: it didn't connect, or that isn't known), and which thread knew it."""
 
     channel: int
     time: int
     pid: int
     peer_pid: int | None
+    since: int | None = None
+    thread: int = 0
 
 
-def connect(rows: Sequence[dict[str, Any]], ends: Sequence[Endpoint], inodes: Mapping[int, int]) -> None:
+def connect(rows: Sequence[Row], ends: Sequence[Endpoint], inodes: Mapping[int, int]) -> None:
     """Fill in `peer` of the channels' `rows` (by id) where the other end is known."""
     sockets = {row["inode"]: row for row in rows if row["kind"] == "socket"}
     for inode, other in inodes.items():
         if inode in sockets and other in sockets:
             _join(sockets[inode], sockets[other])
-    latest = {end.channel: end for end in sorted(ends, key=lambda end: end.time)}
-    open_ends = [end for end in sorted(latest.values(), key=lambda end: end.time) if not _joined(rows[end.channel])]
-    _by_addresses(rows, open_ends)
-    _by_path(rows, [end for end in open_ends if not _joined(rows[end.channel])])
+    first: dict[int, Endpoint] = {}
+    for end in sorted(ends, key=lambda end: end.time):
+        known = first.setdefault(end.channel, end)
+        # who knew it first had it first; the more telling of its statements counts, and the time of that
+        if known.peer_pid is None and known.since is None and (end.peer_pid is not None or end.since is not None):
+            first[end.channel] = end
+    known_ends = sorted(first.values(), key=lambda end: end.time)
+    _terminals(rows, known_ends)
+    _by_addresses(rows, _unjoined(rows, known_ends))
+    _by_path(rows, _unjoined(rows, known_ends))
 
 
-def _joined(row: Mapping[str, Any]) -> bool:
-    return row.get("peer") is not None
+def _unjoined(rows: Sequence[Row], ends: Iterable[Endpoint]) -> list[Endpoint]:
+    return [end for end in ends if rows[end.channel].get("peer") is None]
 
 
-def _join(one: dict[str, Any], other: dict[str, Any]) -> None:
+def _join(one: Row, other: Row) -> None:
     one["peer"], other["peer"] = other["channel"], one["channel"]
 
 
-def _by_addresses(rows: Sequence[dict[str, Any]], ends: Sequence[Endpoint]) -> None:
+def _terminals(rows: Sequence[Row], ends: Sequence[Endpoint]) -> None:
+    """A leader knows its follower's path; the follower is a terminal of that path. The numbers of terminals are used
+    again: the leader that came last is who has the follower now."""
+    followers = {row["path"]: row for row in rows if row["kind"] == "tty" and row.get("path")}
+    for end in ends:
+        row = rows[end.channel]
+        follower = followers.get(row.get("remote") or "") if row.get("form") == "pty" else None
+        if follower is not None and follower is not row:
+            _join(row, follower)
+
+
+def _by_addresses(rows: Sequence[Row], ends: Sequence[Endpoint]) -> None:
     """Two ends whose addresses are each other's, in order of time: ports are used again."""
-    waiting: defaultdict[tuple[str, str, str], list[int]] = defaultdict(list)
+    waiting: defaultdict[tuple[str, str, str], list[Endpoint]] = defaultdict(list)
     for end in ends:
         row = rows[end.channel]
         form, local, remote = row.get("form") or "", row.get("local") or "", row.get("remote") or ""
-        if not local or not remote:
+        if not local or not remote or local == remote:
             continue
-        if waiting[form, remote, local]:
-            _join(row, rows[waiting[form, remote, local].pop(0)])
-        else:
-            waiting[form, local, remote].append(end.channel)
-
-
-def _by_path(rows: Sequence[dict[str, Any]], ends: Sequence[Endpoint]) -> None:
-    """Who connected to a path has no name of its own; who was accepted there has the path. Connections are accepted in
-    the order in which they were made, and the system names the pid of whoever made them."""
-    made: defaultdict[str, list[Endpoint]] = defaultdict(list)
-    for end in ends:
-        row = rows[end.channel]
-        if row.get("remote") and not row.get("local"):
-            made[row["remote"]].append(end)
-    for end in ends:
-        row = rows[end.channel]
-        candidates = made.get(row.get("local") or "", []) if not row.get("remote") else []
-        fitting = [one for one in candidates if end.peer_pid in (None, one.pid)]
+        others = waiting[form, remote, local]
+        fitting = [other for other in others if _may_have_met(other, end)]
         if fitting:
             _join(row, rows[fitting[0].channel])
-            candidates.remove(fitting[0])
+            others.remove(fitting[0])
+        else:
+            waiting[form, local, remote].append(end)
+
+
+def _may_have_met(one: Endpoint, other: Endpoint) -> bool:
+    """Not where one was accepted before the other had begun to connect: that was another connection.
+
+    Datagram sockets both connect, whenever they like.
+    """
+    if one.since is None:
+        return other.since is None or one.time >= other.since
+    return other.since is not None or other.time >= one.since
+
+
+@dataclass
+class _Made:
+    """An end that connected, and whether it is doubtful which accepted end is its own."""
+
+    end: Endpoint
+    doubtful: bool = False
+
+
+def _by_path(rows: Sequence[Row], ends: Sequence[Endpoint]) -> None:
+    """Who connected to a path has no name of its own; who was accepted there has the path, and the pid of the other.
+
+    Connections are accepted in the order in which they were made. That tells them apart where one was made before the
+    next began, and where one thread accepts; else it is doubtful, and stays so.
+    """
+    made: defaultdict[str, list[_Made]] = defaultdict(list)
+    acceptors: defaultdict[tuple[str, int], set[tuple[int, int]]] = defaultdict(set)
+    for end in ends:
+        if end.peer_pid is not None and not rows[end.channel].get("remote"):
+            acceptors[rows[end.channel].get("local") or "", end.peer_pid].add((end.pid, end.thread))
+    for end in sorted(ends, key=lambda end: end.time if end.since is None else end.since):
+        row = rows[end.channel]
+        local, remote = row.get("local") or "", row.get("remote") or ""
+        if row.get("form") not in _CONNECTIONS or bool(local) == bool(remote):
+            continue
+        if remote:
+            made[remote].append(_Made(end))
+        elif end.peer_pid is None:
+            made[local].clear()  # a new listener at that path: none of the earlier ones will be accepted there
+        else:
+            _accepted(rows, end, made[local], alone=len(acceptors[local, end.peer_pid]) == 1)
+
+
+def _accepted(rows: Sequence[Row], end: Endpoint, made: list[_Made], alone: bool) -> None:
+    """An end was accepted: which of those that had connected is its other end? `alone`: by one thread, as all are."""
+    fitting = [one for one in made if one.end.pid == end.peer_pid and (one.end.since or 0) <= end.time]
+    if not fitting:
+        return
+    chosen, others = fitting[0], fitting[1:]
+    rivals = others if not alone else [one for one in others if (one.end.since or one.end.time) < chosen.end.time]
+    for one in rivals:
+        one.doubtful = True
+    if not rivals and not chosen.doubtful:
+        _join(rows[end.channel], rows[chosen.end.channel])
+    made.remove(chosen)

@@ -32,19 +32,31 @@ class Addresses:
             self.log.define(table.ADDRESS, text, offset=number)
         return number
 
-    def endpoint(self, channel, form, local="", remote="", peer_pid="", peer=0):
+    def endpoint(self, channel, form, local="", remote="", peer_pid="", peer=0, since=table.NONE):
         """Say what is known of one end of a connection."""
-        self.log.define(table.ENDPOINT, form, local, remote, peer_pid, channel=channel, offset=peer)
+        self.log.define(table.ENDPOINT, form, local, remote, peer_pid, channel=channel, offset=peer, size=since)
 
 
 def words(address):
-    """An address of the socket module as text: a path, @abstract, host:port, [host]:port; "" for none."""
-    if isinstance(address, bytes):
-        address = address.decode("utf-8", "backslashreplace")
+    """An address of the socket module as text: a path, @abstract, host:port, [host]:port; "" for none.
+
+    Those that aren't valid are the program's objects: they aren't asked for their text, which would be their own code.
+    """
+    if isinstance(address, (bytes, bytearray)):
+        address = address.decode("utf-8", "surrogateescape")
     if isinstance(address, str):
-        return "@" + address[1:] if address.startswith("\0") else address
-    if isinstance(address, tuple) and len(address) == 2:
-        return "%s:%s" % address
-    if isinstance(address, tuple) and len(address) == 4:
-        return "[%s]:%s" % address[:2]
-    return "" if not address else repr(address)
+        address = "@" + address[1:] if address.startswith("\0") else address
+        for separator in (table.SEPARATOR, table.LIST_SEPARATOR):
+            address = address.replace(separator, "?")
+        return address
+    if not isinstance(address, tuple):
+        return ""
+    parts = [part if isinstance(part, int) else words(part) for part in address]
+    if len(parts) == 2:
+        return "%s:%s" % tuple(parts)
+    if len(parts) == 4:
+        host, port = parts[:2]
+        # an IPv4 client of an IPv6 server: for the client the same address has no colons
+        mapped = isinstance(host, str) and host.startswith("::ffff:") and "." in host
+        return "%s:%s" % (host[7:], port) if mapped else "[%s]:%s" % (host, port)
+    return repr(tuple(parts)) if parts else ""

@@ -35,10 +35,12 @@ class Descriptors:
         self.log = log
         self.channels = {}  # (device, inode) → (number, kind, path)
         self.known = {}  # descriptor → number
+        self.sockets = {}  # descriptor → number, for as long as the same socket object of Python's has it: sockets.py
         self.numbers = 0
 
     def begin(self, forked):
         """In a new log: define what is known already (in a fork's child), or list what the process was given."""
+        self.sockets.clear()  # of those, a channel that isn't remembered may be
         if forked:
             for (device, inode), (number, kind, path) in self.channels.items():
                 self.log.define(table.CHANNEL, kind, device, inode, path, channel=number)
@@ -100,6 +102,16 @@ class Descriptors:
     def gone(self, fd):
         """A descriptor is closed or leads elsewhere now."""
         self.known.pop(fd, None)
+        self.sockets.pop(fd, None)
+
+    def forget(self, fd):
+        """A socket is closed: a server of many clients must not make us keep all of them."""
+        self.gone(fd)
+        try:
+            status = _fstat(fd)
+        except OSError:
+            return
+        self.channels.pop((status.st_dev, status.st_ino), None)
 
     def _define(self, fd, status):
         kind, path = _kind(status), ""
@@ -208,9 +220,9 @@ class CloseRange(Call):
 
     def begin(self, args, kwargs):
         low, high = args if len(args) == 2 else (0, 0)
-        known = self.runtime.descriptors.known
-        for fd in [fd for fd in known if low <= fd < high]:
-            self.runtime.descriptors.gone(fd)
+        descriptors = self.runtime.descriptors
+        for fd in [fd for fd in [*descriptors.known, *descriptors.sockets] if low <= fd < high]:
+            descriptors.gone(fd)
         return self.enter(self.op, low, 0, 0, 0, table.NONE, self.here())
 
     def end(self, ticket, result, args):

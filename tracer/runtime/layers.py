@@ -28,7 +28,7 @@ _GLOBALS = globals()
 class Account:
     """What one stack of layers has taken in and let out, in bytes since it was made."""
 
-    def __init__(self, runtime, number, fd, name, mode, layer, encoding, buffering, buffer_size, why):
+    def __init__(self, runtime, number, fd, name, mode, layer, encoding, buffering, buffer_size, why, owns=True):
         self.runtime, self.number, self.fd = runtime, number, fd
         self.name, self.mode, self.layer, self.encoding = name, mode, layer, encoding
         self.buffering, self.buffer_size, self.why = buffering, buffer_size, why
@@ -37,6 +37,7 @@ class Account:
         self.doubtful = False  # a call was broken off: how much of it was taken shows at the next flush
         self.printing = 0  # the thread that is in print
         self.closed = False
+        self.owns = owns  # closing the stream closes the descriptor, too
 
     def define(self):
         """Say in the log what this stream is and where it stands."""
@@ -223,6 +224,10 @@ class Layers:
                 account = self.__dict__.get("_ipctrace")
                 if account is None or account.closed or _within():
                     return layer.close(self)
+                if not account.owns:  # the descriptor stays open: all that closing does to it is a flush
+                    if account.mode == "r" or account.accepted == account.reached:
+                        return layer.close(self)
+                    return around(account, here(), _FLUSH, layer.close, self)
                 return around(account, here(), _CLOSE, layer.close, self)
 
             if layer is io.TextIOWrapper:
@@ -275,6 +280,18 @@ class Layers:
         Counting.__name__ = Counting.__qualname__ = layer.__name__
         Counting.__module__ = layer.__module__
         return Counting
+
+    def pair(self):
+        """The class of a stream that reads and writes a socket: two buffers in one object, for sockets' files only."""
+        return self._counting(io.BufferedRWPair)
+
+
+def called_by_layer():
+    """Whether the caller was called by a layer above it, and not by the program."""
+    try:
+        return _getframe(2).f_globals is _GLOBALS
+    except ValueError:
+        return False
 
 
 def _within():

@@ -21,13 +21,23 @@ class Streams:
         self.accounts = {}
         self.count = 0
         self.layers = None
+        self.lent = {}  # thread → the account of the socket's file that reads or writes through the socket just now
         self.replaced = []  # what the standard streams were: never closed, never freed while the program runs
 
     def begin(self):
         """In the log of a fork's child: it has its parent's streams, with the bytes that are stuck in them."""
+        self.lent.clear()
         for account in list(self.accounts.values()):
             account.printing = 0
             account.define()
+
+    def account(self, fd, name, mode, layer, buffering, buffer_size, why, owns=True):
+        """The account of a new stack of layers. `owns`: closing the stream closes the descriptor."""
+        self.count += 1
+        account = self.accounts[self.count] = Account(
+            self.runtime, self.count, fd, name, mode, layer, "", buffering, buffer_size, why, owns
+        )  # fmt: skip
+        return account
 
     def forget(self, account):
         """A stream is closed."""
@@ -78,18 +88,8 @@ class Streams:
         buffering = "none" if through or (unbuffered and not text) else "line" if line else "block"
         layer = "text" if text else "raw" if unbuffered else "binary"
         fd = raw.fileno()
-        self.count += 1
-        account = raw._ipctrace = self.accounts[self.count] = Account(
-            self.runtime,
-            self.count,
-            fd,
-            name.format(fd=fd),
-            mode,
-            layer,
-            "",
-            buffering,
-            0 if unbuffered else block,
-            why,
+        account = raw._ipctrace = self.account(
+            fd, name.format(fd=fd), mode, layer, buffering, 0 if unbuffered else block, why, closefd
         )
         if unbuffered:
             return raw, account

@@ -90,6 +90,7 @@ DEFINITIONS = (
     # record.channel = one end of a connection, where each end is a channel of its own: a socket, a pseudo-terminal.
     # form: tcp udp unix-stream unix-datagram unix-seqpacket pty other; local, remote: addresses in words ("" unknown);
     # peer_pid: SO_PEERCRED's; record.offset = the other end's channel, where this process knows it (socketpair).
+    # record.size = when its connect began (monotonic ns), of an end that connected.
     # Written again whenever more is known.
     (ENDPOINT, "endpoint", ("form", "local", "remote", "peer_pid")),
     # what the program image was given, NAME=value joined by LIST_SEPARATOR; NAME alone where values aren't kept
@@ -290,6 +291,7 @@ CALLS = (
     (176, "socket.listen", "listen", ""),
     (177, "socket.socketpair", "pair", ""),
     (178, "socket.socket", "open", ""),
+    (179, "socket.peek", "select", "ready"),  # a recv that takes nothing away: MSG_PEEK
     (180, "socket.dup", "duplicate", ""),
     (182, "descriptor passed", "pass", ""),
     (183, "descriptor received", "open", ""),
