@@ -96,14 +96,20 @@ def wrap_synchronize(runtime, module):
 def _methods(runtime):
     """The maker of a lock's `acquire` and `release`."""
     enter, leave, fail, here = runtime.log.enter, runtime.log.leave, runtime.log.fail, runtime.sites.here
-    objects, number = runtime.objects, runtime.objects.number
+    instant, objects, number = runtime.log.instant, runtime.objects, runtime.objects.number
 
     def recorded(semaphore, identity):
         take, give = semaphore.acquire, semaphore.release
 
         def acquire(*args, **kwargs):
-            flags, limit = _limits(args, kwargs) if args or kwargs else (0, _NONE)
             channel = identity.number if identity.epoch == objects.epoch else number(identity)
+            if args or kwargs:
+                flags, limit = _limits(args, kwargs)
+            elif take(False):  # free: as the C code tries first, too
+                instant(_ACQUIRE, channel, _NONE, here(), 1)
+                return True
+            else:
+                flags, limit = 0, _NONE
             ticket = enter(_ACQUIRE, -1, channel, 0, 0, limit, here(), b"", flags)
             try:
                 got = take(*args, **kwargs)
@@ -115,13 +121,12 @@ def _methods(runtime):
 
         def release(*args, **kwargs):
             channel = identity.number if identity.epoch == objects.epoch else number(identity)
-            ticket = enter(_RELEASE, -1, channel, 0, 0, _NONE, here())
+            ticket = instant(_RELEASE, channel, _NONE, here())  # before the call: before anybody else can take it
             try:
                 give(*args, **kwargs)
             except BaseException as error:
                 fail(ticket, error)
                 raise
-            leave(ticket)
 
         return like(take, acquire), like(give, release)
 
