@@ -414,7 +414,7 @@ class _Channels:
         known = self._lives.get(key)
         if known:
             row = self._rows[known[0][1]]
-            if row["capacity"] is None and definition.size != table.NONE:  # a spawned child doesn't know it; its maker does
+            if row["capacity"] is None and definition.size != table.NONE:  # its maker knows
                 row["capacity"] = definition.size
             return known[0][1]
         number = self._number(key, text["kind"], path, definition.time, None)

@@ -3,11 +3,17 @@
 And a Value, a number that they share. The start method may be given.
 """
 
+from __future__ import annotations
+
 import multiprocessing
 import sys
+from multiprocessing.sharedctypes import Synchronized
+from multiprocessing.synchronize import Barrier, Condition, Event, Lock, Semaphore
 
 
-def child(lock, places, ready, condition, barrier, total) -> None:
+def child(
+    lock: Lock, places: Semaphore, ready: Event, condition: Condition, barrier: Barrier, total: Synchronized[int]
+) -> None:
     with condition:
         total.value += 1
         condition.notify()
@@ -20,12 +26,14 @@ def child(lock, places, ready, condition, barrier, total) -> None:
 
 
 if __name__ == "__main__":
-    context = multiprocessing.get_context(sys.argv[1] if len(sys.argv) > 1 else None)
-    lock, places, ready = context.Lock(), context.Semaphore(1), context.Event()
-    condition, barrier, total = context.Condition(), context.Barrier(3), context.Value("i", 0)
+    if len(sys.argv) > 1:
+        multiprocessing.set_start_method(sys.argv[1])
+    lock, places, ready = multiprocessing.Lock(), multiprocessing.Semaphore(1), multiprocessing.Event()
+    condition, barrier, total = multiprocessing.Condition(), multiprocessing.Barrier(3), multiprocessing.Value("i")
     with condition:
         for name in ("first", "second"):
-            context.Process(target=child, args=(lock, places, ready, condition, barrier, total), name=name).start()
+            things = (lock, places, ready, condition, barrier, total)
+            multiprocessing.Process(target=child, args=things, name=name).start()
             condition.wait()  # until this child has said that it is there
     print("Children that are there:", total.value)
     ready.set()

@@ -12,7 +12,8 @@ def square(number: int) -> int:
 
 
 if __name__ == "__main__":
-    context = multiprocessing.get_context(sys.argv[1] if len(sys.argv) > 1 else None)
-    with context.Pool(2) as pool:
+    if len(sys.argv) > 1:
+        multiprocessing.set_start_method(sys.argv[1])
+    with multiprocessing.Pool(2) as pool:
         print("Squares:", pool.map(square, range(8), chunksize=2))
         print("One more:", pool.apply_async(square, (9,)).get())

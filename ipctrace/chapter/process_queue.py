@@ -3,11 +3,14 @@
 A Queue's put returns at once: a thread, its feeder, writes the pipe. The start method may be given.
 """
 
+from __future__ import annotations
+
 import multiprocessing
 import sys
+from multiprocessing.queues import JoinableQueue, Queue
 
 
-def worker(tasks, results) -> None:
+def worker(tasks: JoinableQueue[int | None], results: Queue[tuple[int, int]]) -> None:
     while True:
         number = tasks.get()
         if number is None:
@@ -18,9 +21,11 @@ def worker(tasks, results) -> None:
 
 
 if __name__ == "__main__":
-    context = multiprocessing.get_context(sys.argv[1] if len(sys.argv) > 1 else None)
-    tasks, results = context.JoinableQueue(), context.Queue(maxsize=10)
-    process = context.Process(target=worker, args=(tasks, results), name="worker")
+    if len(sys.argv) > 1:
+        multiprocessing.set_start_method(sys.argv[1])
+    tasks: JoinableQueue[int | None] = multiprocessing.JoinableQueue()
+    results: Queue[tuple[int, int]] = multiprocessing.Queue(maxsize=10)
+    process = multiprocessing.Process(target=worker, args=(tasks, results), name="worker")
     process.start()
 
     for number in range(3):

@@ -6,18 +6,20 @@ The start method may be given: fork, spawn or forkserver.
 import multiprocessing
 import os
 import sys
+from multiprocessing.connection import Connection
 
 
-def child(connection) -> None:
+def child(connection: Connection) -> None:
     question = connection.recv()
     connection.send(f"{question} Child {os.getpid()} is {multiprocessing.current_process().name}.")
     connection.close()
 
 
 if __name__ == "__main__":
-    context = multiprocessing.get_context(sys.argv[1] if len(sys.argv) > 1 else None)
-    ours, theirs = context.Pipe()
-    process = context.Process(target=child, args=(theirs,), name="answerer")
+    if len(sys.argv) > 1:
+        multiprocessing.set_start_method(sys.argv[1])
+    ours, theirs = multiprocessing.Pipe()
+    process = multiprocessing.Process(target=child, args=(theirs,), name="answerer")
     process.start()
     theirs.close()
 

@@ -6,6 +6,7 @@ can't be seen: memoryview (SharedMemory.buf), numpy, struct.pack_into, ctypes. P
 
 from __future__ import annotations
 
+import sys
 from sys import _getframe
 
 from . import table
@@ -13,6 +14,7 @@ from .calls import like, method
 from .objects import Identity
 
 _NONE = table.NONE
+_PLAIN = frozenset((int, type(None)))
 # Modules whose maps are inside of what they make: SharedMemory is recorded as such, an Arena is Value's and Array's.
 _INNER = ("multiprocessing.shared_memory", "multiprocessing.heap")
 
@@ -42,14 +44,11 @@ def wrap_mmap(runtime, module):
                 text = "<mmap.mmap " + text[6:]
             return text
 
-        def __reduce_ex__(self, protocol):
-            # The error names the type as C does: a map of the C type is asked for its own.
-            return (original(-1, 1) if type(self) is mmap else super()).__reduce_ex__(protocol)
-
         def __getitem__(self, index):
-            if self._ipctrace is None:
+            place = None if self._ipctrace is None else _place(self, index)
+            if place is None:
                 return original.__getitem__(self, index)
-            offset, size = _place(self, index)
+            offset, size = place
             ticket = begin(code["mmap.read"], self, offset, size)
             try:
                 value = original.__getitem__(self, index)
@@ -60,9 +59,11 @@ def wrap_mmap(runtime, module):
             return value
 
         def __setitem__(self, index, value):
-            if self._ipctrace is None:
-                return original.__setitem__(self, index, value)
-            offset, size = _place(self, index)
+            place = None if self._ipctrace is None else _place(self, index)
+            if place is None:
+                original.__setitem__(self, index, value)
+                return
+            offset, size = place
             ticket = begin(code["mmap.write"], self, offset, size, _data(value))
             try:
                 original.__setitem__(self, index, value)
@@ -149,6 +150,40 @@ def wrap_mmap(runtime, module):
 
         setattr(mmap, name, like(close, recorded))
 
+    class Items:
+        """The map as C's own iteration has it: each item a byte as bytes, where an index gives a number."""
+
+        __slots__ = ("map",)
+
+        def __init__(self, map):
+            self.map = map
+
+        def __len__(self):
+            return len(self.map)
+
+        def __getitem__(self, index):
+            item = original.__getitem__(self.map, slice(index, index + 1))
+            if not item:
+                raise IndexError
+            return item
+
+    def iterates(name, function):
+        def recorded(self):
+            if self._ipctrace is not None:  # once for all of it
+                leave(begin(code["mmap.read"], self, 0, len(self)), len(self))
+            return function(Items(self))
+
+        recorded.__name__ = name
+        setattr(mmap, name, recorded)
+
+    def __reduce_ex__(self, protocol):
+        # The error names the type as C does: a map of the C type is asked for its own.
+        return (original(-1, 1) if type(self) is mmap else super(mmap, self)).__reduce_ex__(protocol)
+
+    if sys.implementation.name == "cpython":
+        mmap.__reduce_ex__ = __reduce_ex__
+        iterates("__iter__", iter)  # which would take our __getitem__, and get numbers
+        iterates("__reversed__", reversed)
     for name in ("write", "write_byte"):
         stores(name)
     for name in ("read", "read_byte", "readline"):
@@ -169,16 +204,16 @@ def _shared(module, args, kwargs):
 
 
 def _place(map, index):
-    """(offset, size) of what an index or a slice is about."""
-    try:
-        if type(index) is slice:
-            start, stop, step = index.indices(len(map))
-            return start, len(range(start, stop, step))
-        if type(index) is not int:
-            index = index.__index__()
+    """(offset, size) of what an index or a slice is about; None for one that runs the program's code to say it."""
+    if type(index) is int:
         return (index if index >= 0 else max(0, index + len(map))), 1
-    except (AttributeError, TypeError, ValueError):  # the call itself will say so
-        return 0, 0
+    if type(index) is not slice or not _PLAIN.issuperset((type(index.start), type(index.stop), type(index.step))):
+        return None
+    try:
+        start, stop, step = index.indices(len(map))
+    except ValueError:  # a step of 0: the call itself will say so
+        return None
+    return start, len(range(start, stop, step))
 
 
 def _data(value):

@@ -4,7 +4,7 @@ What is recorded is what the program used: a queue's put and get, not the two lo
 that it is made of. Those inner ones are taken out as they are made (`hide`), so nothing has to be asked at each call.
 What is left inside tells what a blocked process really waits for:
 
-* Lock, RLock, Semaphore: the acquire itself. The system doesn't know who holds one, so every acquire and release counts.
+* Lock, RLock, Semaphore: the acquire itself. The system doesn't know who holds one: each acquire and release counts.
 * Condition, Event, Barrier, JoinableQueue.join: their own wait. Only the lock that the program shares with a Condition
   is recorded within, since a wait gives it back and takes it again.
 * Connection: a message around the os.read and os.write of its bytes, which is where it waits.
@@ -35,7 +35,7 @@ _FEED = table.CODE["multiprocessing.Queue.feed"]
 
 
 def limits(block=True, timeout=None):
-    """(flags, nanoseconds) of a wait that was asked for with these arguments; other ones say of a wait without limit."""
+    """(flags, nanoseconds) of a wait that was asked for with these arguments; by default it has no limit."""
     if not block:
         return table.NONBLOCKING, 0
     if timeout is None:
@@ -66,7 +66,6 @@ def wrap_synchronize(runtime, module):
     def _make_methods(self):
         make(self)
         kind = "rlock" if isinstance(self, module.RLock) else "lock" if isinstance(self, module.Lock) else "semaphore"
-        # In a spawned child there is no line of the program's that made it: its maker says where.
         self._ipctrace = identity = Identity(objects, kind, mark(), path=self._semlock.name or "")
         if not identity.path:
             identity.path = "unnamed-%d-%d" % (identity.origin, identity.serial)
@@ -79,6 +78,18 @@ def wrap_synchronize(runtime, module):
         if self._ipctrace.kind == "semaphore":
             self._ipctrace.capacity = value
 
+    getstate, setstate = semaphore.__getstate__, semaphore.__setstate__
+
+    def __getstate__(self):
+        state = getstate(self)
+        if getattr(self, "_ipctrace", None) is not None and self._ipctrace.kind:
+            objects.number(self._ipctrace)  # its maker alone knows where it was made, and how many places it has
+        return state
+
+    def __setstate__(self, state):
+        setstate(self, state)
+        self._ipctrace.site = ()
+
     # In the C code these go to the semaphore itself.
     def __enter__(self):
         return self.acquire()
@@ -86,7 +97,7 @@ def wrap_synchronize(runtime, module):
     def __exit__(self, *args):
         return self.release()
 
-    for function in (_make_methods, __init__, __enter__, __exit__):
+    for function in (_make_methods, __init__, __getstate__, __setstate__, __enter__, __exit__):
         setattr(semaphore, function.__name__, like(getattr(semaphore, function.__name__), function))
     _wrap_condition(runtime, module.Condition)
     _wrap_event(runtime, module.Event)
@@ -315,7 +326,7 @@ def wrap_connection(runtime, module):
 
 
 def _rebind(connection):
-    """Its functions hold os.read, os.write and os.close as default arguments since it was imported: perhaps before us."""
+    """Its functions hold os.read, os.write, os.close as default arguments since it was imported: perhaps before us."""
     ours = {getattr(os, name).__wrapped__: getattr(os, name) for name in ("read", "write", "close")}
     for name, value in list(vars(connection).items()):
         defaults = getattr(value, "__defaults__", None)
