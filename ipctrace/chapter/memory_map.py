@@ -1,4 +1,4 @@
-"""Maps: of nothing, which a fork's child shares, and of a file."""
+"""A map that a fork shares, and a map of a file."""
 
 import mmap
 import os

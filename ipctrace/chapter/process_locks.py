@@ -1,6 +1,6 @@
-"""Lock, Semaphore, Event, Condition, Barrier between processes.
+"""Lock, Semaphore, Event, Condition, Barrier, Value.
 
-And a Value, a number that they share. The start method may be given.
+Between processes. The Value is a number that they share. The start method may be given.
 """
 
 from __future__ import annotations
