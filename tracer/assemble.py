@@ -413,6 +413,9 @@ class _Channels:
         key: Key = (text["kind"], path) if path else (log, text["kind"], serial)
         known = self._lives.get(key)
         if known:
+            row = self._rows[known[0][1]]
+            if row["capacity"] is None and definition.size != table.NONE:  # its maker knows
+                row["capacity"] = definition.size
             return known[0][1]
         number = self._number(key, text["kind"], path, definition.time, None)
         row = self._rows[number] | {"device": 0, "inode": serial, "outside": False}
@@ -439,7 +442,8 @@ class _Channels:
 
     def made_at(self, channel: int, site: int | None) -> None:
         """Where in the program's source an object was made."""
-        self._rows[channel]["site"] = site
+        if site is not None:  # a spawned child doesn't know
+            self._rows[channel]["site"] = site
 
     def describe(self, channel: int, definition: Definition, peer: int | None, process: int) -> None:
         """What a process knew of one end of a connection."""

@@ -1,9 +1,9 @@
-"""What recording costs: traced ÷ untraced time of three conversations, and the start-up of an interpreter.
+"""What recording costs: traced ÷ untraced time of some conversations, and the start-up of an interpreter.
 
     python tests/bench/overhead.py [REPEATS]
 
 Each program times its own loop, so that start-up is apart. Traced and untraced runs alternate and the best of each
-counts: what else the machine does slows both. Aims: 1.9 × for the pipe, 1.6 × for the others, 5 ms of start-up.
+counts: what else the machine does slows both. Aims: 1.9 × for the pipe, 1.6 × for the conversations, 5 ms of start-up.
 """
 
 from __future__ import annotations
@@ -53,6 +53,28 @@ if __name__ == '__main__':
     print(time.perf_counter() - started)
     child.join()
 """
+QUEUE = """
+import multiprocessing, time
+def fill(queue):
+    for k in range(20_000): queue.put(k)
+if __name__ == '__main__':
+    context = multiprocessing.get_context('fork')
+    queue = context.Queue()
+    child = context.Process(target=fill, args=(queue,)); child.start()
+    queue.get()
+    started = time.perf_counter()
+    for _ in range(19_999): queue.get()
+    print(time.perf_counter() - started)
+    child.join()
+"""
+LOCK = """
+import multiprocessing, time
+lock = multiprocessing.get_context('fork').Lock()
+started = time.perf_counter()
+for _ in range(50_000):
+    with lock: pass
+print(time.perf_counter() - started)
+"""
 
 
 def conversation(text: str, live: Path | None) -> float:
@@ -73,6 +95,8 @@ def main() -> None:
             ("os.pipe ping-pong", PIPE),
             ("text-mode Popen echo", POPEN),
             ("multiprocessing.Pipe echo", CONNECTION),
+            ("multiprocessing.Queue stream", QUEUE),
+            ("multiprocessing.Lock alone", LOCK),
         ):
             pairs = [(conversation(text, None), conversation(text, live)) for _ in range(repeats)]
             alone, traced = (min(times) for times in zip(*pairs, strict=True))

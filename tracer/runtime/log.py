@@ -19,6 +19,7 @@ from . import table
 
 _ENTER = Struct(table.ENTER)
 _EXIT = Struct(table.EXIT)
+_WHOLE = Struct(table.ENTER + table.EXIT[1:])
 _NUMBER = Struct("<Q")
 _OPEN, _DONE, _FAILED = table.OPEN, table.DONE, table.FAILED
 _EXIT_AT, _STATE_AT, _PAYLOAD_AT, _NONE = table.EXIT_AT, table.STATE_AT, table.PAYLOAD_AT, table.NONE
@@ -234,6 +235,31 @@ class Log:
     def leave(self, ticket, result=_NONE, extra=_NONE, pending=_NONE):
         """Complete a record: the call has returned."""
         self._finish(ticket[0], ticket[1], result, extra, pending, 0, _DONE)
+
+    def instant(self, op, channel, size, site, result=_NONE):
+        """Record a call that takes no time, in one piece: two thirds of the cost. Returns its ticket, for `fail`."""
+        segment, at = self.scratch, 0
+        try:
+            slot = self.claim()
+            segment = self.segment
+            if segment.base <= slot < segment.safe:
+                at = (slot - segment.base) * self.size
+            else:
+                segment, at = self._place(slot)
+            try:
+                tid = self.local.tid
+            except AttributeError:
+                tid = self.thread()
+            now = monotonic_ns()
+            _WHOLE.pack_into(
+                segment.buffer, at, op, 0, 0, tid, now, -1, site, channel, 0, 0, size, now, result, _NONE, _NONE, 0, 0,
+                _DONE,
+            )  # fmt: skip
+            return segment, at, slot
+        except BaseException as error:
+            if _ours(error):
+                return self.scratch, 0, -1
+            raise
 
     def past(self, op, thread, time, channel=0, site=0, offset=0, size=_NONE, flags=0):
         """Record a call that is over: what `thread` did at `time` turns out to matter only now."""

@@ -125,7 +125,7 @@ TASKS = 1 << 31  # native thread ids are far below
 #   select           waits until one of several ends is ready: the payload lists them ("r3 w4"), result = how many are,
 #                    extra = the first of them (a descriptor)
 #   acquire release  a lock or semaphore (channel); acquire: offset = native id of the thread that held it as the call
-#                    began (0: unknown or nobody)
+#                    began (0: unknown or nobody), result = 0 where it wasn't got
 #   await notify     until something is said: a condition, event, barrier, future, signal (size: its number; channel: 0)
 #   submit work      a piece of work is handed to a pool; a worker does it (channel: its future)
 #   fork exec exit wait start join thread task sleep
@@ -271,6 +271,8 @@ CALLS = (
     (152, "mmap.close", "unmap", ""),
     (153, "mmap.write", "store", ""),
     (154, "mmap.read", "load", ""),
+    (155, "ShareableList.set", "store", ""),
+    (156, "ShareableList.get", "load", ""),
     # sockets
     (160, "socket.recv", "read", "nodata"),
     (161, "socket.recv_into", "read", "nodata"),
