@@ -24,7 +24,7 @@ _OPEN, _DONE, _FAILED = table.OPEN, table.DONE, table.FAILED
 _EXIT_AT, _STATE_AT, _PAYLOAD_AT, _NONE = table.EXIT_AT, table.STATE_AT, table.PAYLOAD_AT, table.NONE
 _HERE = os.path.dirname(__file__) + os.sep
 # Code of ours in which nothing can raise but what it calls, a handler of the program that is written in C.
-PROGRAMS = []
+PROGRAMS: list = []
 _EMPTY_EXIT = "%dx" % (table.STATE_AT - table.EXIT_AT)
 _LARGEST = 64  # blocks in a segment
 # The program may replace what it finds in os; our own calls must not pass through its wrappers, nor through ours.
