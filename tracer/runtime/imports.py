@@ -9,7 +9,7 @@ from __future__ import annotations
 import _frozen_importlib
 import sys
 
-from .calls import MARK
+from .calls import disguise, like
 
 
 class Imports:
@@ -32,12 +32,8 @@ class Imports:
                 apply(name, module)
             return module
 
-        # The interpreter takes frames of importlib's file out of an ImportError's traceback, tracebacks.py our own.
-        code = _find_and_load.__code__.replace(co_filename=original.__code__.co_filename, co_name=MARK)
-        _find_and_load.__code__ = code
-        for name in ("__module__", "__qualname__", "__doc__"):
-            setattr(_find_and_load, name, getattr(original, name))
-        _frozen_importlib._find_and_load = _find_and_load
+        # The interpreter takes frames of importlib's file out of an ImportError's traceback.
+        _frozen_importlib._find_and_load = like(original, disguise(_find_and_load, original))
 
     def _apply(self, name, module):
         for patch in self.patches.pop(name, ()):

@@ -6,7 +6,7 @@ import os
 from _struct import Struct
 
 from . import table
-from .calls import POSIX, Call, as_caller, first, install, like
+from .calls import POSIX, Call, as_caller, disguise, first, install, like
 from .signals import pid_of
 
 _ACL = "system.posix_acl_access"  # acl(5): the kernel's form is a version, then entries of tag, permissions, id
@@ -361,7 +361,7 @@ def wrap(runtime):
         reload()
         runtime.environment.hide()
 
-    os.popen = like(original, popen)
+    os.popen = like(original, disguise(popen, original))
     if reload is not None:
         os.reload_environ = like(reload, reload_environ)
 
@@ -382,7 +382,7 @@ def wrap_subprocess(runtime, module):
             if stream is not None:
                 setattr(self, name, runtime.streams.adopt(stream))
 
-    module.Popen.__init__ = like(original, __init__)
+    module.Popen.__init__ = like(original, disguise(__init__, original))
 
 
 PATCHES = {"_posixsubprocess": wrap_posixsubprocess, "subprocess": wrap_subprocess}
