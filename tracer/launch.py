@@ -76,7 +76,7 @@ def prepare_live(out: Path) -> Path:
 
 
 def remove_live(live: Path) -> None:
-    """Remove the folder that the traced processes wrote to: what they wrote is in the trace. It is the owner's again."""
+    """Remove the folder that the traced processes wrote to: what they wrote is in the trace, the owner's alone."""
     shutil.rmtree(live, ignore_errors=True)
     with suppress(OSError, AttributeError):  # nobody was let in; no access lists on this system
         os.removexattr(live.parent, "system.posix_acl_access")
