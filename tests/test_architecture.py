@@ -28,7 +28,7 @@ ROOMS: dict[str, set[str]] = {
 }
 
 # What the runtime may import as a program starts; anything more would cost every traced process its time.
-LIGHT = {"__future__", "_thread", "builtins", "errno", "io", "itertools", "mmap", "os", "posix", "stat", "_struct", "marshal", "sys", "time"}
+LIGHT = {"__future__", "_thread", "builtins", "_frozen_importlib", "_signal", "errno", "io", "itertools", "mmap", "os", "posix", "stat", "_struct", "marshal", "sys", "time"}
 OURS = {"_ipctrace", "sitecustomize"}  # the runtime itself, and the file that ours shadows
 
 
@@ -150,14 +150,16 @@ def test_a_wheel_holds_nothing_but_ipctrace(tmp_path: Path) -> None:
         pytest.skip(f"setuptools 77 builds it, here is {found}")
     copy = tmp_path / "copy"
     copy.mkdir()
-    for name in ["pyproject.toml", "README.md", *ROOMS]:
+    for name in ["pyproject.toml", "MANIFEST.in", "README.md", ".packaging", *ROOMS]:
         subprocess.run(["cp", "-R", str(ROOT / name), str(copy)], check=True)
     options = ["--no-deps", "--no-index", "--no-build-isolation", "-w", str(tmp_path)]
     subprocess.run([sys.executable, "-m", "pip", "wheel", *options, str(copy)], check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
-    assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"ipctrace"}
+        listed = next(archive.read(name).decode() for name in names if name.endswith(".dist-info/RECORD"))
+    assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"ipctrace", "ipctrace.pth"}
+    assert {line.split(",")[0] for line in listed.splitlines()} == set(names), "what is listed is removed on uninstall"
     sources = {f"{name.replace('.', '/')}" for room in ROOMS for name, _ in modules(room)}
     assert sources <= {name.removesuffix(".py").removesuffix("/__init__") for name in names}
     assert any(name.startswith("ipctrace/reports/assets/") for name in names)

@@ -120,3 +120,32 @@ def test_threads_are_named_and_end_where_their_life_does(tmp_path: Path) -> None
         ("again", False, 7 * MS, 20 * MS),
         ("thread-107", False, 8 * MS, 20 * MS),
     ]
+
+
+def test_a_fork_whose_child_comes_to_its_first_record_late_makes_one_process(tmp_path: Path) -> None:
+    """On a busy machine that is long after the fork has returned."""
+    parent = LogWriter(tmp_path, 100, 1, 1 * MS)
+    parent.begin()
+    parent.call("os.fork", 2 * MS, 4 * MS, result=101)
+    LogWriter(tmp_path, 101, 100, 90 * MS).begin("fork")
+    assert [(process.life.pid, process.how) for process in census(tmp_path).processes] == [
+        (100, "start"), (101, "fork"),
+    ]  # fmt: skip
+
+
+def test_a_fork_that_is_first_seen_when_it_has_ended_is_no_other_program(tmp_path: Path) -> None:
+    """/proc has no command line any more then, only a name; the log knows better, unless it ends with an exec."""
+    parent = LogWriter(tmp_path, 100, 1, 1 * MS)
+    parent.begin()
+    parent.call("os.fork", 2 * MS, 3 * MS, result=101)
+    parent.call("os.fork", 4 * MS, 5 * MS, result=102)
+    LogWriter(tmp_path, 101, 100, 3 * MS).begin("fork")
+    other = LogWriter(tmp_path, 102, 100, 5 * MS)
+    other.begin("fork")
+    other.enter("os.execv", 6 * MS)
+    seen = [Life(100, 1, 0, ["python3", "pipes.py"])]
+    seen += [Life(101, 100, 3 * MS, ["python3"], defunct=True), Life(102, 100, 5 * MS, ["true"], defunct=True)]
+    found = census(tmp_path, *seen).processes
+    assert [(process.how, process.program) for process in found] == [
+        ("start", "pipes.py"), ("fork", "pipes.py"), ("exec", "true"),
+    ]  # fmt: skip

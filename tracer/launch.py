@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from . import runtime
@@ -63,17 +64,23 @@ def prepare_live(out: Path) -> Path:
         )  # fmt: skip
     package = live / "inject" / "_ipctrace"
     live.mkdir(mode=0o700)
+    live.chmod(0o1700)  # sticky: who is let in later (runtime/processes.py) can't replace the runtime
     package.mkdir(parents=True)
     for source in sorted(_RUNTIME.glob("*.py")):
         target = package.parent / "sitecustomize.py" if source.name == _INJECTED else package / source.name
         shutil.copyfile(source, target)
     inject.bundle(str(package.parent))
+    for path in [package.parent, *package.parent.rglob("*")]:  # whatever the umask is
+        path.chmod(0o755 if path.is_dir() else 0o644)
     return live
 
 
 def remove_live(live: Path) -> None:
-    """Remove the folder that the traced processes wrote to: what they wrote is in the trace."""
+    """Remove the folder that the traced processes wrote to: what they wrote is in the trace, the owner's alone."""
     shutil.rmtree(live, ignore_errors=True)
+    with suppress(OSError, AttributeError):  # nobody was let in; no access lists on this system
+        os.removexattr(live.parent, "system.posix_acl_access")
+        live.parent.chmod(0o700)
 
 
 def environment(live: Path, payload: str, buffering: str) -> dict[str, str]:

@@ -17,7 +17,7 @@ import numpy as np
 from .logs import Log
 from .runtime import table
 
-_CODES = {kind: [code for code, _, of, _ in table.CALLS if of == kind] for kind in ("fork", "wait")}
+_CODES = {kind: [code for code, _, of, _ in table.CALLS if of == kind] for kind in ("fork", "wait", "exec")}
 _INTERPRETERS = ("python", "pypy")
 _TAKES_VALUE = {"-W", "-X", "--check-hash-based-pycs"}  # Python's options that are followed by a value
 _SLACK = 20_000_000  # ns: /proc counts a start in ticks of 10 ms
@@ -25,7 +25,10 @@ _SLACK = 20_000_000  # ns: /proc counts a start in ticks of 10 ms
 
 @dataclass(slots=True)
 class Life:
-    """A process as the supervisor saw it. Times are monotonic ns; `parent` is a pid; None is: not known."""
+    """A process as the supervisor saw it. Times are monotonic ns; `parent` is a pid; None is: not known.
+
+    `defunct`: it had ended as it was first seen, and `argv` is only its command's name, cut off.
+    """
 
     pid: int
     parent: int | None
@@ -35,6 +38,7 @@ class Life:
     cwd: str | None = None
     ended: int | None = None
     status: int | None = None
+    defunct: bool = False
 
 
 @dataclass(slots=True)
@@ -80,8 +84,8 @@ class Census:
         for index, log in enumerate(logs):
             self._place(index, log)
         forks = self._calls("fork")
-        for log_index, enter, _, pid, _ in forks:
-            if self._at(pid, enter, enter) is None:
+        for log_index, enter, leave, pid, _ in forks:
+            if self._child(pid, enter, leave) is None:
                 self._add(Life(pid, logs[log_index].header.pid, enter))
         everyone = [process for processes in by_pid.values() for process in processes]
         first = found[0] if found else None
@@ -106,6 +110,11 @@ class Census:
             if process.life.started <= end + _SLACK and (process.life.ended is None or process.life.ended >= begin)
         ]
         return max(lives, key=lambda process: process.life.started, default=None)
+
+    def _child(self, pid: int, enter: int, leave: int) -> Process | None:
+        """The process that a fork made. On a busy machine its first record may come long after the fork's return."""
+        later = (process for process in self._by_pid.get(pid, ()) if process.life.started > enter)
+        return self._at(pid, enter, leave) or min(later, key=lambda process: process.life.started, default=None)
 
     def at(self, pid: int, time: int) -> int | None:
         """The id of the process that had this pid at a time (monotonic ns)."""
@@ -138,7 +147,7 @@ class Census:
     def _find_parents(self, forks: list[tuple[int, int, int, int, int]]) -> None:
         """Parents as the fork says; else as /proc did at first, or the log's header: orphans are adopted by others."""
         for log_index, enter, leave, pid, _ in forks:
-            child = self._at(pid, enter, leave)
+            child = self._child(pid, enter, leave)
             if child is not None:
                 child.parent = self.of_log(log_index)
                 # /proc knows the start within a tick only; the fork bounds it from below, the first record from above
@@ -178,11 +187,19 @@ class Census:
         asked = records["size"][(records["op"] == table.CODE["os._exit"]) & (records["state"] == table.OPEN)]
         return int(asked[-1]) & 0xFF if len(asked) and asked[-1] != table.NONE else None
 
+    @staticmethod
+    def _has_left(log: Log) -> bool:
+        """Whether an image ended with an exec: what came then isn't Python, or isn't traced."""
+        records = log.records
+        return bool(np.any(np.isin(records["op"], _CODES["exec"]) & (records["state"] == table.OPEN)))
+
     def _describe(self, number: int, process: Process) -> None:
         """How it came to be and what it ran, from its logs, and from its parent where it has none."""
         life, images = process.life, [self._logs[index].process for index in process.logs]
         for image in images:
             life.executable = life.executable or image.get("executable") or None
+        if life.defunct and images and not self._has_left(self._logs[process.logs[-1]]):
+            life.argv = []
         if images and not life.argv:
             life.argv = [part for part in images[-1].get("argv", "").split(table.LIST_SEPARATOR) if part]
         parent = self.processes[process.parent] if process.parent is not None else None

@@ -149,14 +149,16 @@ class Tree:
         if status is None or (pid in self._unreaped and status.state == "Z"):
             return False
         self._unreaped.discard(pid)
-        self._add(pid, parent, status.started, proc.command_line(pid) or [status.command])
+        argv = proc.command_line(pid)
+        self._add(pid, parent, status.started, argv or [status.command])
+        self._alive[pid].life.defunct = not argv
         return True
 
     def _refresh(self, pid: int) -> None:
         """A process may have become another program."""
         life, argv = self._alive[pid].life, proc.command_line(pid)
         if argv and argv != life.argv:
-            life.argv, life.executable = argv, proc.link(pid, "exe")
+            life.argv, life.executable, life.defunct = argv, proc.link(pid, "exe"), False
 
     def signal(self, number: int) -> None:
         """Send a signal to every living process, and to those that are started meanwhile."""

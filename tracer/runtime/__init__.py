@@ -38,11 +38,12 @@ from . import (
     tracebacks,
 )
 from .addresses import Addresses
-from .imports import Finder
+from .imports import Imports
 from .log import Log
 from .objects import Objects
 from .sites import Sites
 
+_open = open  # not the program's, nor our wrapper
 # What is wrapped at once has wrap(runtime); what is wrapped when its module is imported stands in PATCHES, a table of
 # module names and functions(runtime, module). Their order is the order in which they are applied.
 _PARTS = (
@@ -63,7 +64,7 @@ class Runtime:
         self.addresses = Addresses(self.log)
         self.objects = Objects(self.log, self.sites, self.descriptors)
         self.streams = streams.Streams(self)
-        self.environment = processes.Environment(run, os.path.join(folder, "inject"))
+        self.environment = processes.Environment(run, folder, self.log)
 
     def begin(self):
         """Begin to record this image."""
@@ -79,7 +80,7 @@ class Runtime:
                 part.wrap(self)
             for name, patch in getattr(part, "PATCHES", {}).items():
                 patches.setdefault(name, []).append(patch)
-        Finder(self, patches).begin()
+        Imports(self, patches).begin()
         if hasattr(os, "register_at_fork"):
             # The first of all hooks, since we come first. The interpreter keeps it to its end, and so us and our maps.
             os.register_at_fork(after_in_child=self.forked)
@@ -103,13 +104,15 @@ class Runtime:
             _working_directory(), int(streams.unbuffered()),
             "PYTHONUNBUFFERED=" + os.environ.get("PYTHONUNBUFFERED", ""),
         )  # fmt: skip
+        if how == "start":
+            self.environment.define()
         self.log.define(table.THREAD, "MainThread", 1)
 
 
 def _command_line():
     """argv as the system has it; sys.argv isn't set yet as we come."""
     try:
-        with open("/proc/self/cmdline", "rb", 0) as file:
+        with _open("/proc/self/cmdline", "rb", 0) as file:
             return [os.fsdecode(part) for part in file.read().split(b"\0")[:-1]]
     except OSError:
         return list(getattr(sys, "orig_argv", ()))

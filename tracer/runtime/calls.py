@@ -9,6 +9,37 @@ from __future__ import annotations
 
 import os
 import sys
+from sys import _getframe
+
+_HERE = os.path.dirname(__file__) + os.sep
+# Names the frame of `as_caller`, which has the program's file: tracebacks.py takes it out as it does ours.
+MARK = "<ipctrace>"
+_FORWARD = compile("function(*args, **kwargs)", MARK, "eval")
+
+
+def ours(frame):
+    """Whether a frame is the recorder's and not the program's."""
+    return frame.f_code.co_filename.startswith(_HERE) or frame.f_code.co_name == MARK
+
+
+def program_frame(frame):
+    """The first frame from `frame` outwards that isn't ours; None if there is none."""
+    while frame is not None and ours(frame):
+        frame = frame.f_back
+    return frame
+
+
+def as_caller(function, args, kwargs):
+    """Call a function that may warn, from a frame with the file, line and globals of the wrapper's caller.
+
+    A warning is placed at the frame that calls, and filters go by its module: os.fork() in a process with threads is
+    shown in __main__ and nowhere else. So our wrapper's frame must not be the one.
+    """
+    frame = program_frame(_getframe(1))
+    if frame is None:
+        return function(*args, **kwargs)
+    code = _FORWARD.replace(co_filename=frame.f_code.co_filename, co_firstlineno=frame.f_lineno or 1, co_name=MARK)
+    return eval(code, frame.f_globals, {"function": function, "args": args, "kwargs": kwargs})
 
 
 class Call:
@@ -70,6 +101,13 @@ def like(original, function):
     for name in ("__name__", "__qualname__", "__module__", "__doc__"):
         setattr(function, name, getattr(original, name, None))
     function.__wrapped__ = original
+    return function
+
+
+def disguise(function, original):
+    """Let the frames of `function` lie in the original's file, for a warning that looks for the first frame outside of
+    it; tracebacks.py takes them out by their name. The original is written in Python."""
+    function.__code__ = function.__code__.replace(co_filename=original.__code__.co_filename, co_name=MARK)
     return function
 
 

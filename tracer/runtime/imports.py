@@ -1,12 +1,19 @@
-"""Modules that the program hasn't imported are wrapped when it imports them, not before: start-up stays cheap."""
+"""Modules that the program hasn't imported are wrapped when it imports them, not before: start-up stays cheap.
+
+What the import statement calls for a module that isn't there yet, importlib's _find_and_load, is replaced: it is looked
+up by name each time. A finder in sys.meta_path would do too, but every program that lists it would see us there.
+"""
 
 from __future__ import annotations
 
+import _frozen_importlib
 import sys
 
+from .calls import disguise, like
 
-class Finder:
-    """First in sys.meta_path: finds nothing itself, but wraps the few modules of its table after they were loaded."""
+
+class Imports:
+    """Applies the patches of a table to modules that have just been loaded."""
 
     def __init__(self, runtime, patches):
         self.runtime, self.patches = runtime, patches  # module name → [function(runtime, module)]
@@ -16,20 +23,17 @@ class Finder:
         for name in list(self.patches):
             if name in sys.modules:
                 self._apply(name, sys.modules[name])
-        sys.meta_path.insert(0, self)
+        original, patches, apply = _frozen_importlib._find_and_load, self.patches, self._apply
 
-    def find_spec(self, name, path=None, target=None):
-        """The spec that the other finders give, with a loader that calls us once."""
-        if name not in self.patches:
-            return None
-        for finder in sys.meta_path:
-            find = getattr(finder, "find_spec", None)
-            spec = find(name, path, target) if find is not None and finder is not self else None
-            if spec is not None:
-                if hasattr(spec.loader, "exec_module"):
-                    spec.loader = _Loader(spec.loader, self)
-                return spec
-        return None
+        def _find_and_load(name, import_):
+            module = original(name, import_)
+            # a circular import gives modules that are still being loaded
+            if name in patches and not getattr(getattr(module, "__spec__", None), "_initializing", False):
+                apply(name, module)
+            return module
+
+        # The interpreter takes frames of importlib's file out of an ImportError's traceback.
+        _frozen_importlib._find_and_load = like(original, disguise(_find_and_load, original))
 
     def _apply(self, name, module):
         for patch in self.patches.pop(name, ()):
@@ -37,21 +41,3 @@ class Finder:
                 patch(self.runtime, module)
             except Exception:  # another version, another module of that name: it stays as it is
                 pass
-
-
-class _Loader:
-    """The module's own loader, which hands itself back when it has done its work."""
-
-    def __init__(self, loader, finder):
-        self.loader, self.finder = loader, finder
-
-    def create_module(self, spec):
-        return self.loader.create_module(spec)
-
-    def exec_module(self, module):
-        module.__spec__.loader = module.__loader__ = self.loader
-        self.loader.exec_module(module)
-        self.finder._apply(module.__name__, module)
-
-    def __getattr__(self, name):
-        return getattr(self.loader, name)

@@ -1,7 +1,7 @@
 """Copied into the run's folder as sitecustomize.py, first on PYTHONPATH: how every Python child is reached.
 
 Loads the runtime beside it, takes that folder off sys.path again, and gives way to the sitecustomize that it shadows,
-or to none. Never raises into the program.
+or to none. Never raises into the program. A Python that ignores PYTHONPATH gets here through ipctrace.pth.
 
 The runtime's modules come out of one file with the bytecode of all of them, made by the first process of each
 interpreter version: a third of the time that twelve imports take, and the program's import system is not touched.
@@ -14,7 +14,7 @@ import sys
 # In the order in which they can be loaded
 MODULES = (
     "table", "log", "sites", "addresses", "calls", "descriptors", "objects", "layers", "streams", "builtin",
-    "processes", "threads", "signals", "tracebacks", "files", "locks", "queues", "futures", "readiness", "socketfiles",
+    "threads", "signals", "processes", "tracebacks", "files", "locks", "queues", "futures", "readiness", "socketfiles",
     "sockets", "filelocks", "memory", "multiprocess", "asynchronous", "imports", "__init__",
 )  # fmt: skip
 PACKAGE = "_ipctrace"
@@ -73,17 +73,21 @@ def _load(folder: str) -> "dict[str, object]":
 def _begin(folder: str) -> None:
     run = os.environ.get("IPCTRACE_RUN")
     if run and os.path.realpath(folder) == os.path.realpath(os.path.join(run.split(":", 2)[-1], "inject")):
-        _load(folder)["start"](run)  # type: ignore[operator]
+        status = os.stat(folder)
+        if status.st_uid in (0, os.geteuid()) and not status.st_mode & 0o022:  # nobody else put anything there
+            _load(folder)["start"](run)  # type: ignore[operator]
     # else: a PYTHONPATH that has outlived its run
 
 
-if __name__ == "sitecustomize":
+if __name__ in ("sitecustomize", "ipctrace.pth"):
     _folder = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [_entry for _entry in sys.path if os.path.abspath(_entry) != _folder]
     try:
         _begin(_folder)
     except Exception:  # the program runs unrecorded, and is shown as a process that isn't traced
         pass
+
+if __name__ == "sitecustomize":
     # The sitecustomize that we shadow runs now, as if we weren't there; without one, the import fails as it would.
     sys.modules.pop(__name__, None)
     try:

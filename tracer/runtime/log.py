@@ -24,6 +24,8 @@ _NUMBER = Struct("<Q")
 _OPEN, _DONE, _FAILED = table.OPEN, table.DONE, table.FAILED
 _EXIT_AT, _STATE_AT, _PAYLOAD_AT, _NONE = table.EXIT_AT, table.STATE_AT, table.PAYLOAD_AT, table.NONE
 _HERE = os.path.dirname(__file__) + os.sep
+# Code of ours in which nothing can raise but what it calls, a handler of the program that is written in C.
+PROGRAMS: list = []
 _EMPTY_EXIT = "%dx" % (table.STATE_AT - table.EXIT_AT)
 _LARGEST = 64  # blocks in a segment
 # The program may replace what it finds in os; our own calls must not pass through its wrappers, nor through ours.
@@ -41,7 +43,8 @@ def _ours(error):
     entry = error.__traceback__
     while entry.tb_next is not None:
         entry = entry.tb_next
-    return isinstance(error, Exception) and entry.tb_frame.f_code.co_filename.startswith(_HERE)
+    code = entry.tb_frame.f_code
+    return isinstance(error, Exception) and code.co_filename.startswith(_HERE) and code not in PROGRAMS
 
 
 class Segment:

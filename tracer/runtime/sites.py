@@ -63,6 +63,15 @@ class Sites:
             site = known[instruction] = self._define(code, instruction, line)
         return site
 
+    def of(self, frame):
+        """The site of the innermost frame from `frame` outwards that is the program's; 0 if there is none."""
+        while frame is not None:
+            site = self.at(frame.f_code, frame.f_lasti, frame.f_lineno)
+            if site:
+                return site
+            frame = frame.f_back
+        return 0
+
     def here(self):
         """The site of the program's call that led to the calling wrapper; 0 where no Python code did (at exit)."""
         frame = _getframe(1).f_back

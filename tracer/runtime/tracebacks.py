@@ -7,25 +7,23 @@ is taken out where tracebacks become text: in the hooks for uncaught exceptions,
 from __future__ import annotations
 
 import builtins
-import os
 import sys
 
 from . import table
-from .calls import like
+from .calls import like, ours
 
 _GROUP = getattr(builtins, "BaseExceptionGroup", ())  # from 3.11 on
 _UNCAUGHT = table.CODE["uncaught"]
-_HERE = os.path.dirname(__file__) + os.sep
 
 
 def clean(traceback):
     """A traceback without our frames."""
-    while traceback is not None and traceback.tb_frame.f_code.co_filename.startswith(_HERE):
+    while traceback is not None and ours(traceback.tb_frame):
         traceback = traceback.tb_next
     entry = traceback
     while entry is not None:
         following = entry.tb_next
-        while following is not None and following.tb_frame.f_code.co_filename.startswith(_HERE):
+        while following is not None and ours(following.tb_frame):
             following = following.tb_next
         if following is not entry.tb_next:
             entry.tb_next = following
@@ -79,6 +77,7 @@ def wrap(runtime):
 def wrap_traceback(runtime, module):
     """Clean what the module traceback makes text of."""
     original, extract, walk = module.TracebackException.__init__, module.extract_tb, module.walk_tb
+    frames = module.walk_stack
 
     def __init__(self, exc_type, exc_value, exc_traceback, *args, **kwargs):
         clean_exception(exc_value)
@@ -90,7 +89,13 @@ def wrap_traceback(runtime, module):
     def walk_tb(tb):
         return walk(clean(tb))
 
+    def walk_stack(f):
+        # The stack of a thread's function, and of a signal's handler, has frames of ours further out. Without a frame
+        # to begin with, the original counts the frames from its own caller on, which must stay who it is.
+        return frames(f) if f is None else (pair for pair in frames(f) if not ours(pair[0]))
+
     module.TracebackException.__init__ = like(original, __init__)
+    module.walk_stack = like(frames, walk_stack)
     module.extract_tb, module.walk_tb = like(extract, extract_tb), like(walk, walk_tb)
 
 
