@@ -78,15 +78,17 @@ class Call(NamedTuple):
 
 
 class Thread(NamedTuple):
-    """A thread of a process."""
+    """A thread of a process. `runs`: how often it had been given a processor, where that was asked."""
 
     tid: int
     state: str
     call: Call
+    runs: int | None = None
 
 
 class End(NamedTuple):
-    """An open descriptor: what it leads to (kind, device, inode, path where it has one) and how it was opened."""
+    """An open descriptor: what it leads to (kind, device, inode, path where it has one), how it was opened, and whether
+    it survives exec."""
 
     fd: int
     access: str
@@ -94,6 +96,7 @@ class End(NamedTuple):
     device: int
     inode: int
     path: str | None
+    inheritable: bool = True
 
 
 def _text(path: str) -> str | None:
@@ -191,6 +194,15 @@ def parse_syscall(text: str, machine: str) -> Call:
     return Call(name, first if name in _BY_DESCRIPTOR else None, None)
 
 
+def runs(pid: int, tid: int) -> int | None:
+    """How often a thread has been given a processor; None where the system doesn't count that.
+
+    Between two equal answers it didn't run at all: what it was waiting in, it waited in throughout.
+    """
+    fields = (_text(f"/proc/{pid}/task/{tid}/schedstat") or "").split()
+    return int(fields[2]) or None if len(fields) == 3 else None
+
+
 def threads(pid: int) -> list[Thread]:
     """The threads of a process with what each is doing."""
     found = []
@@ -224,7 +236,8 @@ def _end(pid: int | str, fd: int) -> End | None:
         return None
     path = target.encode("utf-8", "surrogateescape").decode("utf-8", "replace") if target.startswith("/") else None
     access = _ACCESS.get(int(flags, 8) & os.O_ACCMODE, "rw")
-    return End(fd, access, kind_of(status, target), status.st_dev, status.st_ino, path)
+    inheritable = not int(flags, 8) & os.O_CLOEXEC
+    return End(fd, access, kind_of(status, target), status.st_dev, status.st_ino, path, inheritable)
 
 
 def _descriptors(pid: int | str) -> list[int]:
@@ -232,6 +245,16 @@ def _descriptors(pid: int | str) -> list[int]:
         return sorted(map(int, os.listdir(f"/proc/{pid}/fd")))
     except OSError:
         return []
+
+
+def links(pid: int) -> list[tuple[int, str]]:
+    """The open descriptors of a process and what each leads to, in a word: `pipe:[4711]`, or a path."""
+    return [(fd, target) for fd in _descriptors(pid) if (target := link(pid, f"fd/{fd}")) is not None]
+
+
+def end(pid: int, fd: int) -> End | None:
+    """One open descriptor of a process."""
+    return _end(pid, fd)
 
 
 def ends(pid: int) -> list[End]:

@@ -24,6 +24,7 @@ from .assemble import Frame, Observations, assemble
 from .errors import IpctraceError
 from .lives import program_name
 from .logs import WAITS
+from .samples import Sampler
 from .signals import Signals, subreaper
 from .stacks import find_py_spy, read_stacks
 from .tree import Tree
@@ -122,7 +123,8 @@ class _Recording:
             self.root = self.tree.lives[0]
             self.logs = LiveLogs(self.live)
             stack.callback(self.logs.close)
-            self.watch = Watch(self.tree, self.logs, self._is_deadlock)
+            self.sampler = Sampler(self.tree, self.logs)
+            self.watch = Watch(self.tree, self.logs, self.sampler, self._is_deadlock)
             self._follow()
             self._end()
             if self.root.status is None:
@@ -148,7 +150,8 @@ class _Recording:
         still, deadline = 0.0, self.options.duration
         while self.root.ended is None:
             self.tree.scan()
-            moved = self.logs.poll(set(self.tree.alive))
+            moved = self.logs.poll(self.tree)
+            self.sampler.step()
             still = 0.0 if moved else still + _POLL
             self._tell()
             self._pass_on()
@@ -175,7 +178,8 @@ class _Recording:
             while self.tree.alive and (left := deadline - time.monotonic()) > 0:
                 self.tree.wait(min(left, _POLL))
                 self.tree.scan()
-                self.logs.poll(set(self.tree.alive))
+                self.logs.poll(self.tree)
+                self.sampler.step()
             self.left = self.tree.alive
         self.frozen = time.monotonic_ns() if self.left else self.stopped
         self.tree.kill()
@@ -185,7 +189,7 @@ class _Recording:
         """Freeze everything, which is the end of the trace; then end it, with a chance to tidy up if `gently`."""
         self.ended, self.stopped = ended, time.monotonic_ns()
         self.tree.signal(signal.SIGSTOP)
-        self.logs.poll(set(self.tree.alive))
+        self.logs.poll(self.tree)
         if gently:
             self.tree.signal(signal.SIGTERM)
             self.tree.signal(signal.SIGCONT)
@@ -226,8 +230,8 @@ class _Recording:
 
     def _observations(self) -> Observations:
         return Observations(
-            self.origin, self.tree.lives, self.watch.looks, stacks=self.stacks, outside=self.outside,
-            capacities=self.watch.capacities, stopped=self.stopped,
+            self.origin, self.tree.lives, self.watch.looks, self.sampler.samples, self.stacks, self.outside,
+            self.sampler.capacities, self.sampler.peers, stopped=self.stopped,
         )  # fmt: skip
 
     def _finish(self) -> schema.Trace:

@@ -134,7 +134,7 @@ class Tree:
             return
         waiting = [*self._alive]
         for parent in waiting:  # grows while it is gone through
-            self._refresh(parent)
+            self.refresh(parent)
             waiting += [pid for pid in proc.children(parent) if self._meet(pid, parent)]
         for pid in proc.children(os.getpid()):
             if pid not in self.helpers and self._meet(pid, None):
@@ -152,7 +152,20 @@ class Tree:
         self._add(pid, parent, status.started, proc.command_line(pid) or [status.command])
         return True
 
-    def _refresh(self, pid: int) -> None:
+    def __contains__(self, pid: object) -> bool:
+        """Whether a process of the run lives. One that the scan hasn't found yet is taken in: its log may be there."""
+        return pid in self._alive or (isinstance(pid, int) and self._adopt(pid))
+
+    def _adopt(self, pid: int) -> bool:
+        """Take in a process that isn't known if it descends from one that is; a number may be another's by now."""
+        status = proc.read_stat(pid)
+        if status is None or status.state in "ZX" or pid in self.helpers or status.parent in (0, 1):
+            return False
+        if status.parent == os.getpid():
+            return self._meet(pid, None)
+        return status.parent in self and self._meet(pid, status.parent)
+
+    def refresh(self, pid: int) -> None:
         """A process may have become another program."""
         life, argv = self._alive[pid].life, proc.command_line(pid)
         if argv and argv != life.argv:
