@@ -86,19 +86,20 @@ def record(
     can't be started; in the latter case the folder holds a trace in which nothing happened.
     """
     out = Path(options.out)
-    launch.prepare_output(out)
-    live = launch.prepare_live(out)
-    return _Recording(options, out, live, judge, progress).run()
+    with Signals() as signals:  # first: from here on Ctrl-C leaves a whole trace, and while that is saved it waits
+        launch.prepare_output(out)
+        return _Recording(options, out, launch.prepare_live(out), signals, judge, progress).run()
 
 
 class _Recording:
     """One run."""
 
     def __init__(
-        self, options: Options, out: Path, live: Path, judge: Callable[[schema.Trace], bool],
+        self, options: Options, out: Path, live: Path, signals: Signals, judge: Callable[[schema.Trace], bool],
         progress: Callable[[Progress], None] | None,
     ) -> None:  # fmt: skip
         self.options, self.out, self.live, self.judge, self.progress = options, out, live, judge, progress
+        self.signals = signals
         self.notes: list[str] = []
         self.stacks: list[Frame] = []
         self.stopped: int | None = None
@@ -114,7 +115,8 @@ class _Recording:
         store.save_facts(self.facts, self.out)
         with ExitStack() as stack:
             stack.enter_context(subreaper())
-            self.signals = stack.enter_context(Signals())
+            if self.signals.interrupts:
+                return self._nothing("interrupted", None)
             program = self._start()
             program.returncode = 0  # the tree reaps it, and Popen must not
             self.tree = Tree(program.pid, self.origin, self.options.command, before)
@@ -139,11 +141,17 @@ class _Recording:
         except OSError as error:
             status = 127 if isinstance(error, FileNotFoundError) else 126
             why = error.strerror or str(error)
-            self.facts |= {"status": status, "ended": "exit"}
             self._note(f"{options.command[0]} could not be started: {why}")
-            self._save(assemble([], Observations(self.origin), self.facts))
+            self._nothing("exit", status)
             hint = f"ipctrace record -- INTERPRETER {options.command[0]}" if status == 126 else "ipctrace chapter"
             raise IpctraceError(f"{options.command[0]} can't be started", why, hint) from error
+
+    def _nothing(self, ended: str, status: int | None) -> schema.Trace:
+        """The trace of a program that wasn't started."""
+        self.facts |= {"status": status, "ended": ended}
+        trace = assemble([], Observations(self.origin), self.facts)
+        self._save(trace)
+        return trace
 
     def _follow(self) -> None:
         """Until the program has ended, or is to be ended."""
