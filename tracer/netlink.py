@@ -1,13 +1,17 @@
-"""What the kernel tells through netlink sockets, to anybody: which socket is whose other end (sock_diag(7)).
+"""What the kernel tells through netlink sockets: which socket is whose other end (sock_diag(7)), and, as it happens,
+which processes come and go (its process event connector: to root, and from Linux 6.6 on to anybody).
 
-Where it tells nothing (another system, a sandbox), there is nothing, and no error.
+Where it tells nothing (another system, a container, a sandbox), there is nothing, and no error.
 """
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
+from typing import NamedTuple
 
 _SOCK_DIAG, _BY_FAMILY = 4, 20  # linux/netlink.h, linux/sock_diag.h
 _DUMP = 0x301  # NLM_F_REQUEST | NLM_F_ROOT | NLM_F_MATCH
@@ -18,6 +22,12 @@ _SHOW_PEER, _PEER = 4, 2  # linux/unix_diag.h: UDIAG_SHOW_PEER, UNIX_DIAG_PEER
 _UNIX = struct.pack("=BBHIIIII", socket.AF_UNIX, 0, 0, _ALL, 0, _SHOW_PEER, _ALL, _ALL)  # struct unix_diag_req
 _MAPPED = bytes(10) + b"\xff\xff"  # how IPv6 writes an address of IPv4: RFC 4291
 _ANSWER = 1 << 16
+
+_CONNECTOR, _PROCESSES = 11, 1  # NETLINK_CONNECTOR; linux/connector.h: CN_IDX_PROC, CN_VAL_PROC
+_LISTEN, _IGNORE = 1, 2  # linux/cn_proc.h: PROC_CN_MCAST_LISTEN, _IGNORE
+_KINDS = {0: "ready", 1: "fork", 2: "exec", 1 << 31: "exit"}
+_EVENT_AT = 36  # behind struct nlmsghdr and struct cn_msg
+_BUFFER = 1 << 20
 
 
 def peers() -> dict[int, int]:
@@ -75,3 +85,79 @@ def _tcp(answers: Iterator[bytes]) -> Iterator[tuple[tuple[bytes, bytes], int]]:
             address[:4] if family == socket.AF_INET else address.removeprefix(_MAPPED) for address in addresses
         )
         yield (local + local_port, remote + remote_port), struct.unpack_from("=I", answer, 68)[0]
+
+
+class ProcessEvent(NamedTuple):
+    """A process was forked, became another program, or ended; or the kernel is ready to tell. `time` is monotonic ns; `parent` is a fork's; `status`,
+    the exit status or minus the signal, an end's."""
+
+    kind: str
+    time: int
+    pid: int
+    parent: int = 0
+    status: int = 0
+
+
+class ProcessEvents:
+    """Every process of the machine that comes or goes, from now on; none where the kernel doesn't tell us.
+
+    Some are lost where too many come at once: it is a help to who looks at /proc, and no replacement.
+    """
+
+    def __init__(self) -> None:
+        self.told = False  # whether the kernel has agreed to tell us
+        self._socket: socket.socket | None = None
+        with suppress(OSError, AttributeError):
+            kind = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
+            self._socket = socket.socket(socket.AF_NETLINK, kind, _CONNECTOR)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+            self._socket.bind((0, _PROCESSES))
+            self._say(_LISTEN)
+            return
+        self.close()
+
+    def _say(self, what: int) -> None:
+        assert self._socket is not None
+        message = struct.pack("=IIIIHHI", _PROCESSES, _PROCESSES, 0, 0, 4, 0, what)
+        self._socket.send(struct.pack(_HEADER, 16 + len(message), _DONE, 0, 0, os.getpid()) + message)
+
+    def fileno(self) -> int:
+        """The descriptor that is readable when there is something to read; -1 if there never is."""
+        return -1 if self._socket is None else self._socket.fileno()
+
+    def read(self) -> Iterator[ProcessEvent]:
+        """What has happened since it was last asked, in order; threads that come and go are left out."""
+        while self._socket is not None:
+            try:
+                message = self._socket.recv(4096)
+            except BlockingIOError:
+                return
+            except OSError:  # ENOBUFS: some were lost
+                continue
+            event = _process_event(message)
+            if event is not None:
+                self.told |= event.kind == "ready"
+                yield event
+
+    def close(self) -> None:
+        """Listen no more."""
+        if self._socket is not None:
+            with suppress(OSError):
+                self._say(_IGNORE)  # before 6.6 the kernel doesn't count us out by itself
+            self._socket.close()
+        self._socket = None
+
+
+def _process_event(message: bytes) -> ProcessEvent | None:
+    """One struct proc_event; None for one that says nothing of a process."""
+    if len(message) < _EVENT_AT + 40:
+        return None
+    code, _, time = struct.unpack_from("=IIQ", message, _EVENT_AT)
+    kind, (first, second, third, fourth) = _KINDS.get(code), struct.unpack_from("=4I", message, _EVENT_AT + 16)
+    if kind == "ready" and not first:  # an error otherwise
+        return ProcessEvent(kind, time, 0)
+    if kind == "fork" and third == fourth:  # parent's thread and process, child's thread and process
+        return ProcessEvent(kind, time, third, parent=second)
+    if kind in ("exec", "exit") and first == second:  # a thread and its process; of an end the raw status
+        return ProcessEvent(kind, time, first, status=os.waitstatus_to_exitcode(third & 0xFFFF) if kind == "exit" else 0)
+    return None

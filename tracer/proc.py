@@ -55,6 +55,7 @@ _P_ALL, _P_PID = 0, 1  # waitid(2): what its second argument means
 _ACCESS = {os.O_RDONLY: "r", os.O_WRONLY: "w", os.O_RDWR: "rw"}
 _O_PATH = getattr(os, "O_PATH", 0)
 _TERMINALS = {4, 5, *range(136, 144)}  # major numbers: consoles, /dev/tty, pseudo-terminals
+_PF_EXITING = 4  # linux/sched.h
 _PIDFD_GETFD, _F_GETPIPE_SZ = 438, 1032
 _PIDFD_GET_INFO, _PIDFD_INFO_EXIT, _PIDFD_INFO = 0xC040FF0B, 1 << 3, "<QQ11Ii"
 
@@ -201,6 +202,12 @@ def runs(pid: int, tid: int) -> int | None:
     """
     fields = (_text(f"/proc/{pid}/task/{tid}/schedstat") or "").split()
     return int(fields[2]) or None if len(fields) == 3 else None
+
+
+def exiting(pid: int) -> bool:
+    """Whether a process is gone, or is closing its descriptors one by one because it ends."""
+    fields = (_text(f"/proc/{pid}/stat") or "").rpartition(")")[2].split()
+    return len(fields) < 7 or fields[0] in "ZX" or int(fields[6]) & _PF_EXITING != 0
 
 
 def threads(pid: int) -> list[Thread]:

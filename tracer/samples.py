@@ -23,7 +23,8 @@ from .tree import Tree
 if TYPE_CHECKING:
     from .watch import LiveLogs
 
-_SHARE = 30  # samples take at most one part in so many of the supervisor's time
+_SHARE = 30  # samples take at most one part in so many of a processor's time,
+_SAVED = 0.1  # but as many seconds at once as they haven't taken before, up to so many: at a run's start, say
 _FIRST, _LONGEST = 0.01, 1.0  # seconds between the first two samples of a program, and at most
 _STARTS = 0.03  # seconds in which a Python mostly has begun its log, if it is to be traced
 _FORKED = 0.05  # the same for a child that still is what its traced parent forked
@@ -62,7 +63,7 @@ class Sampler:
         self._traced: set[int] = set()
         self._met: set[str] = set()
         self._alone: set[int] = set()  # sockets whose other end isn't known
-        self._next = self._next_peers = 0.0
+        self._credit, self._last, self._next_peers = _SAVED, time.monotonic(), 0.0
 
     @property
     def samples(self) -> list[Look]:
@@ -73,7 +74,9 @@ class Sampler:
     def step(self, now: bool = False) -> None:
         """Take the samples that are due, or all of them if `now`."""
         begin = time.monotonic()
-        if begin < self._next and not now:
+        self._credit = min(_SAVED, self._credit + (begin - self._last) / _SHARE)
+        self._last = begin
+        if self._credit <= 0 and not now:
             return
         self._traced = self._logs.writing()
         for pid in [pid for pid in self._images if self._tree.life(pid) is not self._images[pid].life]:
@@ -92,7 +95,7 @@ class Sampler:
                     self._sample(pid)
         if self._alone and begin >= self._next_peers:
             self.ask_peers()
-        self._next = time.monotonic() + _SHARE * (time.monotonic() - begin)
+        self._credit -= time.monotonic() - begin
 
     def _image(self, pid: int, now: float) -> _Image:
         """The program that a process runs now: another one, if its command line has changed."""
@@ -124,11 +127,11 @@ class Sampler:
             image.samples.append(Look(now, {pid: before}))
             return
         threads = [thread._replace(runs=runs.get(thread.tid)) for thread in proc.threads(pid)]
-        if not threads or all(thread.state in "ZX" for thread in threads):
+        held = [end for end in proc.ends(pid) if end.kind != "other"]
+        if not threads or proc.exiting(pid):
             return
         image.since, look = now, Look(now, {pid: threads})
-        held = [end for end in proc.ends(pid) if end.kind != "other"]
-        if held and held != image.ends:  # none: it has ended meanwhile
+        if held and held != image.ends:
             image.ends = look.ends[pid] = held
         image.samples.append(look)
         self.ask(pid, held)
