@@ -26,6 +26,7 @@ _ATTEMPTS = 3  # at killing: what then still lives can't be killed by us (anothe
 class _Member:
     life: Life
     pidfd: int  # -1 where the system has none
+    told: int | None = None  # the status that its main thread ended with: nearly always its own
 
 
 class Tree:
@@ -131,6 +132,8 @@ class Tree:
         if event.kind == "exec" and event.pid in self._alive:
             self.refresh(event.pid)
             return True
+        if event.kind == "exit" and event.pid in self._alive:
+            self._alive[event.pid].told = event.status
         life = self._past.get(event.pid)
         if event.kind == "exit" and life is not None and life.started <= event.time <= (life.ended or 0):
             life.ended = event.time
@@ -160,6 +163,7 @@ class Tree:
                 life.status = proc.exit_status(member.pidfd)
             self._poll.unregister(member.pidfd)
             os.close(member.pidfd)
+        life.status = member.told if life.status is None else life.status
 
     def _reap(self, life: Life) -> bool:
         """Take the status of a child of ours that has ended; True if it was one and is gone now."""
