@@ -4,7 +4,7 @@ Replayed from what changes descriptors (make, open, duplicate, close, fork, exec
 and put right where the trace has a whole list: as a program image starts, and where /proc was looked at.
 
 * fork copies every descriptor; exec closes those that aren't inheritable (PEP 446: os.pipe's aren't, os.dup2's are).
-* A program that isn't traced is known from the looks alone.
+* A program that isn't traced is known from looks and samples alone: what was listed at one of them is all that it held.
 """
 
 from __future__ import annotations
@@ -75,15 +75,21 @@ Change = Callable[[_Replay], None]
 def unseen_processes(trace: Trace, events: Events) -> set[int]:
     """Processes of which no event tells any more: never traced, or gone over to a program that isn't."""
     unseen = set(trace.processes.loc[~trace.processes["traced"], "process"].tolist())
+    told = trace.descriptors[~_sampled(trace)]
     replaced = np.flatnonzero(events.is_kind("exec") & (events.exit == NEVER) & (events.error == NONE))
     for event in replaced.tolist():
         later = (events.process == events.process[event]) & (events.enter > events.enter[event])
-        listed = (trace.descriptors["process"] == events.process[event]) & (
-            trace.descriptors["time"] > events.enter[event]
-        )
-        if not later.any() and not listed.any():
+        listed = told[(told["process"] == events.process[event]) & (told["time"] > events.enter[event])]
+        if not later.any() and not len(listed):
             unseen.add(int(events.process[event]))
     return unseen
+
+
+def _sampled(trace: Trace) -> np.ndarray:
+    """Which rows of `descriptors` tell what a process was seen with from outside."""
+    pairs = set(zip(trace.samples["process"], trace.samples["time"], strict=True))
+    rows = zip(trace.descriptors["process"], trace.descriptors["time"], strict=True)
+    return np.array([row in pairs for row in rows], dtype=bool)
 
 
 def ends_held(trace: Trace, events: Events, unseen: set[int]) -> pd.DataFrame:
@@ -202,9 +208,7 @@ def _ended(trace: Trace) -> Iterable[tuple[int, int, Change]]:
 
 def _lists(trace: Trace, events: Events) -> Iterable[tuple[int, int, Change]]:
     """What a program image listed before its first call is all that it held; what comes later was opened one by one."""
-    if not len(trace.descriptors):
-        return
-    for process, rows in groups(trace.descriptors, "process"):
+    for process, rows in groups(trace.descriptors[~_sampled(trace)], "process"):
         own = np.flatnonzero(events.process == process)
         starts = [int(trace.processes["started"].iloc[process]) - 1]
         starts += events.enter[own[events.is_kind("exec")[own]]].tolist()
@@ -231,25 +235,31 @@ def _opened(events: Events, own: np.ndarray, row: NamedTuple) -> Change:
 
 
 def _looks(trace: Trace, unseen: set[int]) -> Iterable[tuple[int, int, Change]]:
-    """A look tells all that an untraced process holds; of a traced one the last look, at which nothing moved, does."""
+    """A sample or look tells all that an untraced process holds; of a traced one the last look, at which nothing moved,
+    does. The first tells what an untraced process was born with, as far as known."""
+    begun: set[int] = set()
+    for time, process, listed in sorted([*_at_samples(trace), *_at_looks(trace, unseen)], key=lambda row: row[:2]):
+        born = process not in begun and not trace.processes["traced"].iloc[process]
+        begun.add(process)
+        since = min(time, int(trace.processes["started"].iloc[process])) if born else time
+        yield since, 4, _all_are(since, process, listed)
+
+
+def _at_samples(trace: Trace) -> Iterable[tuple[int, int, dict[int, End]]]:
+    for (time, process), rows in groups(trace.descriptors[_sampled(trace)], ["time", "process"]):
+        yield time, process, {row.fd: End(row.channel, row.access, row.inheritable) for row in rows_of(rows)}
+
+
+def _at_looks(trace: Trace, unseen: set[int]) -> Iterable[tuple[int, int, dict[int, End]]]:
     times = dict(zip(trace.looks["look"], trace.looks["time"], strict=True))
     last = max(times, default=-1)
     alive = trace.looks[trace.looks["state"] != "Z"].groupby("look")["process"].unique()
     ends = dict(groups(trace.ends.dropna(subset=["process"]), ["look", "process"]))
-    begun: set[int] = set()
     for look, processes in alive.items():
         for process in processes:
             rows = ends.get((look, process))
-            if rows is None or (process not in unseen and look != last):
-                continue
-            listed = {row.fd: End(row.channel, row.access, False) for row in rows_of(rows)}
-            time = int(times[look])
-            if process not in begun and not trace.processes["traced"].iloc[process]:
-                time = min(
-                    time, int(trace.processes["started"].iloc[process])
-                )  # what it was born with, as far as known
-            begun.add(process)
-            yield time, 4, _all_are(time, process, listed)
+            if rows is not None and (process in unseen or look == last):
+                yield int(times[look]), process, {row.fd: End(row.channel, row.access, False) for row in rows_of(rows)}
 
 
 def _used(table: pd.DataFrame, events: Events) -> list[bool]:

@@ -377,6 +377,17 @@ class TraceBuilder:
             self._looks += 1
             self.after(apart)
 
+    def sample(self, thread: int, runs: int = 1) -> None:
+        """What an untraced process does and holds, as seen from outside now; `runs` of its thread."""
+        process = self.process_of(thread)
+        image = self._images[process]
+        seen: dict[str, Any] = {"state": "S" if image.call else "R", **image.call}
+        tid = self.rows["threads"][thread]["tid"]
+        self.rows["samples"].append({"time": self.now, "process": process, "tid": tid, "runs": runs, **seen})
+        for fd in image.ends:
+            self._list_end(process, fd)
+        self._tick()
+
     def stranger(self, channel: int, access: str, fd: int = 3) -> None:
         """At the last look, a process outside the run held this end."""
         self.rows["ends"].append(

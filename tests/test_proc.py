@@ -53,6 +53,28 @@ def test_the_descriptors_of_a_process_and_who_else_holds_them(cat: subprocess.Po
     assert [(pid, held.access) for pid, held in holders] == [(os.getpid(), "w")]
 
 
+def test_a_process_that_waits_is_given_no_processor(cat: subprocess.Popen[bytes]) -> None:
+    runs = proc.runs(cat.pid, cat.pid)
+    assert proc.runs(cat.pid, cat.pid) == runs
+    assert cat.stdin is not None
+    assert cat.stdout is not None
+    cat.stdin.write(b"x")
+    cat.stdin.flush()
+    cat.stdout.read(1)
+    assert runs is None or (proc.runs(cat.pid, cat.pid) or 0) > runs
+    assert not proc.exiting(cat.pid)
+
+
+def test_what_survives_exec_is_told(cat: subprocess.Popen[bytes]) -> None:
+    assert all(end.inheritable for end in proc.ends(cat.pid)[:3])
+    read, write = os.pipe()
+    own = {end.fd: end.inheritable for end in proc.ends(os.getpid())}
+    assert (own[read], own[write]) == (False, False)
+    assert dict(proc.links(os.getpid()))[read] == f"pipe:[{os.fstat(read).st_ino}]"
+    os.close(read)
+    os.close(write)
+
+
 def test_the_capacity_of_a_pipe_is_asked_without_opening_it(cat: subprocess.Popen[bytes]) -> None:
     pidfd = os.pidfd_open(cat.pid)
     try:
@@ -91,6 +113,9 @@ def test_a_process_that_is_gone_is_nothing_and_no_error() -> None:
     assert proc.ends(process.pid) == []
     assert proc.children(process.pid) == []
     assert proc.link(process.pid, "exe") is None
+    assert proc.links(process.pid) == []
+    assert proc.runs(process.pid, process.pid) is None
+    assert proc.exiting(process.pid)
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,7 @@ class _Assembly:
     def trace(self, facts: dict[str, Any]) -> schema.Trace:
         threads = self._threads()
         events, payloads = self._events()
-        looks, ends = self._looks(), self._ends()
+        looks, ends, samples = self._looks(), self._ends(), self._samples()
         stacks = self._stacks()
         for place in self.sites:
             self.sources.want(place.file, place.line, max(place.line, place.end_line))
@@ -122,7 +122,7 @@ class _Assembly:
             "descriptors": _frame("descriptors", self.descriptors), "streams": _frame("streams", self.streams),
             "sites": self._sites(), "sources": schema.frame("sources", self.sources.columns()),
             "looks": looks, "ends": ends, "stacks": stacks, "members": self.members,
-            "environment": _frame("environment", self.environment), "samples": self._samples(),
+            "environment": _frame("environment", self.environment), "samples": samples,
         }  # fmt: skip
         complete: dict[str, Any] = dict.fromkeys(schema.FACTS)
         complete["dropped"] = 0
@@ -199,7 +199,7 @@ class _Assembly:
 
     def _threads(self) -> pd.DataFrame:
         tids: dict[int, set[int]] = {}
-        for look in self.seen.looks:
+        for look in [*self.seen.looks, *self.seen.samples]:
             for pid, threads in look.threads.items():
                 if (process := self.census.at(pid, look.time)) is not None:
                     tids.setdefault(process, set()).update(thread.tid for thread in threads)
@@ -340,15 +340,25 @@ class _Assembly:
         return _frame("ends", rows)
 
     def _samples(self) -> pd.DataFrame:
+        """What was seen of processes that aren't traced; their ends become rows of `descriptors`."""
         rows = []
         for sample in self.seen.samples:
+            if self._end(sample.time) is None:
+                continue
             for pid, threads in sample.threads.items():
-                process = self.census.at(pid, sample.time)
-                for thread in threads if process is not None else ():
+                process, time = self.census.at(pid, sample.time), sample.time - self.seen.origin
+                if process is None:
+                    continue
+                for thread in threads:
                     call = thread.call
                     rows.append({
-                        "time": sample.time - self.seen.origin, "process": process, "tid": thread.tid,
-                        "state": thread.state, "syscall": call.name, "fd": call.fd, "pid": call.pid,
+                        "time": time, "process": process, "tid": thread.tid, "state": thread.state,
+                        "syscall": call.name, "fd": call.fd, "pid": call.pid, "runs": thread.runs,
+                    })  # fmt: skip
+                for end in sample.ends.get(pid, ()):
+                    self.descriptors.append({
+                        "process": process, "time": time, "fd": end.fd, "channel": self.channels.seen(end, sample.time),
+                        "access": end.access, "inheritable": end.inheritable,
                     })  # fmt: skip
         return _frame("samples", rows)
 

@@ -18,7 +18,7 @@ from .logs import Log
 from .runtime import table
 
 _CODES = {kind: [code for code, _, of, _ in table.CALLS if of == kind] for kind in ("fork", "wait", "exec")}
-_INTERPRETERS = ("python", "pypy")
+INTERPRETERS = ("python", "pypy")
 _TAKES_VALUE = {"-W", "-X", "--check-hash-based-pycs"}  # Python's options that are followed by a value
 _SLACK = 20_000_000  # ns: /proc counts a start in ticks of 10 ms
 
@@ -283,7 +283,7 @@ def program_name(argv: Sequence[str]) -> str:
     if not argv:
         return ""
     command = PurePath(argv[0].removeprefix("-")).name
-    if not command.startswith(_INTERPRETERS):
+    if not command.startswith(INTERPRETERS):
         return command
     rest = iter(argv[1:])
     for argument in rest:

@@ -27,6 +27,7 @@ FIRST_EVENT = min(code for code, *_ in table.CALLS)
 FIELDS = {code: fields for code, _, fields in table.DEFINITIONS}
 # Codes of calls in which a thread waits for somebody: an open record of one of these is a blocked thread.
 WAITS = {code: wait for code, _, _, wait in table.CALLS if wait not in ("", "sleep")}
+EXECS = {code for code, _, kind, _ in table.CALLS if kind == "exec"}
 SLEEPS = {code for code, _, _, wait in table.CALLS if wait == "sleep"}
 
 _SLICE = 1 << 16  # records whose payloads are taken at once

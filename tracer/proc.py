@@ -55,6 +55,7 @@ _P_ALL, _P_PID = 0, 1  # waitid(2): what its second argument means
 _ACCESS = {os.O_RDONLY: "r", os.O_WRONLY: "w", os.O_RDWR: "rw"}
 _O_PATH = getattr(os, "O_PATH", 0)
 _TERMINALS = {4, 5, *range(136, 144)}  # major numbers: consoles, /dev/tty, pseudo-terminals
+_PF_EXITING = 4  # linux/sched.h
 _PIDFD_GETFD, _F_GETPIPE_SZ = 438, 1032
 _PIDFD_GET_INFO, _PIDFD_INFO_EXIT, _PIDFD_INFO = 0xC040FF0B, 1 << 3, "<QQ11Ii"
 
@@ -78,15 +79,17 @@ class Call(NamedTuple):
 
 
 class Thread(NamedTuple):
-    """A thread of a process."""
+    """A thread of a process. `runs`: how often it had been given a processor, where that was asked."""
 
     tid: int
     state: str
     call: Call
+    runs: int | None = None
 
 
 class End(NamedTuple):
-    """An open descriptor: what it leads to (kind, device, inode, path where it has one) and how it was opened."""
+    """An open descriptor: what it leads to (kind, device, inode, path where it has one), how it was opened, and whether
+    it survives exec."""
 
     fd: int
     access: str
@@ -94,6 +97,7 @@ class End(NamedTuple):
     device: int
     inode: int
     path: str | None
+    inheritable: bool = True
 
 
 def _text(path: str) -> str | None:
@@ -191,6 +195,21 @@ def parse_syscall(text: str, machine: str) -> Call:
     return Call(name, first if name in _BY_DESCRIPTOR else None, None)
 
 
+def runs(pid: int, tid: int) -> int | None:
+    """How often a thread has been given a processor; None where the system doesn't count that.
+
+    Between two equal answers it didn't run at all: what it was waiting in, it waited in throughout.
+    """
+    fields = (_text(f"/proc/{pid}/task/{tid}/schedstat") or "").split()
+    return int(fields[2]) or None if len(fields) == 3 else None
+
+
+def exiting(pid: int) -> bool:
+    """Whether a process is gone, or is closing its descriptors one by one because it ends."""
+    fields = (_text(f"/proc/{pid}/stat") or "").rpartition(")")[2].split()
+    return len(fields) < 7 or fields[0] in "ZX" or int(fields[6]) & _PF_EXITING != 0
+
+
 def threads(pid: int) -> list[Thread]:
     """The threads of a process with what each is doing."""
     found = []
@@ -224,7 +243,8 @@ def _end(pid: int | str, fd: int) -> End | None:
         return None
     path = target.encode("utf-8", "surrogateescape").decode("utf-8", "replace") if target.startswith("/") else None
     access = _ACCESS.get(int(flags, 8) & os.O_ACCMODE, "rw")
-    return End(fd, access, kind_of(status, target), status.st_dev, status.st_ino, path)
+    inheritable = not int(flags, 8) & os.O_CLOEXEC
+    return End(fd, access, kind_of(status, target), status.st_dev, status.st_ino, path, inheritable)
 
 
 def _descriptors(pid: int | str) -> list[int]:
@@ -232,6 +252,16 @@ def _descriptors(pid: int | str) -> list[int]:
         return sorted(map(int, os.listdir(f"/proc/{pid}/fd")))
     except OSError:
         return []
+
+
+def links(pid: int) -> list[tuple[int, str]]:
+    """The open descriptors of a process and what each leads to, in a word: `pipe:[4711]`, or a path."""
+    return [(fd, target) for fd in _descriptors(pid) if (target := link(pid, f"fd/{fd}")) is not None]
+
+
+def end(pid: int, fd: int) -> End | None:
+    """One open descriptor of a process."""
+    return _end(pid, fd)
 
 
 def ends(pid: int) -> list[End]:

@@ -145,9 +145,9 @@ TABLES: dict[str, Table] = {
             _c("local?", "text", "its own address"),
             _c("remote?", "text", "the other end's address"),
         )),
-        Table("descriptors", "an end that a process held as it started", (
+        Table("descriptors", "an end that a process held as it started, that it opened, or that one that isn't traced was seen with", (
             _c("process", "int", "whose"),
-            _c("time", "int", "when it was listed", "ns"),
+            _c("time", "int", "when it was listed; at the time of one of its process's `samples`: with all that it held then", "ns"),
             _c("fd", "int", "descriptor"),
             _c("channel", "int", "what it led to"),
             _c("access", "text", "r w rw"),
@@ -212,7 +212,7 @@ TABLES: dict[str, Table] = {
             _c("name", "text", "of the variable"),
             _c("value?", "text", "as far as payloads are kept; empty with `--payload none`"),
         )),
-        Table("samples", "what a thread of a process that isn't traced was seen doing", (
+        Table("samples", "what a thread of a process that isn't traced was seen doing; of equal ones in a row the first and the last", (
             _c("time", "int", "when", "ns"),
             _c("process", "int", "process"),
             _c("tid", "int", "the system's number for the thread"),
@@ -220,6 +220,7 @@ TABLES: dict[str, Table] = {
             _c("syscall?", "text", "name of the system call it is in, where known"),
             _c("fd?", "int", "that call's descriptor, for read and write"),
             _c("pid?", "int", "that call's pid, for wait4 (-1: any)"),
+            _c("runs?", "int", "how often it had been given a processor: between two equal ones it didn't run"),
         )),
         Table("stacks", "a frame of a thread's Python stack, taken when it hung", (
             _c("process", "int", "process"),

@@ -24,6 +24,7 @@ from .assemble import Frame, Observations, assemble
 from .errors import IpctraceError
 from .lives import program_name
 from .logs import WAITS
+from .samples import Sampler
 from .signals import Signals, subreaper
 from .stacks import find_py_spy, read_stacks
 from .tree import Tree
@@ -85,19 +86,20 @@ def record(
     can't be started; in the latter case the folder holds a trace in which nothing happened.
     """
     out = Path(options.out)
-    launch.prepare_output(out)
-    live = launch.prepare_live(out)
-    return _Recording(options, out, live, judge, progress).run()
+    with Signals() as signals:  # first: from here on Ctrl-C leaves a whole trace, and while that is saved it waits
+        launch.prepare_output(out)
+        return _Recording(options, out, launch.prepare_live(out), signals, judge, progress).run()
 
 
 class _Recording:
     """One run."""
 
     def __init__(
-        self, options: Options, out: Path, live: Path, judge: Callable[[schema.Trace], bool],
+        self, options: Options, out: Path, live: Path, signals: Signals, judge: Callable[[schema.Trace], bool],
         progress: Callable[[Progress], None] | None,
     ) -> None:  # fmt: skip
         self.options, self.out, self.live, self.judge, self.progress = options, out, live, judge, progress
+        self.signals = signals
         self.notes: list[str] = []
         self.stacks: list[Frame] = []
         self.stopped: int | None = None
@@ -113,7 +115,8 @@ class _Recording:
         store.save_facts(self.facts, self.out)
         with ExitStack() as stack:
             stack.enter_context(subreaper())
-            self.signals = stack.enter_context(Signals())
+            if self.signals.interrupts:
+                return self._nothing("interrupted", None)
             program = self._start()
             program.returncode = 0  # the tree reaps it, and Popen must not
             self.tree = Tree(program.pid, self.origin, self.options.command, before)
@@ -122,7 +125,8 @@ class _Recording:
             self.root = self.tree.lives[0]
             self.logs = LiveLogs(self.live)
             stack.callback(self.logs.close)
-            self.watch = Watch(self.tree, self.logs, self._is_deadlock)
+            self.sampler = Sampler(self.tree, self.logs)
+            self.watch = Watch(self.tree, self.logs, self.sampler, self._is_deadlock)
             self._follow()
             self._end()
             if self.root.status is None:
@@ -137,18 +141,25 @@ class _Recording:
         except OSError as error:
             status = 127 if isinstance(error, FileNotFoundError) else 126
             why = error.strerror or str(error)
-            self.facts |= {"status": status, "ended": "exit"}
             self._note(f"{options.command[0]} could not be started: {why}")
-            self._save(assemble([], Observations(self.origin), self.facts))
+            self._nothing("exit", status)
             hint = f"ipctrace record -- INTERPRETER {options.command[0]}" if status == 126 else "ipctrace chapter"
             raise IpctraceError(f"{options.command[0]} can't be started", why, hint) from error
+
+    def _nothing(self, ended: str, status: int | None) -> schema.Trace:
+        """The trace of a program that wasn't started."""
+        self.facts |= {"status": status, "ended": ended}
+        trace = assemble([], Observations(self.origin), self.facts)
+        self._save(trace)
+        return trace
 
     def _follow(self) -> None:
         """Until the program has ended, or is to be ended."""
         still, deadline = 0.0, self.options.duration
         while self.root.ended is None:
             self.tree.scan()
-            moved = self.logs.poll(set(self.tree.alive))
+            moved = self.logs.poll(self.tree)
+            self.sampler.step()
             still = 0.0 if moved else still + _POLL
             self._tell()
             self._pass_on()
@@ -175,7 +186,8 @@ class _Recording:
             while self.tree.alive and (left := deadline - time.monotonic()) > 0:
                 self.tree.wait(min(left, _POLL))
                 self.tree.scan()
-                self.logs.poll(set(self.tree.alive))
+                self.logs.poll(self.tree)
+                self.sampler.step()
             self.left = self.tree.alive
         self.frozen = time.monotonic_ns() if self.left else self.stopped
         self.tree.kill()
@@ -185,7 +197,7 @@ class _Recording:
         """Freeze everything, which is the end of the trace; then end it, with a chance to tidy up if `gently`."""
         self.ended, self.stopped = ended, time.monotonic_ns()
         self.tree.signal(signal.SIGSTOP)
-        self.logs.poll(set(self.tree.alive))
+        self.logs.poll(self.tree)
         if gently:
             self.tree.signal(signal.SIGTERM)
             self.tree.signal(signal.SIGCONT)
@@ -226,8 +238,8 @@ class _Recording:
 
     def _observations(self) -> Observations:
         return Observations(
-            self.origin, self.tree.lives, self.watch.looks, stacks=self.stacks, outside=self.outside,
-            capacities=self.watch.capacities, stopped=self.stopped,
+            self.origin, self.tree.lives, self.watch.looks, self.sampler.samples, self.stacks, self.outside,
+            self.sampler.capacities, self.sampler.peers, stopped=self.stopped,
         )  # fmt: skip
 
     def _finish(self) -> schema.Trace:

@@ -13,10 +13,12 @@ from dataclasses import dataclass
 
 from . import proc
 from .lives import Life
+from .netlink import ProcessEvent, ProcessEvents
 
 _SHARE = 20  # a scan takes at most one part in so many of the supervisor's time
 _SHARE_YOUNG = 2  # while processes are being started: some live for a few milliseconds only
 _YOUNG = 0.1  # seconds
+_AT_ONCE = 0.004  # seconds between two times that a wait ends because a process has come, or become another program
 _ATTEMPTS = 3  # at killing: what then still lives can't be killed by us (another user's, or stuck in the kernel)
 
 
@@ -24,6 +26,7 @@ _ATTEMPTS = 3  # at killing: what then still lives can't be killed by us (anothe
 class _Member:
     life: Life
     pidfd: int  # -1 where the system has none
+    told: int | None = None  # the status that its main thread ended with: nearly always its own
 
 
 class Tree:
@@ -41,6 +44,11 @@ class Tree:
         self._poll = select.poll()
         self._next_scan = self._found = 0.0
         self._unreaped: set[int] = set()
+        self._past: dict[int, Life] = {}  # by pid, those that have ended
+        self._returned = 0.0
+        self._events = ProcessEvents()
+        if self._events.fileno() >= 0:
+            self._poll.register(self._events.fileno(), select.POLLIN)
         self._add(root, os.getpid(), started, argv)
 
     @property
@@ -50,8 +58,8 @@ class Tree:
 
     @property
     def young(self) -> bool:
-        """Whether a process was found only just now: others often follow."""
-        return time.monotonic() - self._found < _YOUNG
+        """Whether a process was found only just now: others often follow, and nobody tells of them."""
+        return time.monotonic() - self._found < _YOUNG and not self._events.told
 
     def life(self, pid: int) -> Life | None:
         """The living process with this pid."""
@@ -85,13 +93,52 @@ class Tree:
         return -1
 
     def wait(self, seconds: float) -> bool:
-        """Sleep until a process ends, at most so long; True if one has ended. Its end is seen at once."""
-        ready = {fd for fd, _ in self._poll.poll(seconds * 1000)}
-        now = time.monotonic_ns()
-        ended = [pid for pid, member in self._alive.items() if member.pidfd in ready or self._has_gone(member)]
-        for pid in ended:
-            self._end(pid, now)
-        return bool(ended)
+        """Sleep until a process ends, comes, or becomes another program, at most so long; True if one has ended.
+
+        An end is seen at once. What comes and goes all the time doesn't keep us awake: `_AT_ONCE`.
+        """
+        deadline, heard = time.monotonic() + seconds, False
+        while True:
+            quick = self._returned + _AT_ONCE if heard else deadline
+            ready = {fd for fd, _ in self._poll.poll(max(0.0, min(quick, deadline) - time.monotonic()) * 1000)}
+            if self._events.fileno() in ready:
+                heard |= any([self._hear(event) for event in self._events.read()])
+            now = time.monotonic_ns()
+            ended = [pid for pid, member in self._alive.items() if member.pidfd in ready or self._has_gone(member)]
+            for pid in ended:
+                self._end(pid, now)
+            if ended or (moment := time.monotonic()) >= deadline or (heard and moment >= self._returned + _AT_ONCE):
+                self._returned = time.monotonic()
+                return bool(ended)
+
+    def _hear(self, event: ProcessEvent) -> bool:
+        """Take in what the kernel tells of a process; True if one of the run's has come or become another program."""
+        if event.kind == "fork":
+            past = self._past.get(event.parent)
+            if event.parent not in self._alive and (past is None or event.time > (past.ended or 0)):
+                return False  # none of ours, or one that only has the number of one of ours now
+            known = self._past.get(event.pid)
+            if known is not None and event.time <= (known.ended or 0):
+                known.started, known.parent = event.time, known.parent or event.parent
+                return False
+            if event.pid not in self._alive and not self._meet(event.pid, event.parent):
+                brief = Life(event.pid, event.parent, event.time, ended=time.monotonic_ns())  # so brief that it is over
+                self.lives.append(brief)
+                self._past[event.pid] = brief
+                return False
+            life = self._alive[event.pid].life
+            life.started, life.parent = event.time, life.parent or event.parent
+            return True
+        if event.kind == "exec" and event.pid in self._alive:
+            self.refresh(event.pid)
+            return True
+        if event.kind == "exit" and event.pid in self._alive:
+            self._alive[event.pid].told = event.status
+        life = self._past.get(event.pid)
+        if event.kind == "exit" and life is not None and life.started <= event.time <= (life.ended or 0):
+            life.ended = event.time
+            life.status = event.status if life.status is None else life.status
+        return False
 
     def _has_gone(self, member: _Member) -> bool:
         """Whether a process without a pidfd has ended."""
@@ -104,7 +151,7 @@ class Tree:
 
     def _end(self, pid: int, now: int) -> None:
         member = self._alive.pop(pid)
-        life = member.life
+        life = self._past[pid] = member.life
         life.ended = now
         status = proc.read_stat(pid)
         if status is not None and status.state == "Z":
@@ -116,6 +163,7 @@ class Tree:
                 life.status = proc.exit_status(member.pidfd)
             self._poll.unregister(member.pidfd)
             os.close(member.pidfd)
+        life.status = member.told if life.status is None else life.status
 
     def _reap(self, life: Life) -> bool:
         """Take the status of a child of ours that has ended; True if it was one and is gone now."""
@@ -134,7 +182,7 @@ class Tree:
             return
         waiting = [*self._alive]
         for parent in waiting:  # grows while it is gone through
-            self._refresh(parent)
+            self.refresh(parent)
             waiting += [pid for pid in proc.children(parent) if self._meet(pid, parent)]
         for pid in proc.children(os.getpid()):
             if pid not in self.helpers and self._meet(pid, None):
@@ -154,7 +202,20 @@ class Tree:
         self._alive[pid].life.defunct = not argv
         return True
 
-    def _refresh(self, pid: int) -> None:
+    def __contains__(self, pid: object) -> bool:
+        """Whether a process of the run lives. One that the scan hasn't found yet is taken in: its log may be there."""
+        return pid in self._alive or (isinstance(pid, int) and self._adopt(pid))
+
+    def _adopt(self, pid: int) -> bool:
+        """Take in a process that isn't known if it descends from one that is; a number may be another's by now."""
+        status = proc.read_stat(pid)
+        if status is None or status.state in "ZX" or pid in self.helpers or status.parent in (0, 1):
+            return False
+        if status.parent == os.getpid():
+            return self._meet(pid, None)
+        return status.parent in self and self._meet(pid, status.parent)
+
+    def refresh(self, pid: int) -> None:
         """A process may have become another program."""
         life, argv = self._alive[pid].life, proc.command_line(pid)
         if argv and argv != life.argv:
@@ -209,3 +270,4 @@ class Tree:
             if member.pidfd >= 0:
                 os.close(member.pidfd)
         self._alive.clear()
+        self._events.close()

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from pathlib import Path
 
 from . import proc
 from .assemble import Look
 from .errors import IpctraceError
-from .logs import Log, LogReader, Open, read_log
+from .logs import EXECS, Log, LogReader, Open, read_log
+from .samples import Sampler
 from .tree import Tree
 
 _BLOCKED = 150_000_000  # ns for which a record must have been open
@@ -33,7 +34,7 @@ class LiveLogs:
         self._whole: dict[str, Log] = {}
         self.notes: list[str] = []
 
-    def poll(self, alive: set[int]) -> bool:
+    def poll(self, alive: Container[int]) -> bool:
         """Take in what was written; True if anything was. A log is closed when its process has ended."""
         moved = False
         for name in os.listdir(self._folder):  # noqa: PTH208  (many times a second)
@@ -69,6 +70,16 @@ class LiveLogs:
                 for record in reader.open.values():
                     yield name, reader.header.pid, record
 
+    def writing(self) -> set[int]:
+        """The processes whose present program has begun a log: the latest that each began isn't inside an exec."""
+        latest: dict[int, tuple[int, str]] = {}
+        for name, reader in self._readers.items():
+            if not reader.closed and reader.header is not None:
+                pid, started = reader.header.pid, reader.header.started
+                latest[pid] = max(latest.get(pid, (0, "")), (started, name))
+        replaced = {name for name, _, record in self.open() if record.op in EXECS}
+        return {pid for pid, (_, name) in latest.items() if name not in replaced}
+
     def decode(self) -> list[Log]:
         """All logs as they are now, by the time they were begun."""
         logs = []
@@ -92,14 +103,17 @@ class LiveLogs:
 
 
 class Watch:
-    """Takes looks and asks the judge. `looks` are those that belong into the trace."""
+    """Takes looks and asks the judge. `looks` are those that belong into the trace.
 
-    def __init__(self, tree: Tree, logs: LiveLogs, judge: Callable[[], bool]) -> None:
-        self._tree, self._logs, self._judge = tree, logs, judge
-        self.capacities: dict[tuple[int, int], int] = {}
+    Where nothing is traced and everything sleeps, looks are taken, but the judge isn't asked: a program that isn't
+    Python may have armed a timer that nobody can see.
+    """
+
+    def __init__(self, tree: Tree, logs: LiveLogs, sampler: Sampler, judge: Callable[[], bool]) -> None:
+        self._tree, self._logs, self._sampler, self._judge = tree, logs, sampler, judge
         self._proven: list[Look] = []
         self._recent: list[Look] = []
-        self._picture: frozenset[tuple[str, int]] = frozenset()
+        self._picture: frozenset[tuple[object, ...]] = frozenset()
         self._moved = 0
         self._gap, self._due = _APART, 0
 
@@ -126,14 +140,9 @@ class Watch:
         for pid in self._tree.alive:
             look.threads[pid] = proc.threads(pid)
             look.ends[pid] = [end for end in proc.ends(pid) if end.kind != "other"]
-            for end in look.ends[pid]:
-                key = end.device, end.inode
-                if end.kind in ("pipe", "fifo"):
-                    pipes.add(key)
-                if end.kind == "pipe" and key not in self.capacities:
-                    size = proc.capacity(self._tree.pidfd(pid), end.fd)
-                    if size is not None:
-                        self.capacities[key] = size
+            pipes |= {(end.device, end.inode) for end in look.ends[pid] if end.kind in ("pipe", "fifo")}
+            self._sampler.ask(pid, look.ends[pid])
+        self._sampler.ask_peers()
         look.outside = list(proc.outside_holders(pipes, {*self._tree.alive, os.getpid()}))
         self._recent = [*self._recent[-1:], look]
         return look
@@ -142,7 +151,7 @@ class Watch:
         """Look, if it is time to; True if the judge says that the program is deadlocked, once for each picture."""
         now = time.monotonic_ns()
         waiting = self.waiting(now)
-        picture = frozenset((name, record.slot) for name, _, record in waiting)
+        picture = frozenset((name, record.slot) for name, _, record in waiting) or self._sampler.asleep()
         if picture != self._picture:
             self._picture, self._gap, self._due = picture, _APART, now
             self._recent = []
@@ -156,7 +165,7 @@ class Watch:
         look = self.look()
         cost = 0
         if earlier is not None and _state(earlier, threads, traced) == _state(look, threads, traced):
-            proven = self._judge()
+            proven = bool(waiting) and self._judge()
             if proven:
                 self._proven += self._recent
                 self._due = now + (1 << 62)  # nothing more to say of this picture
