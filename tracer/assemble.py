@@ -20,9 +20,10 @@ import pyarrow as pa
 from . import schema
 from .endpoints import Endpoint, connect
 from .lives import Census, Life
-from .logs import Definition, Log, joined
+from .logs import Definition, Log
 from .proc import End
 from .proc import Thread as SeenThread
+from .records import joined
 from .runtime import table
 from .sources import Sources
 
@@ -125,8 +126,12 @@ class _Assembly:
             "environment": _frame("environment", self.environment), "samples": self._samples(),
         }  # fmt: skip
         complete: dict[str, Any] = dict.fromkeys(schema.FACTS)
-        complete["dropped"] = 0
-        complete |= facts | {"events": len(events), "lost": sum(log.header.lost for log in self.logs)}
+        dropped = [log.dropped for log in self.logs if log.dropped.events]
+        complete |= facts | {
+            "events": len(events), "lost": sum(log.header.lost for log in self.logs),
+            "dropped": sum(each.events for each in dropped),
+            "dropped_before": max((each.until - self.seen.origin for each in dropped), default=None),
+        }  # fmt: skip
         return schema.Trace({name: tables[name] for name in schema.TABLES}, complete)
 
     def _end(self, time: int | None) -> int | None:
@@ -180,6 +185,14 @@ class _Assembly:
                     })  # fmt: skip
             elif definition.code == table.NAME:
                 self.names[process] = text["text"]
+        for (channel, way), amount in log.dropped.moved.items():
+            if channel in local.channels:
+                self.channels.dropped(local.channels[channel], way, amount)
+        for stream, counts in log.dropped.streams.items():
+            if stream in made:
+                row = made[stream]
+                row["accepted"], row["reached"] = (max(row[name], count) for name, count in zip(
+                    ("accepted", "reached"), counts, strict=True))
         return local
 
     def _processes(self) -> pd.DataFrame:
@@ -451,6 +464,11 @@ class _Channels:
             self._rows[peer]["peer"] = channel
         said = int(text["peer_pid"]) if text["peer_pid"].isdigit() else None
         self._ends.append(Endpoint(channel, time, self._census.processes[process].life.pid, said))
+
+    def dropped(self, channel: int, way: str, amount: int) -> None:
+        """What went through it in events that were dropped."""
+        name, row = "dropped_read" if way == "r" else "dropped_written", self._rows[channel]
+        row[name] = (row.get(name) or 0) + amount
 
     def seen(self, end: End, time: int) -> int:
         """The id of what /proc showed."""
