@@ -320,8 +320,19 @@ class Situation:
         if channel in self.run.mixed:
             return 0
         done = (self.events.channel == channel) & (self.events.result > 0)
-        put = int(self.events.result[done & self.events.is_kind("write")].sum())
-        return max(put - int(self.events.result[done & self.events.is_kind("read")].sum()), 0)
+        put, got = (
+            int(self.events.result[done & self.events.is_kind(kind)].sum()) + (number(before.iloc[channel]) or 0)
+            for kind, before in (
+                ("write", self.trace.channels["dropped_written"]),
+                ("read", self.trace.channels["dropped_read"]),
+            )
+        )
+        return max(put - got, 0)
+
+    def forgotten(self, channel: int | None) -> bool:
+        """Whether some of what was done to a channel was dropped: who used it isn't known any more."""
+        columns = ["dropped_written", "dropped_read"]
+        return channel is not None and bool(self.trace.channels.loc[channel, columns].notna().any())
 
     @cached_property
     def uses(self) -> dict[tuple[int, str], set[int]]:

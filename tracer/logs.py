@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import resource
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -168,6 +167,8 @@ class LogReader:
             used = int(written[-1]) + 1
             self._take(np.arange(self.end, self.end + used), records[:used], states[:used])
             self.end += used
+            if len(states) - used > _PROBE:
+                break
             count = min(count * 4, SLICE)
         return self.moved != before
 
@@ -224,9 +225,10 @@ def decode(parts: Parts, origin: int = 0, since: int = 0, rest: tuple[Header, Pi
     return log
 
 
-def join(header: Header, pieces: Sequence[Piece], origin: int = 0) -> Log:
-    """Turn a log's pieces into a Log: however it was cut into them, it is the same one."""
+def join(header: Header, pieces: list[Piece], origin: int = 0) -> Log:
+    """Turn a log's pieces into a Log, and use them up: however it was cut into them, it is the same one."""
     piece = together(pieces)
+    pieces.clear()  # they may be large
     slots, records, op = piece.slots, piece.records, piece.records["op"]
     sound = _sound(records, origin, header.record_size - table.PAYLOAD_AT)
     more, event = op == table.MORE, op >= FIRST_EVENT

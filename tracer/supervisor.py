@@ -27,7 +27,8 @@ from .logs import WAITS
 from .signals import Signals, subreaper
 from .stacks import find_py_spy, read_stacks
 from .tree import Tree
-from .watch import MAX_SIZE, LiveLogs, Watch
+from .watch import MAX_SIZE as MAX_SIZE
+from .watch import LiveLogs, Watch
 
 _POLL = 0.02  # seconds between looks at the logs; the ends of processes are seen at once
 _QUICK = 0.002  # while processes are being started
