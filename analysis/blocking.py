@@ -178,7 +178,8 @@ def _made_room(trace: Trace, events: Events, slow: Ints) -> Iterator[tuple[int, 
         reads, writes = reads[np.argsort(events.exit[reads])], writes[np.argsort(events.exit[writes])]
         taken, put = (np.append(0, np.cumsum(events.result[which])) for which in (reads, writes))
         waiting = slow[events.channel[slow] == channel]
-        low, high = (np.searchsorted(events.exit[reads], ends[waiting], "right") for ends in (events.enter, events.exit))
+        low = np.searchsorted(events.exit[reads], events.enter[waiting], "right")
+        high = np.searchsorted(events.exit[reads], events.exit[waiting], "right")
         before = np.searchsorted(events.exit[writes], events.enter[waiting], "right")
         level = dropped[channel] + put[before] - taken[low]
         enough = (high > low) & (level + events.size[waiting] > capacities[channel] // 2)

@@ -162,7 +162,7 @@ def record(
     """
     from . import recording
     from .live import Live
-    from .tracer.supervisor import dropped_note
+    from .tracer import store
 
     found = recording.find(program or [], module, python)
     folder = recording.trace_path(found, out)
@@ -203,8 +203,7 @@ def record(
         steps = [("explain", f"ipctrace rules {rule}")] if rule else []
         steps += [("look", str(page))] if page else [("report", f"ipctrace report {folder}")]
         _print(terminal.verdict(made.analysis, ink, steps, f"ipctrace analyze {folder}"), sys.stderr)
-        if made.facts["dropped"]:
-            _print([f"ipctrace: {dropped_note(made.facts)}"], sys.stderr)
+        _print((f"ipctrace: {note}" for note in [*store.dropped(made.facts), *store.lost(made.facts)]), sys.stderr)
     if problem:
         raise problem
     if page and open_:

@@ -217,6 +217,9 @@ class _Assembly:
                 if (process := self.census.at(pid, look.time)) is not None:
                     tids.setdefault(process, set()).update(thread.tid for thread in threads)
         self.threads = self.census.threads(tids)
+        self.of_process: dict[int, list[int]] = {}
+        for number, thread in enumerate(self.threads):
+            self.of_process.setdefault(thread.process, []).append(number)
         by_tid = {(thread.process, thread.tid): number for number, thread in enumerate(self.threads)}
         return _frame("threads", [
             {"thread": number, "process": thread.process, "tid": thread.tid, "name": thread.name, "main": thread.main,
@@ -230,21 +233,21 @@ class _Assembly:
         process = self.census.of_log(index)
         found = np.full(len(log.records), -1, np.int64)
         tids = log.records["thread"]
-        for number, thread in enumerate(self.threads):
-            if thread.process == process and (thread.main or thread.log == index):
+        own = [(number, self.threads[number]) for number in self.of_process[process]]
+        for number, thread in own:
+            if thread.main or thread.log == index:
                 found[(tids == thread.tid) & (log.slots >= thread.begin)] = number
         for place in np.flatnonzero(log.records["flags"] & table.GHOST).tolist():
             found[place] = self._ghost(process, int(tids[place]))
-        main = next(number for number, thread in enumerate(self.threads) if thread.process == process and thread.main)
-        found[found < 0] = main
+        found[found < 0] = next(number for number, thread in own if thread.main)
         return found
 
     def _ghost(self, process: int, tid: int) -> int:
         """The thread of a forebear that did what only its fork's child tells of."""
         forebear = self.census.processes[process].parent
         while forebear is not None:
-            for number, thread in enumerate(self.threads):
-                if (thread.process, thread.tid) == (forebear, tid):
+            for number in self.of_process[forebear]:
+                if self.threads[number].tid == tid:
                     return number
             forebear = self.census.processes[forebear].parent
         return -1

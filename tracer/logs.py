@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import resource
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -299,15 +300,20 @@ def _definition(slot: int, record: Any, text: bytes, origin: int) -> Definition 
     for name in _NUMERIC.get(code, ()):
         if not _NUMBER.fullmatch(said[name]) or abs(int(said[name])) >= (1 << 31 if code == table.SITE else 1 << 64):
             return None
-    possible = {
-        table.SITE: found.site > 0, table.CHANNEL: found.channel > 0 and said.get("kind") in _KINDS,
-        table.DESCRIPTOR: said.get("access") in _ACCESS, table.STREAM: found.stream > 0,
-        table.ADDRESS: 0 < found.offset < _NEVER_MORE, table.TASK: found.size >= table.TASKS,
-    }  # fmt: skip
-    return found if possible.get(code, True) else None
+    return found if code not in _POSSIBLE or _POSSIBLE[code](found) else None
 
 
 _DEFINED = (("site", table.SITE), ("channel", table.CHANNEL), ("stream", table.STREAM))
+
+
+_POSSIBLE: dict[int, Callable[[Definition], bool]] = {
+    table.SITE: lambda found: found.site > 0,
+    table.CHANNEL: lambda found: found.channel > 0 and found.text["kind"] in _KINDS,
+    table.DESCRIPTOR: lambda found: found.text["access"] in _ACCESS,
+    table.STREAM: lambda found: found.stream > 0,
+    table.ADDRESS: lambda found: 0 < found.offset < _NEVER_MORE,
+    table.TASK: lambda found: found.size >= table.TASKS,
+}
 
 
 def _forget_undefined(log: Log) -> None:

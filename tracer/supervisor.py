@@ -11,7 +11,7 @@ import platform
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -78,15 +78,6 @@ class Progress(NamedTuple):
     events: int
     processes: int
     waiting: list[str]
-
-
-def dropped_note(facts: Mapping[str, Any]) -> str:
-    """What was dropped of a run, in a sentence."""
-    before = facts["dropped_before"] / 1e9
-    return (
-        f"the oldest {facts['dropped']:,} events, which ended before {before:.3f} s, were dropped to keep the trace "
-        "small (--max-size)"
-    )
 
 
 def record(
@@ -271,8 +262,8 @@ class _Recording:
         for note in self.logs.notes:
             self._note(note)
         trace = assemble(logs, seen, self.facts)
-        if trace.facts["dropped"]:
-            self._note(dropped_note(trace.facts))
+        for note in [*store.dropped(trace.facts), *store.lost(trace.facts)]:
+            self._note(note)
         self._save(trace)
         return trace
 

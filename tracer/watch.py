@@ -27,6 +27,7 @@ MAX_SIZE = 250_000_000
 _BLOCKED = 150_000_000  # ns for which a record must have been open
 _APART = 50_000_000  # ns between the first two looks
 _LONGEST = 2_000_000_000  # ns between looks at the same picture
+_TICK = 100_000_000  # ns: coarser than any file system's clock, of those that tick at all
 _PARTS = 16  # a part is at most so much of what is kept,
 _SMALLEST, _LARGEST = 1 << 10, 1 << 16  # and has so many records
 _SHARE = 10  # while others are at work, judging takes at most one part in so many of the time
@@ -41,6 +42,10 @@ class LiveLogs:
     def __init__(self, folder: Path, origin: int = 0, limit: int = MAX_SIZE) -> None:
         self._folder, self._origin, self._limit = folder, origin, limit
         self._readers: dict[str, LogReader] = {}
+        self._living: dict[str, LogReader] = {}  # of processes that haven't ended: polling is for them
+        self._before = [0, 0]  # events, and what moved, in the others
+        self._names: set[str] = set()
+        self._changed = 0  # when the folder was changed last
         self._parts: dict[str, Parts] = {}
         self._ended: dict[str, tuple[Header, Piece]] = {}  # what isn't converted of logs that have ended
         self._grown: set[str] = set()
@@ -53,13 +58,12 @@ class LiveLogs:
     def poll(self, alive: set[int]) -> bool:
         """Take in what was written; True if anything was. A log is closed when its process has ended."""
         moved = False
-        for name in self._listed():
-            if name.endswith(".log") and name not in self._readers:
-                self._readers[name] = LogReader(self._folder / name)
+        for name in sorted(set(self._listed()) - self._names):
+            self._names.add(name)
+            if name.endswith(".log"):
+                self._readers[name] = self._living[name] = LogReader(self._folder / name)
                 self._parts[name] = Parts(self._folder / name)
-        for name, reader in self._readers.items():
-            if reader.closed:
-                continue
+        for name, reader in [*self._living.items()]:
             ended = int(name.partition("-")[0]) not in alive
             before = reader.end
             try:
@@ -74,11 +78,19 @@ class LiveLogs:
                     self._grown.add(name)
             if ended:
                 reader.close()
+                del self._living[name]
+                self._before = [self._before[0] + reader.events, self._before[1] + reader.moved]
         return moved
 
     def _listed(self) -> list[str]:
+        """The folder's names; none if it hasn't changed since the last time."""
         try:
-            return os.listdir(self._folder)  # noqa: PTH208  (many times a second)
+            changed = os.stat(self._folder).st_mtime_ns  # noqa: PTH116  (many times a second)
+            if changed == self._changed:
+                return []
+            # the file system's clock ticks seldom: what comes within the same tick must be seen the next time
+            self._changed = changed if time.time_ns() - changed > _TICK else 0
+            return os.listdir(self._folder)  # noqa: PTH208
         except OSError as error:
             self._note(f"the trace's folder has vanished while the program ran ({error.strerror})")
             return []
@@ -90,17 +102,17 @@ class LiveLogs:
     @property
     def events(self) -> int:
         """Events so far."""
-        return sum(reader.events for reader in self._readers.values())
+        return self._before[0] + sum(reader.events for reader in self._living.values())
 
     @property
     def moved(self) -> int:
         """A number that changes whenever a record is written or completed."""
-        return sum(reader.moved for reader in self._readers.values())
+        return self._before[1] + sum(reader.moved for reader in self._living.values())
 
     def open(self) -> Iterator[tuple[str, int, Open]]:
         """The open records of living processes: (log, pid, record)."""
-        for name, reader in self._readers.items():
-            if not reader.closed and reader.header is not None:
+        for name, reader in self._living.items():
+            if reader.header is not None:
                 for record in reader.open.values():
                     yield name, reader.header.pid, record
 
