@@ -63,8 +63,8 @@ def save_facts(facts: dict[str, Any], path: Path) -> None:
 
 
 def _unwritable(path: Path, error: OSError) -> IpctraceError:
-    left = path / "live"
-    hint = f"ipctrace analyze {path} reads what the processes wrote" if left.is_dir() else "ipctrace record --out FOLDER …"
+    left = f"ipctrace analyze {path} reads what the processes wrote"
+    hint = left if (path / "live").is_dir() else "ipctrace record --out FOLDER …"
     return IpctraceError(f"the trace {path} can't be written", error.strerror or str(error), hint)
 
 
@@ -73,8 +73,8 @@ def dropped(facts: Mapping[str, Any]) -> list[str]:
     if not facts.get("dropped"):
         return []
     return [
-        f"the oldest {facts['dropped']:,} events, which ended before {facts['dropped_before'] / 1e9:.3f} s, were dropped "
-        "to keep the trace small (--max-size)"
+        f"the oldest {facts['dropped']:,} events, which ended before {facts['dropped_before'] / 1e9:.3f} s, were "
+        "dropped to keep the trace small (--max-size)"
     ]
 
 
