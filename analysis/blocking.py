@@ -174,6 +174,7 @@ def _made_room(trace: Trace, events: Events, slow: Ints) -> Iterator[tuple[int, 
     A pipe holds pages, not bytes: with writes of just over half a page it is full at half its capacity.
     """
     capacities = whole(trace.channels["capacity"], CAPACITY)
+    dropped = whole(trace.channels["dropped_written"], 0) - whole(trace.channels["dropped_read"], 0)
     for channel in np.unique(events.channel[slow]).tolist():
         on_channel = (events.channel == channel) & (events.result > 0) & (events.exit != NEVER)
         reads, writes = (
@@ -181,14 +182,15 @@ def _made_room(trace: Trace, events: Events, slow: Ints) -> Iterator[tuple[int, 
             np.flatnonzero(on_channel & events.is_kind("write")),
         )
         reads, writes = reads[np.argsort(events.exit[reads])], writes[np.argsort(events.exit[writes])]
-        taken, put = np.cumsum(events.result[reads]), np.cumsum(events.result[writes])
-        for write in slow[events.channel[slow] == channel].tolist():
-            enter, exit = events.enter[write], events.exit[write]
-            low, high = np.searchsorted(events.exit[reads], [enter, exit], side="right")
-            before = np.searchsorted(events.exit[writes], enter, side="right")
-            level = (put[before - 1] if before else 0) - (taken[low - 1] if low else 0)
-            if high > low and level + events.size[write] > capacities[channel] // 2:
-                yield write, int(events.thread[reads[high - 1]]), int(reads[high - 1])
+        taken, put = (np.append(0, np.cumsum(events.result[which])) for which in (reads, writes))
+        waiting = slow[events.channel[slow] == channel]
+        low = np.searchsorted(events.exit[reads], events.enter[waiting], "right")
+        high = np.searchsorted(events.exit[reads], events.exit[waiting], "right")
+        before = np.searchsorted(events.exit[writes], events.enter[waiting], "right")
+        level = dropped[channel] + put[before] - taken[low]
+        enough = (high > low) & (level + events.size[waiting] > capacities[channel] // 2)
+        last = reads[high[enough] - 1]
+        yield from zip(waiting[enough].tolist(), events.thread[last].tolist(), last.tolist(), strict=True)
 
 
 # What ends a wait on an object of Python's, by the waiting event's kind

@@ -128,8 +128,9 @@ def match(
     channels = talking(trace, events)
     on_channel = np.isin(events.channel, channels)
     some = (events.result > 0) | ((events.exit == NEVER) & events.is_kind("write") & (events.error == NONE))
-    writes = by_end(events, np.flatnonzero(on_channel & some & events.is_kind("write")))
-    reads = by_end(events, np.flatnonzero(on_channel & (events.result > 0) & events.is_kind("read")))
+    written, read = (whole(trace.channels[f"dropped_{way}"], 0) for way in ("written", "read"))
+    writes = by_end(events, np.flatnonzero(on_channel & some & events.is_kind("write")), written)
+    reads = by_end(events, np.flatnonzero(on_channel & (events.result > 0) & events.is_kind("read")), read)
     writes = arrange(events, writes, reads, payloads, events.enter[writes.event])
     reads = arrange(events, reads, writes, payloads, _earliest(events, reads, writes))
 

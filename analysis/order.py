@@ -30,12 +30,16 @@ class Transfers:
     ambiguous: Flags
 
 
-def by_end(events: Events, chosen: Ints) -> Transfers:
-    """The transfers `chosen` (event ids) in order of channel and end; those that never ended come last, in full."""
+def by_end(events: Events, chosen: Ints, dropped: Ints) -> Transfers:
+    """The transfers `chosen` (event ids) in order of channel and end; those that never ended come last, in full.
+
+    `dropped` are by channel the bytes that went before them, in events that are no longer there.
+    """
     ends = events.exit[chosen]
     event = chosen[np.lexsort((events.enter[chosen], ends, events.channel[chosen]))]
     size = np.where(events.exit[event] == NEVER, events.size[event], events.result[event])
-    return _placed(event, events.channel[event], size, np.zeros(len(event), dtype=bool))
+    channel = events.channel[event]
+    return _placed(event, channel, size, np.zeros(len(event), dtype=bool), dropped[channel])
 
 
 def arrange(events: Events, own: Transfers, other: Transfers, payloads: Payloads, begun: Ints) -> Transfers:
@@ -54,11 +58,11 @@ def arrange(events: Events, own: Transfers, other: Transfers, payloads: Payloads
             event[first:last] = order
             ambiguous[first + doubtful : last] = True
     size = np.where(events.exit[event] == NEVER, events.size[event], events.result[event])
-    return _placed(event, own.channel, size, ambiguous)
+    return _placed(event, own.channel, size, ambiguous, own.position - running_sum(own.size, own.channel))
 
 
-def _placed(event: Ints, channel: Ints, size: Ints, ambiguous: Flags) -> Transfers:
-    return Transfers(event, channel, size, running_sum(size, channel), ambiguous)
+def _placed(event: Ints, channel: Ints, size: Ints, ambiguous: Flags, first: Ints) -> Transfers:
+    return Transfers(event, channel, size, first + running_sum(size, channel), ambiguous)
 
 
 def _clusters(events: Events, own: Transfers, begun: Ints) -> list[tuple[int, int]]:

@@ -386,8 +386,20 @@ class Situation:
         if channel in self.run.mixed:
             return 0
         done = (self.run.lanes.channel == channel) & (self.events.result > 0)
-        put = int(self.events.result[done & self.events.is_kind("write")].sum())
-        return max(put - int(self.events.result[done & self.events.is_kind("read")].sum()), 0)
+        peer = number(self.trace.channels["peer"].iloc[channel])
+        put, got = (
+            int(self.events.result[done & self.events.is_kind(kind)].sum()) + (number(before.iloc[end]) or 0)
+            for kind, end, before in (
+                ("write", channel if peer is None else peer, self.trace.channels["dropped_written"]),
+                ("read", channel, self.trace.channels["dropped_read"]),
+            )
+        )
+        return max(put - got, 0)
+
+    def forgotten(self, channel: int | None) -> bool:
+        """Whether some of what was done to a channel was dropped: who used it isn't known any more."""
+        columns = ["dropped_written", "dropped_read"]
+        return channel is not None and bool(self.trace.channels.loc[channel, columns].notna().any())
 
     @cached_property
     def passed(self) -> set[int]:

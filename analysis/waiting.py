@@ -90,7 +90,7 @@ def concerned(situation: Situation, index: int) -> Enablers:
 def _only(situation: Situation, index: int, chosen: Callable[[int], set[int]]) -> Enablers:
     """An agent's enablers, in each process only the chosen threads if any of its threads are; and those that wait."""
     agents, agent = situation.agents, situation.agents[index]
-    if agent.enablers is None or agent.call not in ("read", "write"):
+    if agent.enablers is None or agent.call not in ("read", "write") or situation.forgotten(agent.channel):
         return agent.enablers
     kept: set[int] = set()
     for process in {agents[other].process for other in agent.enablers}:
@@ -211,6 +211,8 @@ def repeats(situation: Situation, agent: Agent, knot: Knot) -> bool:
     if agent.thread is None or situation.run.cut - knot.formed < PATIENCE:
         return False
     channels = {situation.agents[index].channel for index in knot.core}
+    if any(map(situation.forgotten, channels)) or (situation.trace.facts.get("dropped_before") or 0) > knot.formed:
+        return False
     if any(agent.thread in users for (channel, _), users in situation.uses.items() if channel in channels):
         return False
     own = np.flatnonzero((events.thread == agent.thread) & (events.enter >= knot.formed))

@@ -147,6 +147,10 @@ def record(
     buffering: Annotated[Buffering, typer.Option(help="How standard streams are buffered.")] = Buffering.default,
     python: Annotated[str | None, typer.Option(metavar="EXE", help="The interpreter for a Python file.")] = None,
     on_deadlock: Annotated[OnDeadlock, typer.Option(help="What to do with what can never go on.")] = OnDeadlock.stop,
+    max_size: Annotated[
+        str | None,
+        typer.Option(metavar="SIZE", help="Keep the newest so much (500MB, 2GB) of what is recorded. [default: 250MB]"),
+    ] = None,
     report: Annotated[Path | None, typer.Option(help="Where the report goes. [default: beside the trace]")] = None,
     no_report: Annotated[bool, typer.Option("--no-report", help="Write no report.")] = False,
     open_: Annotated[bool, typer.Option("--open", help="Open the report in a browser.")] = False,
@@ -158,6 +162,7 @@ def record(
     """
     from . import recording
     from .live import Live
+    from .tracer import store
 
     found = recording.find(program or [], module, python)
     folder = recording.trace_path(found, out)
@@ -179,6 +184,7 @@ def record(
             buffering=buffering.value,
             python=python,
             on_deadlock=on_deadlock.value,
+            max_size=None if max_size is None else recording.size(max_size),
             progress=live,
         )
     finally:
@@ -197,6 +203,7 @@ def record(
         steps = [("explain", f"ipctrace rules {rule}")] if rule else []
         steps += [("look", str(page))] if page else [("report", f"ipctrace report {folder}")]
         _print(terminal.verdict(made.analysis, ink, steps, f"ipctrace analyze {folder}"), sys.stderr)
+        _print((f"ipctrace: {note}" for note in [*store.dropped(made.facts), *store.lost(made.facts)]), sys.stderr)
     if problem:
         raise problem
     if page and open_:

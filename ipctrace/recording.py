@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -22,6 +23,7 @@ Buffering = Literal["default", "block", "line", "none"]
 OnDeadlock = Literal["stop", "wait"]
 
 PREFIX = 72  # payload bytes kept of each call, unless said otherwise
+SMALLEST = 10**6  # bytes of the processes' logs that a trace may be bounded to
 _PYTHON = (".py", ".pyw", ".pyz")
 
 
@@ -108,12 +110,15 @@ def record(
     buffering: Buffering = "default",
     python: str | None = None,
     on_deadlock: OnDeadlock = "stop",
+    max_size: int | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Run:
     """Record a program, from its start until it ends, hangs for ever, or `duration` seconds are over.
 
     Its standard streams, arguments and exit status are its own. The trace goes into the folder `out`, by default the
-    program's name with `.ipctrace`, in the working directory; a trace that lies there is replaced.
+    program's name with `.ipctrace`, in the working directory; a trace that lies there is replaced. Of what the
+    processes tell, the newest `max_size` bytes are kept, by default 250 MB;
+    recording needs up to eight times as much memory.
     Raises IpctraceError where the program can't be started or the trace can't be written.
     """
     from .analysis.waiting import is_deadlock
@@ -129,8 +134,22 @@ def record(
         payload_bytes=payload_bytes,
         buffering=buffering,
         on_deadlock=on_deadlock,
+        max_size=max_size or supervisor.MAX_SIZE,
     )
     return Run(supervisor.record(options, is_deadlock, progress))
+
+
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "KI": 1 << 10, "MI": 1 << 20, "GI": 1 << 30}
+
+
+def size(text: str) -> int:
+    """A size as a person writes it, in bytes: 500MB, 2GB, 64MiB, 1000000. Raises IpctraceError for anything else."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]I?|)B?", text.strip(), re.ASCII | re.IGNORECASE)
+    number = int(float(found[1]) * _UNITS[found[2].upper()]) if found else 0
+    if number < SMALLEST:
+        why = "a size is a number and MB or GB, and at least 1 MB"
+        raise IpctraceError(f"{text} is no size for a trace", why, "ipctrace record --max-size 500MB …")
+    return number
 
 
 def trace_path(program: Program, out: str | Path | None) -> Path:

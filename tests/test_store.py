@@ -27,6 +27,8 @@ def write_log(folder: Path) -> None:
     writer.define(table.SITE, __file__, "write_log", 3, -1, -1, -1, site=1)
     writer.define(table.STREAM, "sys.stdout", "w", "text", "utf-8", "block", 8192, "a pipe", stream=1, channel=1, size=0)
     writer.call("os.write", 2000, 2001, fd=4, channel=1, site=1, size=3, result=3, payload=b"\xff\0x")
+    writer.define(table.ENVIRONMENT, table.LIST_SEPARATOR.join(["LANG=C", "PATH"]))
+    writer.call("select.select", 2500, 2600, result=1, payload=b"r3 w4")
     writer.enter("os.read", 3000, fd=3, channel=1, size=32)
 
 
@@ -81,7 +83,7 @@ def test_what_a_killed_recorder_left_is_put_together_from_the_logs(tmp_path: Pat
     facts = dict.fromkeys(schema.FACTS) | {"schema": schema.VERSION, "clock": 1000, "state": "recording"}
     store.save_facts(facts, folder)
     trace = store.load(folder)
-    assert list(trace.events["op"]) == ["os.write", "os.read"]
+    assert list(trace.events["op"]) == ["os.write", "select.select", "os.read"]
     assert trace.facts["ended"] == "interrupted"
     assert trace.facts["duration"] == 2000
     assert "recorder was stopped" in trace.facts["notes"][0]

@@ -20,9 +20,10 @@ import pyarrow as pa
 from . import schema
 from .endpoints import Endpoint, connect
 from .lives import Census, Life
-from .logs import Definition, Log, joined
+from .logs import Definition, Log
 from .proc import End
 from .proc import Thread as SeenThread
+from .records import joined
 from .runtime import table
 from .sources import Sources
 
@@ -125,8 +126,12 @@ class _Assembly:
             "environment": _frame("environment", self.environment), "samples": samples,
         }  # fmt: skip
         complete: dict[str, Any] = dict.fromkeys(schema.FACTS)
-        complete["dropped"] = 0
-        complete |= facts | {"events": len(events), "lost": sum(log.header.lost for log in self.logs)}
+        dropped = [log.dropped for log in self.logs if log.dropped.events]
+        complete |= facts | {
+            "events": len(events), "lost": sum(log.header.lost for log in self.logs),
+            "dropped": sum(each.events for each in dropped),
+            "dropped_before": max((each.until - self.seen.origin for each in dropped), default=None),
+        }  # fmt: skip
         return schema.Trace({name: tables[name] for name in schema.TABLES}, complete)
 
     def _end(self, time: int | None) -> int | None:
@@ -180,6 +185,14 @@ class _Assembly:
                     })  # fmt: skip
             elif definition.code == table.NAME:
                 self.names[process] = text["text"]
+        for (channel, way), amount in log.dropped.moved.items():
+            if channel in local.channels:
+                self.channels.dropped(local.channels[channel], way, amount)
+        for stream, counts in log.dropped.streams.items():
+            if stream in made:
+                row = made[stream]
+                row["accepted"], row["reached"] = (max(row[name], count) for name, count in zip(
+                    ("accepted", "reached"), counts, strict=True))
         return local
 
     def _processes(self) -> pd.DataFrame:
@@ -204,6 +217,9 @@ class _Assembly:
                 if (process := self.census.at(pid, look.time)) is not None:
                     tids.setdefault(process, set()).update(thread.tid for thread in threads)
         self.threads = self.census.threads(tids)
+        self.of_process: dict[int, list[int]] = {}
+        for number, thread in enumerate(self.threads):
+            self.of_process.setdefault(thread.process, []).append(number)
         by_tid = {(thread.process, thread.tid): number for number, thread in enumerate(self.threads)}
         return _frame("threads", [
             {"thread": number, "process": thread.process, "tid": thread.tid, "name": thread.name, "main": thread.main,
@@ -217,21 +233,21 @@ class _Assembly:
         process = self.census.of_log(index)
         found = np.full(len(log.records), -1, np.int64)
         tids = log.records["thread"]
-        for number, thread in enumerate(self.threads):
-            if thread.process == process and (thread.main or thread.log == index):
+        own = [(number, self.threads[number]) for number in self.of_process[process]]
+        for number, thread in own:
+            if thread.main or thread.log == index:
                 found[(tids == thread.tid) & (log.slots >= thread.begin)] = number
         for place in np.flatnonzero(log.records["flags"] & table.GHOST).tolist():
             found[place] = self._ghost(process, int(tids[place]))
-        main = next(number for number, thread in enumerate(self.threads) if thread.process == process and thread.main)
-        found[found < 0] = main
+        found[found < 0] = next(number for number, thread in own if thread.main)
         return found
 
     def _ghost(self, process: int, tid: int) -> int:
         """The thread of a forebear that did what only its fork's child tells of."""
         forebear = self.census.processes[process].parent
         while forebear is not None:
-            for number, thread in enumerate(self.threads):
-                if (thread.process, thread.tid) == (forebear, tid):
+            for number in self.of_process[forebear]:
+                if self.threads[number].tid == tid:
                     return number
             forebear = self.census.processes[forebear].parent
         return -1
@@ -467,6 +483,11 @@ class _Channels:
         since = None if definition.size == table.NONE else definition.size
         pid = self._census.processes[process].life.pid
         self._ends.append(Endpoint(channel, definition.time, pid, said, since, definition.thread))
+
+    def dropped(self, channel: int, way: str, amount: int) -> None:
+        """What went through it in events that were dropped."""
+        name, row = "dropped_read" if way == "r" else "dropped_written", self._rows[channel]
+        row[name] = (row.get(name) or 0) + amount
 
     def seen(self, end: End, time: int) -> int:
         """The id of what /proc showed."""

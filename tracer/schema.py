@@ -144,6 +144,8 @@ TABLES: dict[str, Table] = {
             _c("form?", "text", "tcp udp unix-stream unix-datagram unix-seqpacket pty other"),
             _c("local?", "text", "its own address"),
             _c("remote?", "text", "the other end's address"),
+            _c("dropped_written?", "int", "bytes written (items put) in events that were dropped: what is left of it goes on from there; empty: none", "bytes"),
+            _c("dropped_read?", "int", "bytes read (items got) in events that were dropped", "bytes"),
         )),
         Table("descriptors", "an end that a process held as it started, that it opened, or that one that isn't traced was seen with", (
             _c("process", "int", "whose"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,20 +36,54 @@ def arrow_schema(name: str) -> pa.Schema:
 
 
 def save(trace: schema.Trace, path: Path) -> None:
-    """Write a trace into the folder `path`, made for its owner only if it isn't there. run.json is written last."""
-    path.mkdir(mode=0o700, exist_ok=True)
-    for name, frame in trace.tables.items():
-        form = arrow_schema(name)
-        table = pa.Table.from_pandas(frame, form, preserve_index=False).replace_schema_metadata(form.metadata)
-        pq.write_table(table, path / f"{name}.parquet", compression="zstd")
+    """Write a trace into the folder `path`, made for its owner only if it isn't there.
+
+    run.json is written last: until it says that the trace is finished, the logs are what counts. Raises IpctraceError
+    where the trace can't be written.
+    """
+    try:
+        path.mkdir(mode=0o700, exist_ok=True)
+        for name, frame in trace.tables.items():
+            form = arrow_schema(name)
+            table = pa.Table.from_pandas(frame, form, preserve_index=False).replace_schema_metadata(form.metadata)
+            pq.write_table(table, path / f"{name}.parquet", compression="zstd")
+    except OSError as error:
+        raise _unwritable(path, error) from error
     save_facts(trace.facts, path)
 
 
 def save_facts(facts: dict[str, Any], path: Path) -> None:
-    """Write run.json, whole or not at all."""
+    """Write run.json, whole or not at all. Raises IpctraceError where it can't be written."""
     unfinished = path / f"{FACTS_FILE}.new"
-    unfinished.write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", "utf-8")
-    os.replace(unfinished, path / FACTS_FILE)  # noqa: PTH105
+    try:
+        unfinished.write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        os.replace(unfinished, path / FACTS_FILE)  # noqa: PTH105
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> IpctraceError:
+    left = f"ipctrace analyze {path} reads what the processes wrote"
+    hint = left if (path / "live").is_dir() else "ipctrace record --out FOLDER …"
+    return IpctraceError(f"the trace {path} can't be written", error.strerror or str(error), hint)
+
+
+def dropped(facts: Mapping[str, Any]) -> list[str]:
+    """What was dropped of a run, in a sentence, if anything was."""
+    if not facts.get("dropped"):
+        return []
+    return [
+        f"the oldest {facts['dropped']:,} events, which ended before {facts['dropped_before'] / 1e9:.3f} s, were "
+        "dropped to keep the trace small (--max-size)"
+    ]
+
+
+def lost(facts: Mapping[str, Any]) -> list[str]:
+    """What could not be recorded, in a sentence, if anything couldn't."""
+    if not facts.get("lost"):
+        return []
+    why = "there was no room for them (a full disk, or a limit of the program's: ulimit -f, ulimit -v)"
+    return [f"{facts['lost']:,} records could not be written: {why}"]
 
 
 def load(path: str | os.PathLike[str]) -> schema.Trace:
@@ -115,10 +150,11 @@ def _unfinished(folder: Path, facts: dict[str, Any]) -> schema.Trace:
         raise IpctraceError(
             f"{folder} is not finished", "the recorder was stopped while it wrote it", "record the program again"
         )
-    logs, notes = read_logs(live)
+    logs, notes = read_logs(live, facts["clock"])
     seen = Observations(facts["clock"], complete=False)
     facts = facts | {"ended": "interrupted", "notes": [*(facts.get("notes") or []), _UNFINISHED, *notes]}
     trace = assemble(logs, seen, facts)
+    trace.facts["notes"] += dropped(trace.facts)
     times = [trace.events["enter"].max(), trace.events["exit"].max()] if len(trace.events) else [0]
     trace.facts["duration"] = int(max(times))
     return trace

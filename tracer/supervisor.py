@@ -28,6 +28,7 @@ from .samples import Sampler
 from .signals import Signals, subreaper
 from .stacks import find_py_spy, read_stacks
 from .tree import Tree
+from .watch import MAX_SIZE as MAX_SIZE
 from .watch import LiveLogs, Watch
 
 _POLL = 0.02  # seconds between looks at the logs; the ends of processes are seen at once
@@ -35,6 +36,8 @@ _QUICK = 0.002  # while processes are being started
 _IDLE = 0.05  # when nothing has moved for a while
 _PROGRESS = 0.1  # seconds between reports of progress
 _GRACE = 1.0  # seconds that processes get to end: descendants of a program that has ended, and after SIGTERM
+# Bytes of converted data that are judged by, the newest: the rest matters only by what it adds up to, which is told.
+_JUDGED = 1 << 26
 _TOLD_ELSEWHERE = ("command", "out", "program")  # options that are facts of their own
 # What in the environment changes buffering: Python's own variable and those of stdbuf(1).
 _BUFFERING = ("PYTHONUNBUFFERED", "_STDBUF_I", "_STDBUF_O", "_STDBUF_E")
@@ -49,6 +52,7 @@ class Options:
     payload        what is kept of the bytes that pass: nothing, the first `payload_bytes` of each call, or all
     buffering      how Python's standard streams are buffered: as they would be, or block, line, none
     on_deadlock    stop a program that can never go on, or wait for somebody to end it
+    max_size       bytes of the processes' logs that are kept; beyond that the oldest data is dropped
     """
 
     command: list[str]
@@ -59,6 +63,7 @@ class Options:
     payload_bytes: int = 72
     buffering: Literal["default", "block", "line", "none"] = "default"
     on_deadlock: Literal["stop", "wait"] = "stop"
+    max_size: int = MAX_SIZE
 
     def __post_init__(self) -> None:
         if self.payload not in ("none", "prefix", "full"):
@@ -123,7 +128,7 @@ class _Recording:
             stack.callback(self.tree.close)
             stack.callback(self.tree.kill)
             self.root = self.tree.lives[0]
-            self.logs = LiveLogs(self.live)
+            self.logs = LiveLogs(self.live, self.origin, self.options.max_size)
             stack.callback(self.logs.close)
             self.sampler = Sampler(self.tree, self.logs)
             self.watch = Watch(self.tree, self.logs, self.sampler, self._is_deadlock)
@@ -161,6 +166,7 @@ class _Recording:
             moved = self.logs.poll(self.tree)
             self.sampler.step()
             still = 0.0 if moved else still + _POLL
+            self.logs.shrink()
             self._tell()
             self._pass_on()
             if self.watch.step() and self.options.on_deadlock == "stop":
@@ -224,7 +230,7 @@ class _Recording:
         self.progress(Progress(elapsed, self.logs.events, len(self.tree.alive), list(waiting.values())))
 
     def _is_deadlock(self) -> bool:
-        return self.judge(assemble(self.logs.decode(), self._observations(), self.facts))
+        return self.judge(assemble(self.logs.decode(newest=_JUDGED), self._observations(), self.facts))
 
     def _read_stacks(self) -> None:
         pids = {pid for _, pid, _ in self.logs.open()}
@@ -253,8 +259,6 @@ class _Recording:
                 self.ended = "signal"
         if not proc.available():
             self._note("this system has no /proc: processes that Python doesn't run are missing")
-        for note in self.logs.notes:
-            self._note(note)
         for life in seen.lives if self.left else ():
             if life.ended is not None and self.frozen is not None and life.ended > self.frozen:
                 life.ended = life.status = None  # by us: as the recording ended, they lived
@@ -265,7 +269,13 @@ class _Recording:
             "duration": (self.stopped or self.frozen or max(ends, default=time.monotonic_ns())) - self.origin,
             "left": self.left,
         }  # fmt: skip
-        trace = assemble(self.logs.decode(), seen, self.facts)
+        self.logs.finish()
+        logs = self.logs.decode()
+        for note in self.logs.notes:
+            self._note(note)
+        trace = assemble(logs, seen, self.facts)
+        for note in [*store.dropped(trace.facts), *store.lost(trace.facts)]:
+            self._note(note)
         self._save(trace)
         return trace
 

@@ -15,86 +15,195 @@ from pathlib import Path
 from . import proc
 from .assemble import Look
 from .errors import IpctraceError
-from .logs import EXECS, Log, LogReader, Open, read_log
+from .logs import EXECS, Log, LogReader, Open, damage, decode
+from .parts import Part, Parts
+from .records import LATEST, Header, Piece, read_rest
 from .samples import Sampler
 from .tree import Tree
+
+# Bytes of the logs that are kept unless said otherwise: some 1.5 million calls. To put them together and to analyse
+# them takes about eight times as much memory.
+MAX_SIZE = 250_000_000
 
 _BLOCKED = 150_000_000  # ns for which a record must have been open
 _APART = 50_000_000  # ns between the first two looks
 _LONGEST = 2_000_000_000  # ns between looks at the same picture
+_TICK = 100_000_000  # ns: coarser than any file system's clock, of those that tick at all
+_PARTS = 16  # a part is at most so much of what is kept,
+_SMALLEST, _LARGEST = 1 << 10, 1 << 16  # and has so many records
 _SHARE = 10  # while others are at work, judging takes at most one part in so many of the time
 
 
 class LiveLogs:
-    """All logs of a run while they are written."""
+    """All logs of a run while they are written.
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    What they hold beyond `limit` bytes is dropped, the oldest first; see parts.py.
+    """
+
+    def __init__(self, folder: Path, origin: int = 0, limit: int = MAX_SIZE) -> None:
+        self._folder, self._origin, self._limit = folder, origin, limit
         self._readers: dict[str, LogReader] = {}
-        self._whole: dict[str, Log] = {}
+        self._living: dict[str, LogReader] = {}  # of processes that haven't ended: polling is for them
+        self._before = [0, 0]  # events, and what moved, in the others
+        self._names: set[str] = set()
+        self._changed = 0  # when the folder was changed last
+        self._parts: dict[str, Parts] = {}
+        self._ended: dict[str, tuple[Header, Piece]] = {}  # what isn't converted of logs that have ended
+        self._grown: set[str] = set()
+        self._chunk = 0
+        self._size = 0
+        self._since = 0
+        self._converting = True
         self.notes: list[str] = []
 
     def poll(self, alive: Container[int]) -> bool:
         """Take in what was written; True if anything was. A log is closed when its process has ended."""
         moved = False
-        for name in os.listdir(self._folder):  # noqa: PTH208  (many times a second)
-            if name.endswith(".log") and name not in self._readers:
-                self._readers[name] = LogReader(self._folder / name)
-        for name, reader in self._readers.items():
-            if reader.closed:
-                continue
+        for name in sorted(set(self._listed()) - self._names):
+            self._names.add(name)
+            if name.endswith(".log"):
+                self._readers[name] = self._living[name] = LogReader(self._folder / name)
+                self._parts[name] = Parts(self._folder / name)
+        for name, reader in [*self._living.items()]:
             ended = int(name.partition("-")[0]) not in alive
+            before = reader.end
             try:
                 moved |= reader.poll()
             except (IpctraceError, OSError) as error:
-                self.notes.append(f"{name}: {error}")
+                self._note(f"{name}: {error}")
                 ended = True
+            if reader.end > before and reader.header is not None:
+                self._size += (reader.end - before) * reader.header.record_size
+                self._chunk = max(_SMALLEST, min(_LARGEST, self._limit // _PARTS // reader.header.record_size))
+                if reader.end - self._parts[name].end >= self._chunk:
+                    self._grown.add(name)
             if ended:
                 reader.close()
+                del self._living[name]
+                self._before = [self._before[0] + reader.events, self._before[1] + reader.moved]
         return moved
+
+    def _listed(self) -> list[str]:
+        """The folder's names; none if it hasn't changed since the last time."""
+        try:
+            changed = os.stat(self._folder).st_mtime_ns  # noqa: PTH116  (many times a second)
+            if changed == self._changed:
+                return []
+            # the file system's clock ticks seldom: what comes within the same tick must be seen the next time
+            self._changed = changed if time.time_ns() - changed > _TICK else 0
+            return os.listdir(self._folder)  # noqa: PTH208
+        except OSError as error:
+            self._note(f"the trace's folder has vanished while the program ran ({error.strerror})")
+            return []
+
+    def _note(self, sentence: str) -> None:
+        if sentence not in self.notes:
+            self.notes.append(sentence)
 
     @property
     def events(self) -> int:
         """Events so far."""
-        return sum(reader.events for reader in self._readers.values())
+        return self._before[0] + sum(reader.events for reader in self._living.values())
 
     @property
     def moved(self) -> int:
         """A number that changes whenever a record is written or completed."""
-        return sum(reader.moved for reader in self._readers.values())
+        return self._before[1] + sum(reader.moved for reader in self._living.values())
 
     def open(self) -> Iterator[tuple[str, int, Open]]:
         """The open records of living processes: (log, pid, record)."""
-        for name, reader in self._readers.items():
-            if not reader.closed and reader.header is not None:
+        for name, reader in self._living.items():
+            if reader.header is not None:
                 for record in reader.open.values():
                     yield name, reader.header.pid, record
 
     def writing(self) -> set[int]:
         """The processes whose present program has begun a log: the latest that each began isn't inside an exec."""
         latest: dict[int, tuple[int, str]] = {}
-        for name, reader in self._readers.items():
+        for name, reader in self._living.items():
             if not reader.closed and reader.header is not None:
                 pid, started = reader.header.pid, reader.header.started
                 latest[pid] = max(latest.get(pid, (0, "")), (started, name))
         replaced = {name for name, _, record in self.open() if record.op in EXECS}
         return {pid for pid, (_, name) in latest.items() if name not in replaced}
 
-    def decode(self) -> list[Log]:
-        """All logs as they are now, by the time they were begun."""
-        logs = []
+    def shrink(self) -> None:
+        """Convert a part of a log that has grown by enough, and drop the oldest parts if all is too large."""
+        if self._grown:
+            name = self._grown.pop()
+            if self._convert(name, self._chunk) and self._readers[name].end - self._parts[name].end >= self._chunk:
+                self._grown.add(name)
+        if self._size > self._limit:
+            for name in [name for name, reader in self._readers.items() if reader.closed]:
+                self._convert(name, _SMALLEST, over=True)
+        while self._size > self._limit and (parts := self._droppable()):
+            self._since = max(self._since, min(part.tally.until for part in parts))
+            for part in parts:
+                if part.tally.until <= self._since:
+                    part.drop()
+                    self._size -= part.size
+
+    def _droppable(self) -> list[Part]:
+        return [part for parts in self._parts.values() for part in parts.parts if part.there and part.tally.events]
+
+    def _convert(self, name: str, least: int, over: bool = False) -> bool:
+        """Convert some of a log, if at least so many slots of it are not yet; True if it was done.
+
+        `over`: its process has ended.
+        """
+        reader, parts = self._readers[name], self._parts[name]
+        if not self._converting or reader.end - parts.end < least:
+            return False
+        try:
+            converted = parts.convert(max(self._chunk, least), LATEST if over else None)
+        except (IpctraceError, OSError) as error:
+            self._converting = False
+            self._note(f"the logs could not be converted while the program ran: {error}")
+            return False
+        self._ended.pop(name, None)
+        return converted
+
+    def finish(self) -> None:
+        """Convert what is left of large logs, when all processes have ended: to be read piece by piece."""
+        if self._size > self._limit or any(parts.parts for parts in self._parts.values()):
+            for name in self._readers:
+                while self._convert(name, self._chunk, over=True):
+                    self.shrink()
+        self.shrink()
+
+    def decode(self, newest: int | None = None) -> list[Log]:
+        """All logs as they are now, by the time they were begun; with `newest`, of their parts only the newest so many
+        bytes.
+        """
+        since, logs = max(self._since, 0 if newest is None else self._window(newest)), []
         for name, reader in self._readers.items():
-            if name not in self._whole:
-                try:
-                    log = read_log(reader.path)
-                except IpctraceError:  # noted as it was polled, or so new that nothing is in it
-                    continue
-                if not reader.closed:
-                    logs.append(log)
-                    continue
-                self._whole[name] = log
-            logs.append(self._whole[name])
+            try:
+                log = decode(self._parts[name], self._origin, since, self._rest(name, reader))
+            except (IpctraceError, OSError):  # noted as it was polled, or so new that nothing is in it
+                continue
+            logs.append(log)
+            if newest is None:
+                for sentence in damage(reader.path, log):
+                    self._note(sentence)
         return sorted(logs, key=lambda log: log.header.started)
+
+    def _rest(self, name: str, reader: LogReader) -> tuple[Header, Piece]:
+        if name in self._ended:
+            return self._ended[name]
+        parts = self._parts[name]
+        rest = read_rest(reader.path, parts.end, parts.carried, reader.descriptor)
+        if reader.closed:
+            self._ended[name] = rest
+        return rest
+
+    def _window(self, newest: int) -> int:
+        """Before when everything has to be left out, so that at most `newest` bytes of parts are left."""
+        total = 0
+        for part in sorted(self._droppable(), key=lambda part: -part.tally.until):
+            total += part.size
+            if total > newest:
+                return part.tally.until
+        return 0
 
     def close(self) -> None:
         """Read no more."""

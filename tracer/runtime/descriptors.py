@@ -42,10 +42,18 @@ class Descriptors:
         """In a new log: define what is known already (in a fork's child), or list what the process was given."""
         self.sockets.clear()  # of those, a channel that isn't remembered may be
         if forked:
+            self._forget_closed()
             for (device, inode), (number, kind, path) in self.channels.items():
                 self.log.define(table.CHANNEL, kind, device, inode, path, channel=number)
         else:
             self._list()
+
+    def _forget_closed(self):
+        """Each child of a server that makes a pipe for each child would begin with all pipes that there ever were."""
+        open_ends = set(self.known.values())
+        for key, (number, kind, _) in list(self.channels.items()):
+            if kind == "pipe" and number not in open_ends:
+                del self.channels[key]
 
     def _list(self):
         try:

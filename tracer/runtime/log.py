@@ -6,6 +6,7 @@ could be held by a thread that a fork doesn't copy, or by the very frame that a 
 
 from __future__ import annotations
 
+import _signal
 import os
 import sys
 from _struct import Struct
@@ -30,6 +31,9 @@ _EMPTY_EXIT = "%dx" % (table.STATE_AT - table.EXIT_AT)
 _LARGEST = 64  # blocks in a segment
 # The program may replace what it finds in os; our own calls must not pass through its wrappers, nor through ours.
 _open, _close, _dup, _fstat, _getpid, _getppid = os.open, os.close, os.dup, os.fstat, os.getpid, os.getppid
+_XFSZ, _EFBIG = getattr(_signal, "SIGXFSZ", 0), 27  # as on every system that has that signal
+_getsignal, _sigmask = _signal.getsignal, getattr(_signal, "pthread_sigmask", None)
+_sigtimedwait = getattr(_signal, "sigtimedwait", None)
 _fallocate = getattr(os, "posix_fallocate", None)
 _ftruncate = os.ftruncate
 _UNTRACKED = {"trackfd": False} if sys.version_info >= (3, 13) and sys.implementation.name == "cpython" else {}
@@ -67,7 +71,23 @@ def _map(path, offset, length):
     longer be 3 and 4. So that number is learned first and closed behind mmap's back; the map lives on without it. The
     price: the map object must never be freed, for it would close the number again, whosever it is by then.
     The space is reserved before, since a mapped write to a full disk kills by SIGBUS.
+    Nor may the program die of SIGXFSZ because our file grew: Python ignores that signal, unless the program had other
+    plans for it (setrlimit(2)).
     """
+    if _XFSZ and _sigtimedwait and _getsignal(_XFSZ) is not _signal.SIG_IGN:
+        blocked = _sigmask(_signal.SIG_BLOCK, (_XFSZ,))
+        try:
+            return _map_quietly(path, offset, length)
+        except OSError as error:
+            if error.errno == _EFBIG and _XFSZ not in blocked:
+                _sigtimedwait((_XFSZ,), 0)  # it is this thread's own
+            raise
+        finally:
+            _sigmask(_signal.SIG_SETMASK, blocked)
+    return _map_quietly(path, offset, length)
+
+
+def _map_quietly(path, offset, length):
     descriptor = _open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0), 0o600)
     try:
         if _fallocate is not None:
@@ -122,9 +142,13 @@ class Log:
 
     def begin(self):
         """Start a new file. In the child of a fork, calls that the parent's thread had open end in scratch memory."""
+        try:
+            scratch = bytearray(max([0] + [(held.limit - held.base) * self.size for held in self.segments]))
+        except MemoryError:  # RLIMIT_AS
+            scratch = self.scratch.buffer
         for segment in self.segments:
             if segment.buffer is segment.mapped:
-                segment.buffer = bytearray((segment.limit - segment.base) * self.size)
+                segment.buffer = scratch
         self.path = os.path.join(self.folder, "%d-%d.log" % (_getpid(), monotonic_ns()))
         self.header = self.scratch
         self.lost = 0
@@ -151,7 +175,7 @@ class Log:
             )
             self._grow(0)
             self.segment = self.segments[-1]
-        except (OSError, ValueError):  # no space, or no longer allowed: the program goes on unrecorded
+        except (OSError, ValueError, MemoryError):  # no space, or no longer allowed: the program goes on unrecorded
             pass
 
     def _grow(self, base):
@@ -174,7 +198,7 @@ class Log:
                         self._grow(segment.limit)
                         segment.safe = segment.limit  # it has a successor: use it up
                         self.growing = 0
-                    except (OSError, ValueError):
+                    except (OSError, ValueError, MemoryError):
                         self.growing = -1  # the disk is full: not asked again
             for held in reversed(self.segments):
                 if held.base <= slot < held.limit and held.buffer is held.mapped:
