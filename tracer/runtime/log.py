@@ -250,10 +250,10 @@ class Log:
 
     def address(self, ticket, number):
         """Say which address a call turned out to be about; before it is completed."""
-        buffer, at, slot = ticket
-        if slot >= 0:
-            buffer[at + table.FLAGS_AT] |= table.ADDRESSED
-            _NUMBER.pack_into(buffer, at + table.OFFSET_AT, number)
+        segment, at, slot = ticket
+        if slot >= 0 and number:
+            segment.buffer[at + table.FLAGS_AT] |= table.ADDRESSED
+            _NUMBER.pack_into(segment.buffer, at + table.OFFSET_AT, number)
 
     def got(self, ticket, data, result, pending=_NONE, extra=_NONE):
         """Complete the record of a read: it has returned `data`, `result` bytes."""

@@ -12,20 +12,25 @@ import sys
 
 from . import table
 from .calls import like
+from .coroutines import CODES
 
 _GROUP = getattr(builtins, "BaseExceptionGroup", ())  # from 3.11 on
 _UNCAUGHT = table.CODE["uncaught"]
 _HERE = os.path.dirname(__file__) + os.sep
 
 
+def _ours(frame):
+    return frame.f_code.co_filename.startswith(_HERE) or id(frame.f_code) in CODES
+
+
 def clean(traceback):
     """A traceback without our frames."""
-    while traceback is not None and traceback.tb_frame.f_code.co_filename.startswith(_HERE):
+    while traceback is not None and _ours(traceback.tb_frame):
         traceback = traceback.tb_next
     entry = traceback
     while entry is not None:
         following = entry.tb_next
-        while following is not None and following.tb_frame.f_code.co_filename.startswith(_HERE):
+        while following is not None and _ours(following.tb_frame):
             following = following.tb_next
         if following is not entry.tb_next:
             entry.tb_next = following
@@ -78,7 +83,9 @@ def wrap(runtime):
 
 def wrap_traceback(runtime, module):
     """Clean what the module traceback makes text of."""
-    original, extract, walk = module.TracebackException.__init__, module.extract_tb, module.walk_tb
+    original, extract, walk, stack = (
+        module.TracebackException.__init__, module.extract_tb, module.walk_tb, module.walk_stack,
+    )  # fmt: skip
 
     def __init__(self, exc_type, exc_value, exc_traceback, *args, **kwargs):
         clean_exception(exc_value)
@@ -90,7 +97,12 @@ def wrap_traceback(runtime, module):
     def walk_tb(tb):
         return walk(clean(tb))
 
+    def walk_stack(f):
+        # without a frame it begins at its caller's caller: there must be none of ours in between
+        return stack(f) if f is None else (entry for entry in stack(f) if not _ours(entry[0]))
+
     module.TracebackException.__init__ = like(original, __init__)
+    module.walk_stack = like(stack, walk_stack)
     module.extract_tb, module.walk_tb = like(extract, extract_tb), like(walk, walk_tb)
 
 
