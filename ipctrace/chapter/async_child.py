@@ -1,0 +1,29 @@
+"""A talk of asyncio with a child process through the child's standard streams."""
+
+import asyncio
+import sys
+
+
+def child():
+    for line in sys.stdin:
+        print("child got:", line.strip(), flush=True)
+
+
+async def parent():
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, __file__, "child", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    for message in ("Hello 1", "Hello 2"):
+        process.stdin.write(f"{message}\n".encode())
+        await process.stdin.drain()
+        answer = await process.stdout.readline()
+        print(answer.decode().strip())
+    process.stdin.close()  # the child's loop ends
+    print("child ended with", await process.wait())
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["child"]:
+        child()
+    else:
+        asyncio.run(parent())
