@@ -4,15 +4,16 @@ import asyncio
 import sys
 
 
-def child():
+def child() -> None:
     for line in sys.stdin:
         print("child got:", line.strip(), flush=True)
 
 
-async def parent():
+async def parent() -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable, __file__, "child", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )
+    assert process.stdin and process.stdout
     for message in ("Hello 1", "Hello 2"):
         process.stdin.write(f"{message}\n".encode())
         await process.stdin.drain()

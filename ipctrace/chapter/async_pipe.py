@@ -4,7 +4,7 @@ import asyncio
 import os
 
 
-async def connect_reader(descriptor):
+async def connect_reader(descriptor: int) -> asyncio.StreamReader:
     """A StreamReader over the reading end of a pipe."""
     reader = asyncio.StreamReader()
     protocol = asyncio.StreamReaderProtocol(reader)
@@ -12,7 +12,7 @@ async def connect_reader(descriptor):
     return reader
 
 
-async def connect_writer(descriptor):
+async def connect_writer(descriptor: int) -> asyncio.StreamWriter:
     """A StreamWriter over the writing end of a pipe."""
     loop = asyncio.get_running_loop()
     transport, protocol = await loop.connect_write_pipe(
@@ -21,14 +21,14 @@ async def connect_writer(descriptor):
     return asyncio.StreamWriter(transport, protocol, None, loop)
 
 
-async def produce(writer):
+async def produce(writer: asyncio.StreamWriter) -> None:
     for number in range(3):
         writer.write(b"%d" % number * 50_000)  # the transport keeps what the pipe has no room for
         await writer.drain()
     writer.close()
 
 
-async def main():
+async def main() -> None:
     reading_end, writing_end = os.pipe()
     reader, writer = await connect_reader(reading_end), await connect_writer(writing_end)
     producer = asyncio.create_task(produce(writer), name="producer")

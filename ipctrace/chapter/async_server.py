@@ -3,7 +3,7 @@
 import asyncio
 
 
-async def serve(reader, writer):
+async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Send each line back in capitals."""
     while line := await reader.readline():
         writer.write(line.upper())
@@ -12,7 +12,7 @@ async def serve(reader, writer):
     await writer.wait_closed()
 
 
-async def client(port, name):
+async def client(port: int, name: str) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     for number in range(2):
         writer.write(f"{name} {number}\n".encode())
@@ -23,7 +23,7 @@ async def client(port, name):
     await writer.wait_closed()
 
 
-async def main():
+async def main() -> None:
     server = await asyncio.start_server(serve, "127.0.0.1", 0)  # 0: any port that is free
     port = server.sockets[0].getsockname()[1]
     await asyncio.gather(client(port, "spam"), client(port, "eggs"))

@@ -1,19 +1,21 @@
 """Tasks of asyncio that share a queue, a lock and an event."""
 
+from __future__ import annotations
+
 import asyncio
 import os
 
 pause = float(os.environ.get("CHAPTER_SLEEP", "1")) / 100  # tests make the sleeps shorter
 
 
-async def producer(orders, opened):
+async def producer(orders: asyncio.Queue[str], opened: asyncio.Event) -> None:
     await opened.wait()
     for number in range(4):
         await orders.put(f"order {number}")  # the queue holds two: waits until there is room
     await orders.join()
 
 
-async def consumer(name, orders, till):
+async def consumer(name: str, orders: asyncio.Queue[str], till: asyncio.Lock) -> None:
     while True:
         order = await orders.get()
         async with till:  # one at a time
@@ -22,8 +24,9 @@ async def consumer(name, orders, till):
         orders.task_done()
 
 
-async def main():
-    orders, till, opened = asyncio.Queue(maxsize=2), asyncio.Lock(), asyncio.Event()
+async def main() -> None:
+    orders: asyncio.Queue[str] = asyncio.Queue(maxsize=2)
+    till, opened = asyncio.Lock(), asyncio.Event()
     consumers = [asyncio.create_task(consumer(name, orders, till), name=name) for name in ("Ann", "Bob")]
     work = asyncio.create_task(producer(orders, opened), name="producer")
     await asyncio.sleep(pause)

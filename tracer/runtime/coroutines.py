@@ -11,7 +11,7 @@ import sys
 
 from .calls import like
 
-CODES = set()  # ids of code objects of ours that don't look like it; they are never freed
+CODES: set = set()  # ids of code objects of ours that don't look like it; they are never freed
 _TEXT = (
     "{above}async def {name}(*args, **kwargs):\n"
     "{between}    wait = _enter(args, kwargs)\n"
