@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import sys
 from _weakref import ref
+from sys import _getframe
 
 from . import table
 from .calls import first, like
@@ -186,19 +187,24 @@ class Tasks:
     def _suspended(self, task):
         """Where in the program a suspended task waits, and the frame of asyncio's helper that it waits in."""
         coroutine, site, helper = task.get_coro(), (), None
+        codes = self.sites.codes
         while coroutine is not None:
-            frame, following = next(
-                ((getattr(coroutine, frame), inner) for frame, inner in _CHAIN if getattr(coroutine, frame, None)),
-                (None, ""),
-            )
-            if frame is None:
-                break
+            frame = getattr(coroutine, "cr_frame", None)
+            if frame is not None:
+                following = coroutine.cr_await
+            else:
+                frame, following = _generator(coroutine)
+                if frame is None:
+                    break
             code = frame.f_code
-            if self._own(code):
+            known = codes.get(id(code))
+            if known is None:
+                known = self.sites._learn(code)
+            if type(known) is dict:
                 site, helper = (code, frame.f_lasti, frame.f_lineno), None
             elif helper is None and code.co_name in _HELPERS:
                 helper = frame
-            coroutine = getattr(coroutine, following, None)
+            coroutine = following
         return site, helper
 
     def _own(self, code):
@@ -215,11 +221,25 @@ class Tasks:
             frame = frame.f_back
         return ()
 
-    def here(self, agent):
-        """The site of the program's await that led here; where the task is nothing but a call of asyncio's own, as in
-        create_task(queue.get()), that of its making."""
-        mark = self.mark(sys._getframe(2)) or agent.site
-        return self.sites.at(*mark) if mark else 0
+    def here(self, agent, depth):
+        """The site of the program's await that led here, `depth` frames out at least; where the task is nothing but a
+        call of asyncio's own, as in create_task(queue.get()), that of its making."""
+        frame, sites, base = _getframe(depth), self.sites, self.base
+        codes = sites.codes
+        while frame is not None:
+            code = frame.f_code
+            known = codes.get(id(code))
+            if known is None:
+                known = sites._learn(code)
+            if type(known) is dict:
+                site = known.get(frame.f_lasti)
+                if site is None:
+                    site = known[frame.f_lasti] = sites._define(code, frame.f_lasti, frame.f_lineno)
+                return site
+            if code is base:
+                break
+            frame = frame.f_back
+        return sites.at(*agent.site) if agent.site else 0
 
     def definition(self, task):
         """Where a task's coroutine function stands, as Sites.at takes it: for a task that asyncio made by itself."""
@@ -251,7 +271,8 @@ class Tasks:
             return None
         if agent.limits and self.limited(agent):
             flags |= _TIMED
-        ticket = self.log.enter(op, fd, channel, 0, offset, size, self.here(agent), flags=flags, thread=agent.number)
+        # the coroutine function that was called lies four frames out: see _wrap_waits
+        ticket = self.log.enter(op, fd, channel, 0, offset, size, self.here(agent, 5), flags=flags, thread=agent.number)
         agent.depth += 1
         agent.state.restless.pop(agent.key, None)
         return agent, ticket
@@ -266,7 +287,7 @@ class Tasks:
     def note(self, op, channel=0, size=_NONE, flags=0, fd=-1, data=b""):
         """Record a call that doesn't wait, as it begins: on the task's line, or on the thread's outside of any task."""
         agent = self.current()
-        site, thread = (self.sites.here(), 0) if agent is None else (self.here(agent), agent.number)
+        site, thread = (self.sites.here(), 0) if agent is None else (self.here(agent, 3), agent.number)
         return self.log.enter(op, fd, channel, 0, 0, size, site, data, flags, thread=thread)
 
     def inside(self):
@@ -277,8 +298,14 @@ class Tasks:
         return agent is not None and agent.depth > 0
 
 
-# How a suspended coroutine, generator or asynchronous generator leads to its frame and to what it awaits.
-_CHAIN = (("cr_frame", "cr_await"), ("gi_frame", "gi_yieldfrom"), ("ag_frame", "ag_await"))
+def _generator(generator):
+    """The frame of a suspended generator or asynchronous generator, and what it awaits."""
+    for frame, awaited in (("gi_frame", "gi_yieldfrom"), ("ag_frame", "ag_await")):
+        if getattr(generator, frame, None) is not None:
+            return getattr(generator, frame), getattr(generator, awaited, None)
+    return None, None
+
+
 # asyncio's own functions in which a task waits for others: name → what they are, from its variables.
 _HELPERS = {
     "_wait": lambda own: own.get("fs") or (),
@@ -369,11 +396,13 @@ def _drained(tasks, ticket, args, result):
 
 
 def _channel(tasks, thing, kind, capacity=_NONE):
-    """The channel of a lock, event or queue; `_identity` is set as it is made, or here."""
+    """The channel of a lock, event or queue: it is identified as it is made, or here."""
     identity = thing.__dict__.get("_ipctrace")
+    if identity is not None and identity.epoch == tasks.runtime.objects.epoch:
+        return identity.number
     if identity is None:
         identity = thing.__dict__["_ipctrace"] = Identity(
-            tasks.runtime.objects, kind, tasks.mark(sys._getframe(1)), capacity
+            tasks.runtime.objects, kind, tasks.mark(_getframe(1)), capacity
         )
     return tasks.runtime.objects.number(identity)
 
@@ -407,6 +436,9 @@ def _condition_wait(tasks, op, args, kwargs):
 
 
 def _queue(tasks, queue):
+    identity = queue.__dict__.get("_ipctrace")
+    if identity is not None and identity.epoch == tasks.runtime.objects.epoch:
+        return identity.number
     size = queue.__dict__.get("_maxsize")
     return _channel(tasks, queue, "queue", size if isinstance(size, int) and size > 0 else _NONE)
 
@@ -538,6 +570,8 @@ def _wrap_waits(runtime, module):
 def _wrap_tasks(runtime, module):
     tasks = runtime.tasks
     tasks.running_loop, tasks.current_task = module.events._get_running_loop, module.current_task
+    if hasattr(module.current_task, "__code__"):  # which looks it up there; a third of the time
+        tasks.current_task = module._current_tasks.get
     tasks.base = module.events.Handle._run.__code__
     _wrap_waits(runtime, module)
 
@@ -554,7 +588,7 @@ def _wrap_loop(runtime, module):
             if agent is None or agent() is not task:  # an eager one has run already
                 tasks.meet(task, self, ())
             agent = tasks.agents[id(task)]
-            agent.site = tasks.mark(sys._getframe(1)) or tasks.definition(task)
+            agent.site = tasks.mark(_getframe(1)) or tasks.definition(task)
         except BaseException as error:  # a factory of the program's makes what it likes
             if not _ours(error):
                 raise
@@ -670,7 +704,7 @@ def _made(runtime, owner, kind):
         original(self, *args, **kwargs)
         size = self.__dict__.get("_maxsize", self.__dict__.get("_value"))
         capacity = size if type(size) is int and size > 0 else _NONE
-        self.__dict__["_ipctrace"] = Identity(runtime.objects, kind, tasks.mark(sys._getframe(1)), capacity)
+        self.__dict__["_ipctrace"] = Identity(runtime.objects, kind, tasks.mark(_getframe(1)), capacity)
 
     owner.__init__ = like(original, __init__)
 
@@ -690,7 +724,7 @@ def _wrap_locks(runtime, module):
         return _channel(tasks, condition, "condition"), first(args, kwargs, "n", 1)
 
     def set_(event, args, kwargs):
-        if event._value or sys._getframe(2).f_globals.get("__name__") == "asyncio.queues":  # the event within a queue
+        if event._value or _getframe(2).f_globals.get("__name__") == "asyncio.queues":  # the event within a queue
             return None
         return (_channel(tasks, event, "event"),)
 
@@ -709,19 +743,20 @@ def _wrap_queues(runtime, module):
     tasks, log, queue = runtime.tasks, runtime.log, module.Queue
     _made(runtime, queue, "queue")
 
-    def around(name, op):
+    def around(name, op, caller):
         original = getattr(queue, name)
+        caller = caller.__wrapped__.__code__  # put, get
 
         def recorded(self, *args, **kwargs):
             result = original(self, *args, **kwargs)  # one that is full or empty tells nothing: programs ask in a loop
-            if not tasks.inside():
+            if _getframe(1).f_code is not caller and not tasks.inside():
                 log.leave(tasks.note(op, _queue(tasks, self), flags=_NONBLOCKING))
             return result
 
         setattr(queue, name, like(original, recorded))
 
-    around("put_nowait", table.CODE["asyncio.Queue.put"])
-    around("get_nowait", table.CODE["asyncio.Queue.get"])
+    around("put_nowait", table.CODE["asyncio.Queue.put"], queue.put)
+    around("get_nowait", table.CODE["asyncio.Queue.get"], queue.get)
     _note(
         runtime, queue, "task_done", table.CODE["asyncio.Queue.task_done"],
         lambda self, args, kwargs: (_queue(tasks, self),),
