@@ -1,4 +1,4 @@
-"""A talk of asyncio with a child process through the child's standard streams."""
+"""A talk with a child through its streams, in asyncio."""
 
 import asyncio
 import sys
