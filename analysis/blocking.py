@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from ipctrace.tracer.schema import Trace
 
-from .events import NEVER, NONE, Events, Ints, groups, number, optional, pick, rows_of, whole
+from .events import NEVER, NONE, Events, Flags, Ints, groups, number, optional, pick, rows_of, whole
 
 LONG = 1_000_000  # ns: longer than any call that doesn't wait takes, scheduling included
 ROOM = 100_000  # ns: a write that finds room takes less
@@ -27,6 +27,7 @@ def blocking(trace: Trace, events: Events, got: pd.DataFrame, spans: pd.DataFram
     parts = [
         _reads(trace, events, got, spans),
         _writes(trace, events),
+        _told(events),
         _children(trace, events),
         _joins(trace, events),
         _sleeps(events),  # last: of a join with a time limit it is better to know whom it waited for
@@ -38,6 +39,7 @@ def blocking(trace: Trace, events: Events, got: pd.DataFrame, spans: pd.DataFram
     begin = np.maximum(events.enter[event], whole(trace.threads["started"])[events.thread[event]])
     end = np.minimum(events.exit[event], end_of_thread[events.thread[event]])
     kept = np.flatnonzero(end > begin)
+    kept = kept[~_explained(events, event[kept], (end - begin)[kept])]
     kept = kept[np.lexsort((-end[kept], begin[kept], events.thread[event[kept]]))]
     kept = kept[_apart(events.thread[event[kept]], begin[kept], end[kept])]
     kept = kept[np.argsort(begin[kept], kind="stable")]
@@ -110,7 +112,7 @@ def _sleeps(events: Events) -> Waits:
 
 
 def _reads(trace: Trace, events: Events, got: pd.DataFrame, spans: pd.DataFrame) -> Waits:
-    chosen = np.flatnonzero(events.waits_for("nodata"))
+    chosen = np.flatnonzero(events.waits_for("nodata") & ~events.is_kind("receive"))
     source = np.full(len(events), NONE)
     first = got.drop_duplicates("read")
     source[first["read"].to_numpy(dtype="int64")] = first["write"].to_numpy(dtype="int64")
@@ -157,9 +159,13 @@ def _writes(trace: Trace, events: Events) -> Waits:
     chosen = chosen[lasting[events.channel[chosen]]]
     opened = chosen[events.exit[chosen] == NEVER]
     slow = chosen[(events.exit[chosen] != NEVER) & (events.exit[chosen] - events.enter[chosen] > ROOM)]
+    connected = slow[trace.channels["kind"].isin(["socket"]).to_numpy()[events.channel[slow]]]
+    connected = connected[events.exit[connected] - events.enter[connected] > LONG]
     slow = slow[(events.result[slow] > 0) & (trace.channels["kind"].to_numpy()[events.channel[slow]] == "pipe")]
     room = _collect(_made_room(trace, events, slow))
-    return tuple(np.concatenate(pair) for pair in zip(_nobody(opened), room, strict=True))  # type: ignore[return-value]
+    return tuple(
+        np.concatenate(parts) for parts in zip(_nobody(opened), _nobody(connected), room, strict=True)
+    )  # type: ignore[return-value]
 
 
 def _made_room(trace: Trace, events: Events, slow: Ints) -> Iterator[tuple[int, int, int]]:
@@ -183,6 +189,38 @@ def _made_room(trace: Trace, events: Events, slow: Ints) -> Iterator[tuple[int, 
             level = (put[before - 1] if before else 0) - (taken[low - 1] if low else 0)
             if high > low and level + events.size[write] > capacities[channel] // 2:
                 yield write, int(events.thread[reads[high - 1]]), int(reads[high - 1])
+
+
+# What ends a wait on an object of Python's, by the waiting event's kind
+_ENDS = {"acquire": "release", "await": "notify", "receive": "send", "send": "receive"}
+
+
+def _told(events: Events) -> Waits:
+    """Waits for a lock, a notification, an item: ended by the last such deed of another thread meanwhile."""
+
+    def found() -> Iterator[tuple[int, int, int]]:
+        for kind, ending in _ENDS.items():
+            waits = np.flatnonzero(events.is_kind(kind) & events.waiting & (events.channel != NONE))
+            deeds = np.flatnonzero(events.is_kind(ending) & (events.channel != NONE) & (events.exit != NEVER))
+            deeds = deeds[np.lexsort((events.exit[deeds], events.channel[deeds]))]
+            bounds = np.searchsorted(events.channel[deeds], events.channel[waits], "left")
+            limits = np.searchsorted(events.channel[deeds], events.channel[waits], "right")
+            for wait, low, high in zip(waits.tolist(), bounds.tolist(), limits.tolist(), strict=True):
+                enter, exit = events.enter[wait], events.exit[wait]
+                meanwhile = deeds[low:high]
+                # a deed is done as it returns, or a moment before: what it released runs on at once
+                first = np.searchsorted(events.exit[meanwhile], enter, "right")
+                last = np.searchsorted(events.enter[meanwhile], exit, "right")
+                by = next(
+                    (deed for deed in meanwhile[first:last][::-1].tolist()
+                     if events.thread[deed] != events.thread[wait] and events.enter[deed] < exit), NONE,
+                )  # fmt: skip
+                if exit == NEVER:
+                    yield wait, NONE, NONE
+                elif by != NONE or exit - enter > LONG:
+                    yield wait, int(events.thread[by]) if by != NONE else NONE, by
+
+    return _collect(found())
 
 
 def _children(trace: Trace, events: Events) -> Waits:
@@ -235,6 +273,7 @@ def _others(events: Events) -> Waits:
         | events.waits_for("sleep")
         | events.waits_for("nodata")
         | events.waits_for("noroom")
+        | (events.is_kind(*_ENDS) & (events.channel != NONE))
     )
     chosen = np.flatnonzero(events.waiting & ~ruled)
     return _nobody(chosen[events.exit[chosen] - events.enter[chosen] > LONG])
@@ -247,6 +286,20 @@ def _terminal(trace: Trace, events: Events) -> Waits:
     nested = set(events.parent[events.is_kind("take", "read")].tolist())
     chosen = np.array([event for event in chosen.tolist() if event not in nested], dtype="int64")
     return _nobody(chosen[events.exit[chosen] - events.enter[chosen] > LONG])
+
+
+def _explained(events: Events, event: Ints, waited: Ints) -> Flags:
+    """Which waits are told better by those within them: a Connection's recv by its read, a Queue's get by its lock."""
+    place = np.full(len(events) + 1, -1)  # the last is for no event
+    place[event] = np.arange(len(event))
+    within = np.zeros(len(event), dtype="int64")
+    above = pick(events.parent, event, -1)
+    while (there := np.flatnonzero(above >= 0)).size:
+        outer = place[above[there]]
+        np.add.at(within, outer[outer >= 0], waited[there[outer >= 0]])
+        above[there] = np.where(outer >= 0, -1, np.maximum(events.parent[above[there]], -1))
+    made_of_others = events.is_kind("send", "receive", "wait", "await", "take", "flush")[event]
+    return made_of_others & (within * 2 >= np.maximum(waited, 1))
 
 
 def _apart(thread: Ints, begin: Ints, end: Ints) -> Ints:

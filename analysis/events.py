@@ -6,6 +6,7 @@ Empty values are `NONE`; an event that never returned has exit `NEVER`.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import copy
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -66,7 +67,8 @@ class Events:
         self.size, self.result = whole(table["size"]), whole(table["result"])
         self.error, self.offset = whole(table["error"]), whole(table["offset"])
         self.pending, self.parent = whole(table["pending"]), whole(table["parent"])
-        self.extra = whole(table["extra"])
+        self.extra, self.owner = whole(table["extra"]), whole(table["owner"])
+        self.timed = table["timed"].to_numpy(dtype=bool)
         self._kinds, self._kind_names = pd.factorize(table["kind"])
         self._ops, self._op_names = pd.factorize(table["op"])
         waits = table["wait"].where(table["wait"].notna(), "")
@@ -99,6 +101,20 @@ class Events:
         """Which events wait for this reason."""
         return np.isin(self._waits, [k for k, name in enumerate(self._wait_names) if name == reason])
 
+    def lanes(self, channels: pd.DataFrame) -> Events:
+        """The same events, but bytes written to a socket have the channel that they are read at: the other end's.
+
+        Each end of a connection is a channel of its own. Where the other end isn't known, such a write has none.
+        """
+        towards = channels["channel"].to_numpy(dtype="int64").copy()
+        ends = (channels["kind"] == "socket").to_numpy()
+        towards[ends] = whole(channels["peer"])[ends]
+        lanes = copy(self)
+        lanes.channel = self.channel.copy()
+        outward = self.is_kind("write", "accept", "flush") & (self.channel != NONE)
+        lanes.channel[outward] = pick(towards, self.channel[outward])
+        return lanes
+
     @cached_property
     def waiting(self) -> Flags:
         """Which events have a reason to wait."""
@@ -107,7 +123,7 @@ class Events:
     @cached_property
     def outermost(self) -> Ints:
         """For every event the outermost call around it, itself where there is none (a thread's life isn't a call)."""
-        lives = self.is_kind("thread")
+        lives = self.is_kind("thread", "task", "work", "signal")
         above = self.parent.copy()
         above[above != NONE] = np.where(lives[above[above != NONE]], NONE, above[above != NONE])
         top = np.arange(len(self))

@@ -20,7 +20,8 @@ from ipctrace.tracer.schema import Trace
 from .events import NEVER, NONE, Events, Flags, Ints, optional, overlay, pick, running_sum, whole
 from .order import Payloads, Transfers, arrange, by_end
 
-CARRIERS = ("pipe", "fifo")  # byte streams with one direction
+CARRIERS = ("pipe", "fifo", "socket")  # byte streams; of a socket, the one towards it (see Events.lanes)
+_PACKETS = ("udp", "unix-datagram", "unix-seqpacket")
 
 
 @dataclass(slots=True)
@@ -107,8 +108,9 @@ def carried(events: Events, handed: Units) -> Pieces:
 
 
 def talking(trace: Trace, events: Events) -> Ints:
-    """Channels whose bytes are messages: pipes and FIFOs that threads of the run use among themselves."""
-    carriers = trace.channels[trace.channels["kind"].isin(CARRIERS)]
+    """Channels whose bytes are messages: pipes, FIFOs, stream sockets that threads of the run use among themselves."""
+    carriers = trace.channels[trace.channels["kind"].isin(CARRIERS) & ~trace.channels["form"].isin(_PACKETS)]
+    carriers = carriers[(carriers["kind"] != "socket") | carriers["peer"].notna()]
     outside = set(carriers.loc[carriers["outside"], "channel"])
     read = set(events.channel[events.is_kind("read") & (events.channel != NONE)].tolist())
     written = set(events.channel[events.is_kind("write") & (events.channel != NONE)].tolist())

@@ -6,10 +6,9 @@ from collections import Counter
 from pathlib import PurePath
 
 import pandas as pd
-from ipctrace.tracer.schema import Trace
+from ipctrace.tracer.schema import OBJECTS, Trace
 
-from .events import Events, number, rows_of
-from .messages import CARRIERS
+from .events import Events, groups, number, rows_of
 
 
 def numbered(names: list[str]) -> list[str]:
@@ -49,16 +48,43 @@ def channel_names(trace: Trace, events: Events, messages: pd.DataFrame) -> dict[
     order = sorted(pipes, key=lambda channel: (channel not in carried, channel not in waited, channel))
     for place, channel in enumerate(order):
         names[channel] = f"pipe {letters(place)}"
+    names |= _connections(trace) | _objects(trace)
     for row in rows_of(trace.channels):
-        path = row.path if isinstance(row.path, str) else ""
-        if row.kind in CARRIERS and row.kind == "pipe":
+        if row.channel in names:
             continue
+        path = row.path if isinstance(row.path, str) else ""
         if row.kind == "tty":
             names[row.channel] = "terminal"
         elif path.startswith("/dev/"):
             names[row.channel] = path
         else:
             names[row.channel] = f"{row.kind} {PurePath(path).name or row.inode}"
+    return names
+
+
+def _connections(trace: Trace) -> dict[int, str]:
+    """The two ends of each socket pair or connection: socket A/1 and A/2, with an address where there is one."""
+    sockets = trace.channels[trace.channels["kind"] == "socket"]
+    names: dict[int, str] = {}
+    place = 0
+    for row in rows_of(sockets):
+        if row.channel in names:
+            continue
+        address = next((text for text in (row.local, row.remote) if isinstance(text, str) and text), "")
+        about, peer = f" at {address}" if address else "", number(row.peer)
+        names[row.channel] = f"socket {letters(place)}{'/1' if peer is not None else ''}{about}"
+        if peer is not None:
+            names[peer] = f"socket {letters(place)}/2{about}"
+        place += 1
+    return names
+
+
+def _objects(trace: Trace) -> dict[int, str]:
+    """Locks, queues and other objects of Python's: lock A, queue B; in order of their first use."""
+    names: dict[int, str] = {}
+    for kind, rows in groups(trace.channels[trace.channels["kind"].isin(OBJECTS)], "kind"):
+        for place, channel in enumerate(rows["channel"].tolist()):
+            names[channel] = f"{kind} {letters(place)}"
     return names
 
 

@@ -30,6 +30,11 @@ class Run:
         return Events(self.trace.events)
 
     @cached_property
+    def lanes(self) -> Events:
+        """The events, with what is written to a socket on the channel that it is read at."""
+        return self.events.lanes(self.trace.channels)
+
+    @cached_property
     def payloads(self) -> Payloads:
         """Event → bytes kept."""
         return messages.payload_of(self.trace, len(self.events))
@@ -77,11 +82,16 @@ class Run:
     @cached_property
     def leads_to(self) -> pd.Series:
         """Stream → the channel that its descriptor led to in the end."""
-        return streams.destinations(self.trace, self.spans, self.until)
+        found = streams.destinations(self.trace, self.spans, self.until)
+        ends = self.trace.channels.loc[self.trace.channels["kind"] == "socket", ["channel", "peer"]]
+        writers = self.trace.streams.set_index("stream")["mode"].reindex(found.index) != "r"
+        across = found.isin(ends["channel"]) & writers
+        found.loc[across] = ends.set_index("channel")["peer"].reindex(found[across]).to_numpy()
+        return found
 
     @cached_property
     def _matched(self) -> tuple[pd.DataFrame, pd.DataFrame]:
-        return messages.match(self.trace, self.events, self.payloads, self.units, self.mixed, self.leads_to)
+        return messages.match(self.trace, self.lanes, self.payloads, self.units, self.mixed, self.leads_to)
 
     @property
     def messages(self) -> pd.DataFrame:

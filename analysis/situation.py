@@ -13,20 +13,31 @@ from functools import cached_property
 
 import numpy as np
 import pandas as pd
+from ipctrace.tracer.schema import OBJECTS
 
 from .events import NONE, Ints, groups, number, rows_of
 from .run import Run
 
 READING = frozenset({"read", "readv", "pread64", "preadv", "recvfrom", "recvmsg"})
 WRITING = frozenset({"write", "writev", "pwrite64", "pwritev", "sendto", "sendmsg"})
+FUTEX = frozenset({"futex", "futex_time64", "futex_wait", "futex_waitv"})
 # Calls that a thread sits in while an event waits, by the event's kind.
 CALLS = {
     "read": READING,
     "write": WRITING,
     "wait": frozenset({"wait4", "waitid"}),
-    "join": frozenset({"futex", "futex_time64", "futex_wait"}),
+    "join": FUTEX,
+    "acquire": FUTEX,
+    "await": FUTEX,
+    "send": FUTEX,
+    "receive": FUTEX,
+    "select": frozenset({"select", "pselect6", "poll", "ppoll", "epoll_wait", "epoll_pwait", "epoll_pwait2"}),
 }
+# Objects of Python's that any thread of their process may act on; those with a name in the system, any process too.
+OUTSIDE = {"read": "nodata", "write": "noroom", "wait": "child"}  # what /proc alone can tell of, and its reason
+SAID = ("acquire", "await", "send", "receive")
 ASLEEP = ("S", "D")
+TICK = 10_000_000  # ns: /proc counts a process's start in these
 SLACK = 50_000_000  # ns within which a signal is delivered and handled
 
 
@@ -132,7 +143,8 @@ class Situation:
         return {agent.thread: index for index, agent in enumerate(self.agents) if agent.thread is not None}
 
     def _threads(self, process: int) -> Iterable[Agent]:
-        rows = self.trace.threads[self.trace.threads["process"] == process]
+        # a task isn't a thread: what the thread that runs its loop waits for tells of all of its tasks
+        rows = self.trace.threads[(self.trace.threads["process"] == process) & self.trace.threads["loop"].isna()]
         known = {row.tid: row for row in rows_of(rows)}
         seen = {tid: look for (owner, tid), look in (self.looks[-1] if self.looks else {}).items() if owner == process}
         unseen = process in self.run.unseen
@@ -154,10 +166,10 @@ class Situation:
                 yield self._traced(agent, look)
 
     def _untraced(self, agent: Agent, look: Look | None) -> Agent:
-        kind = next((kind for kind, calls in CALLS.items() if look and look.syscall in calls and kind != "join"), None)
+        kind = next((kind for kind in OUTSIDE if look and look.syscall in CALLS[kind]), None)
         if look is None or kind is None or look.state not in ASLEEP:
             return replace(agent, why="runs, and isn't traced")
-        reason = {"read": "nodata", "write": "noroom", "wait": "child"}[kind]
+        reason = OUTSIDE[kind]
         channel = self._channel_of(agent.process, look.fd) if look.fd is not None else None
         same = len(self.looks) == 2 and self.looks[0].get((agent.process, agent.tid)) == look
         return replace(
@@ -184,7 +196,7 @@ class Situation:
         )
         if not reason:
             return replace(placed, why="runs", event=None, channel=None)
-        if reason == "sleep":
+        if reason == "sleep" or self.events.timed[event]:
             return replace(placed, why="sleeps" if kind == "sleep" else "waits for a set time at most", timed=True)
         if agent.process in self.armed:
             return replace(placed, why="will be woken by a timer that its process has armed", timed=True)
@@ -252,12 +264,22 @@ class Situation:
             return self._by_child(agent, of_process)
         if agent.call == "join":
             return self._by_thread(agent, index, agents)
+        if agent.call == "select":
+            return self._by_members(agent, of_process)
+        if agent.call in SAID and agent.channel is not None:
+            return self._by_object(agent, index, agents)
+        if agent.reason == "signal":
+            return replace(agent, why="waits for a signal, which anybody may send")
+        if agent.call == "connect":
+            return replace(agent, why="waits for somebody to connect, or to be accepted")
         return replace(agent, why="waits for something that ipctrace can't see")
 
     def _by_channel(self, agent: Agent, of_process: dict[int, frozenset[int]]) -> Agent:
         if agent.channel is None:
             return replace(agent, why="waits for something unknown")
         row = self.trace.channels.iloc[agent.channel]
+        if row["kind"] == "socket":
+            return self._by_connection(agent, row, of_process)
         if row["kind"] != "pipe":
             return replace(agent, why="waits for {channel}, where ipctrace cannot see")
         if row["outside"]:
@@ -274,10 +296,54 @@ class Situation:
             return replace(agent, why="waits for a process of which nothing is known")
         return replace(agent, enablers=frozenset().union(*(of_process[process] for process in holders)))
 
+    def _by_connection(self, agent: Agent, row: pd.Series, of_process: dict[int, frozenset[int]]) -> Agent:
+        """A socket: who holds its other end could write, read or close it, if that is within the run for certain."""
+        peer = number(row["peer"])
+        if peer is None or row["outside"] or row["form"] in ("udp", "unix-datagram"):
+            return replace(agent, why="waits for {channel}, whose other end ipctrace cannot see")
+        if peer in self.passed:
+            return replace(agent, why="waits for {channel}, whose other end was passed on")
+        holders = self.holders(peer, "r")
+        if not holders or any(not of_process[process] for process in holders):
+            return replace(agent, why="waits for {channel}, whose other end nobody can be seen to hold")
+        if agent.call == "read" and agent.channel is not None and self.left(agent.channel):
+            return replace(agent, why="has bytes to read on {channel}", ready=True)
+        return replace(agent, enablers=frozenset().union(*(of_process[process] for process in holders)))
+
+    def _by_members(self, agent: Agent, of_process: dict[int, frozenset[int]]) -> Agent:
+        """A select: any of its members could become ready."""
+        members = self.trace.members[self.trace.members["event"] == agent.event]
+        enablers: frozenset[int] = frozenset()
+        for member in rows_of(members):
+            channel = self._channel_of(agent.process, member.fd)
+            for way, call in (("r", "read"), ("w", "write")):
+                if way not in member.access:
+                    continue
+                one = self._by_channel(replace(agent, call=call, channel=channel), of_process)
+                if one.enablers is None:
+                    return replace(agent, why=one.why, channel=channel, ready=one.ready)
+                enablers |= one.enablers
+        return replace(agent, enablers=enablers)
+
+    def _by_object(self, agent: Agent, index: int, agents: list[Agent]) -> Agent:
+        """A lock, condition, queue, …: any other thread that can reach it may release, notify, put or take.
+
+        Any, though a lock's owner is known: what is wrongly counted as able to act can't make a false proof.
+        """
+        assert agent.channel is not None
+        row = self.trace.channels.iloc[agent.channel]
+        if row["kind"] not in OBJECTS:
+            return replace(agent, why="waits for {channel}, where ipctrace cannot see")
+        shared = number(row["process"]) is None
+        others = frozenset(k for k, other in enumerate(agents) if shared or other.process == agent.process)
+        return replace(agent, enablers=others - {index})
+
     def _by_child(self, agent: Agent, of_process: dict[int, frozenset[int]]) -> Agent:
         children = self.trace.processes[self.trace.processes["parent"] == agent.process]
         if agent.target is not None and agent.target > 0:
             children = children[children["pid"] == agent.target]
+        if agent.event is not None and self.events.op(agent.event) == "os.system":
+            children = children[children["started"] >= agent.since - TICK]  # its own child is started within it
         living = [process for process in children["process"].tolist() if process in of_process]
         if len(living) < len(children) and (agent.target or -1) > 0:
             return replace(agent, why="waits for a process that has ended", ready=True)
@@ -319,16 +385,22 @@ class Situation:
         """Bytes in a channel that was only used by what is traced, else 0."""
         if channel in self.run.mixed:
             return 0
-        done = (self.events.channel == channel) & (self.events.result > 0)
+        done = (self.run.lanes.channel == channel) & (self.events.result > 0)
         put = int(self.events.result[done & self.events.is_kind("write")].sum())
         return max(put - int(self.events.result[done & self.events.is_kind("read")].sum()), 0)
+
+    @cached_property
+    def passed(self) -> set[int]:
+        """Channels of which an end went along with a message: it may lie in a queue, or be anywhere."""
+        return set(self.events.channel[self.events.is_kind("pass")].tolist())
 
     @cached_property
     def uses(self) -> dict[tuple[int, str], set[int]]:
         """(channel, r or w) → threads that moved bytes there, or handed them to a stream on their way."""
         moved = self.events.is_kind("read", "take", "write", "accept") & (self.events.channel != NONE)
         ways = np.where(self.events.is_kind("read", "take")[moved], "r", "w")
-        pairs = pd.DataFrame({"channel": self.events.channel[moved], "way": ways, "thread": self.events.thread[moved]})
+        channels, threads = self.run.lanes.channel[moved], self.events.thread[moved]
+        pairs = pd.DataFrame({"channel": channels, "way": ways, "thread": threads})
         found: dict[tuple[int, str], set[int]] = {}
         for channel, way, thread in rows_of(pairs.drop_duplicates()):
             found.setdefault((channel, way), set()).add(thread)

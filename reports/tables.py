@@ -145,9 +145,11 @@ VIEWS: dict[str, View] = {
         Column("lived", _span("started", "ended", "to the end"), True),
         Column("ended", _ending),
     )),
-    "channels": View("a pipe, FIFO, socket, terminal or file", lambda analysis: analysis.channels, (
+    "channels": View("a pipe, FIFO, socket, terminal, file, lock or queue", lambda analysis: analysis.channels, (
         Column("name", _text("name")),
         Column("kind", _text("kind")),
+        Column("made at", _place("site")),
+        Column("other end", _name("channel_names", "peer")),
         Column("writers", _text("writers")),
         Column("readers", _text("readers")),
         Column("written B", _integer("written"), True),
@@ -201,6 +203,20 @@ VIEWS: dict[str, View] = {
         Column("stuck B", _integer("pending"), True),
         Column("took", _span("enter", "exit", "never ended"), True),
         Column("place", _place("site")),
+    )),
+    "environment": View("a variable that a program was given", lambda analysis: analysis.trace.environment, (
+        Column("process", _name("process_names", "process")),
+        Column("at", _moment("time"), True),
+        Column("variable", _text("name")),
+        Column("value", _text("value")),
+    )),
+    "samples": View("what a thread that isn't traced was seen doing", lambda analysis: analysis.trace.samples, (
+        Column("at", _moment("time"), True),
+        Column("process", _name("process_names", "process")),
+        Column("tid", _identity("tid"), True),
+        Column("state", _text("state")),
+        Column("in", _text("syscall")),
+        Column("fd", _identity("fd"), True),
     )),
     "findings": View("something that a rule found", _finding_rows, (
         Column("rule", _text("rule")),

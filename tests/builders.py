@@ -71,7 +71,7 @@ class _Image:
     call: dict[str, Any] = field(default_factory=dict)
 
 
-SYSCALLS = {"read": "read", "write": "write", "wait": "wait4", "sleep": "clock_nanosleep", "join": "futex"}
+SYSCALLS = {"read": "read", "write": "write", "wait": "wait4", "sleep": "clock_nanosleep", "join": "futex", "select": "poll"}
 
 
 class TraceBuilder:
@@ -190,6 +190,32 @@ class TraceBuilder:
         ends |= {reader: _End(channel, "r", False), writer: _End(channel, "w", False)}
         self.call(thread, "os.pipe", fd=reader, channel=channel, result=writer, site=site)
         return Pipe(channel, reader, writer)
+
+    def pair(self, thread: int) -> Pipe:
+        """`thread` calls socket.socketpair(); `channel` is the first end's, the next number the second's."""
+        ends = self._images[self.process_of(thread)].ends
+        one, two = self.channel("socket"), self.channel("socket")
+        for channel, peer in ((one, two), (two, one)):
+            self.rows["channels"][channel] |= {"peer": peer, "form": "unix-stream"}
+        first, second = self._free(ends), self._free(ends, 1)
+        ends |= {first: _End(one, "rw", False), second: _End(two, "rw", False)}
+        self.call(thread, "socket.socketpair", fd=first, channel=one, result=second)
+        for fd in (first, second):
+            self._list_end(self.process_of(thread), fd)
+        return Pipe(one, first, second)
+
+    def object(self, process: int | None, kind: str, capacity: int | None = None) -> int:
+        """A lock, queue, … of a process, or (None) one with a name in the system that every process can reach."""
+        number = self.channel(kind, capacity=capacity, path=None if process is not None else f"/mp-{len(self.rows['channels'])}")
+        self.rows["channels"][number] |= {"device": 0, "process": process}
+        return number
+
+    def select(self, thread: int, members: str, **columns: Any) -> int:
+        """`thread` waits for any of "r3 w4"; returns the open event."""
+        event = self.begin(thread, "select.select", **columns)
+        for member in members.split():
+            self.rows["members"].append({"event": event, "fd": int(member.lstrip("rw")), "access": member.rstrip("0123456789")})
+        return event
 
     def hold(self, thread: int, channel: int, access: str, fd: int | None = None) -> int:
         """`thread` opens an end of a channel (a socket, FIFO, file …) by os.open; returns the descriptor."""

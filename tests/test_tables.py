@@ -7,13 +7,18 @@ from ipctrace.analysis import analyze
 from ipctrace.analysis.results import Analysis
 from ipctrace.reports.ink import Ink, columns
 from ipctrace.reports.tables import VIEWS, fit, size, table
+from ipctrace.tracer.schema import frame
 
 from tests import builders
 
 
 @pytest.fixture(scope="module")
 def deadlock() -> Analysis:
-    return analyze(builders.deadlock_trace())
+    trace = builders.deadlock_trace()
+    seen = {"time": [5], "process": [0], "tid": [1], "state": ["S"]}
+    given = {"process": [0], "time": [5], "name": ["LANG"], "value": ["C"]}
+    trace.tables |= {"samples": frame("samples", seen), "environment": frame("environment", given)}
+    return analyze(trace)
 
 
 each_view = pytest.mark.parametrize("name", VIEWS)

@@ -259,6 +259,8 @@ FACTS: dict[str, str] = {
     "notes": "sentences about what the recording could not do",
 }
 
+# Kinds of channels that are objects of Python's, and no descriptor's.
+OBJECTS = calls.OBJECTS
 WRAPPED: dict[str, tuple[str, str]] = {name: (kind, wait) for _, name, kind, wait in calls.CALLS}
 
 

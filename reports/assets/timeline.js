@@ -98,7 +98,7 @@ function labels(seen) {
 /* What a wait is called: `no data: input()`, `time.sleep(0.3)`. */
 function waitWords(row) {
   const reason = REASONS[W.reason[row]], call = MODEL.labels[W.label[row]] ?? '';
-  const short = { nodata: 'no data', noroom: 'no room', lock: 'lock', child: '', peer: 'no other end', sleep: '' }[reason];
+  const short = { nodata: 'no data', noroom: 'no room', lock: 'lock', ready: 'nothing ready', notice: 'not told', signal: 'no signal', child: '', peer: 'no other end', sleep: '' }[reason];
   return short ? `${short}: ${call}` : call;
 }
 function gutter(small, tight) {
