@@ -540,6 +540,7 @@ async def main():
     for wrong in (
         lambda: queue.put_nowait(), lambda: queue.get_nowait(), lambda: lock.release() or lock.release(),
         lambda: asyncio.create_task(3), lambda: queue.task_done(), lambda: asyncio.Queue(1, 2, 3),
+        lambda: asyncio.sleep(), lambda: queue.get(1), lambda: reader.read(1, 2), lambda: event.wait(x=1),
     ):
         try:
             wrong()
@@ -579,6 +580,29 @@ def test_all_that_asyncio_tells_of_tasks_is_as_without_us(python: str, live: Pat
     assert "Task was destroyed but it is pending" in alone or python.endswith("pypy3")
     assert "Task exception was never retrieved" in alone
     assert tasks(live)
+
+
+@pytest.mark.parametrize("python", EACH[:2])
+def test_what_is_deprecated_is_warned_of_at_the_program_s_own_line(python: str, live: Path, tmp_path: Path) -> None:
+    program = tmp_path / "warned.py"
+    program.write_text("""
+import asyncio, socket, warnings
+warnings.simplefilter("always")
+async def main():
+    loop = asyncio.get_running_loop()
+    await asyncio.sleep(0.001, loop=loop)
+    await asyncio.sleep(0, loop=loop)
+    a, b = socket.socketpair()
+    _, writer = await asyncio.open_connection(sock=a, loop=loop)
+    writer.close(), b.close()
+    asyncio.Queue(loop=loop), asyncio.Lock(loop=loop), asyncio.Event(loop=loop)
+    await asyncio.wait_for(asyncio.sleep(0), 1, loop=loop)
+    await asyncio.gather(asyncio.sleep(0), loop=loop)
+asyncio.run(main())
+""")
+    alone, traced = (target.run(program, live=where, python=python) for where in (None, live))
+    assert alone.stderr == traced.stderr
+    assert alone.stderr.count(b"The loop argument is deprecated") > 5
 
 
 # The chapter's programs

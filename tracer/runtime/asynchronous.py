@@ -428,7 +428,9 @@ def _semaphore_acquire(tasks, op, args, kwargs):
 
 
 def _event_wait(tasks, op, args, kwargs):
-    return None if args[0]._value else tasks.wait(op, channel=_channel(tasks, args[0], "event"))
+    if args[0]._value or tasks.inside():  # a part of Queue.join
+        return None
+    return tasks.wait(op, channel=_channel(tasks, args[0], "event"))
 
 
 def _condition_wait(tasks, op, args, kwargs):
@@ -524,11 +526,25 @@ _WAITS = {
 }  # fmt: skip
 
 
+def _warn_of_loop(name, args, kwargs):
+    """The warning of an argument, which would blame its caller: us. The loop that runs is the only one it can be."""
+    if name == "sleep" and args[0] <= 0 and sys.version_info < (3, 9):
+        return
+    del kwargs["loop"]
+    sys.modules["warnings"].warn(
+        "The loop argument is deprecated since Python 3.8, and scheduled for removal in Python 3.10.",
+        DeprecationWarning,
+        stacklevel=4,
+    )
+
+
 def _wrap_waits(runtime, module):
     tasks, log = runtime.tasks, runtime.log
 
     def around(original, op, begin, end, which, acquired):
         def enter(args, kwargs):
+            if _OLD and kwargs.get("loop") is not None:
+                _warn_of_loop(original.__name__, args, kwargs)
             try:
                 return begin(tasks, op, args, kwargs)
             except BaseException as error:  # wrong arguments, or a stand-in of the program's: the original will see
