@@ -231,15 +231,20 @@ class _Assembly:
     def _thread_of(self, index: int, log: Log) -> Ints:
         """The run's thread of each record of a log."""
         process = self.census.of_log(index)
-        found = np.full(len(log.records), -1, np.int64)
-        tids = log.records["thread"]
-        own = [(number, self.threads[number]) for number in self.of_process[process]]
-        for number, thread in own:
-            if thread.main or thread.log == index:
-                found[(tids == thread.tid) & (log.slots >= thread.begin)] = number
+        threads = [(number, self.threads[number]) for number in self.of_process[process]]
+        own = sorted(
+            (thread.tid, thread.begin, number) for number, thread in threads if thread.main or thread.log == index
+        )
+        # the last of those with the record's tid that had begun by then; there may be thousands, for tasks are threads
+        tid, begin, number = np.array(own, np.int64).reshape(-1, 3).T
+        _, named = np.unique(np.concatenate([log.records["thread"].astype(np.int64), tid]), return_inverse=True)
+        width = int(max([*log.slots[-1:], *begin], default=0)) + 1
+        keys = named[len(log.records) :] * width + begin
+        at = np.searchsorted(keys, named[: len(log.records)] * width + log.slots, "right") - 1
+        found = np.where((at >= 0) & (tid[at] == log.records["thread"]), number[at], -1)
         for place in np.flatnonzero(log.records["flags"] & table.GHOST).tolist():
-            found[place] = self._ghost(process, int(tids[place]))
-        found[found < 0] = next(number for number, thread in own if thread.main)
+            found[place] = self._ghost(process, int(log.records["thread"][place]))
+        found[found < 0] = next(number for number, thread in threads if thread.main)
         return found
 
     def _ghost(self, process: int, tid: int) -> int:

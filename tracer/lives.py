@@ -257,8 +257,11 @@ class Census:
                 found.append(Thread(number, tid, f"thread-{tid}", False, enter, end, index))
         lives = np.isin(log.records["op"], [table.CODE["thread"], table.CODE["task"]])
         over = np.flatnonzero(lives & (log.records["state"] != table.OPEN))
+        by_tid: dict[int, list[Thread]] = {}
+        for thread in found:
+            by_tid.setdefault(thread.tid, []).append(thread)
         for record, slot in zip(log.records[over], log.slots[over].tolist(), strict=True):
-            own = [thread for thread in found if thread.tid == record["thread"] and thread.begin <= slot]
+            own = [thread for thread in by_tid.get(int(record["thread"]), ()) if thread.begin <= slot]
             if own:
                 own[-1].ended = int(record["exit"])
         return found

@@ -14,12 +14,14 @@ from sys import _getframe
 _HERE = os.path.dirname(__file__) + os.sep
 # Names the frame of `as_caller`, which has the program's file: tracebacks.py takes it out as it does ours.
 MARK = "<ipctrace>"
+CODES: set = set()  # ids of code objects of ours that look like the program's (coroutines.py); they are never freed
 _FORWARD = compile("function(*args, **kwargs)", MARK, "eval")
 
 
 def ours(frame):
     """Whether a frame is the recorder's and not the program's."""
-    return frame.f_code.co_filename.startswith(_HERE) or frame.f_code.co_name == MARK
+    code = frame.f_code
+    return code.co_filename.startswith(_HERE) or code.co_name == MARK or id(code) in CODES
 
 
 def program_frame(frame):

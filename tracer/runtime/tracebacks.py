@@ -114,4 +114,15 @@ def wrap_threading(runtime, module):
     module.excepthook = module.__excepthook__ = like(original, excepthook)
 
 
-PATCHES = {"traceback": wrap_traceback, "threading": wrap_threading}
+def wrap_tasks(runtime, module):
+    """Clean what Task.get_stack and Task.print_stack tell of a task that has failed."""
+    original = module._task_get_stack
+
+    def _task_get_stack(task, *args, **kwargs):
+        clean_exception(getattr(task, "_exception", None))
+        return original(task, *args, **kwargs)
+
+    module._task_get_stack = like(original, _task_get_stack)
+
+
+PATCHES = {"traceback": wrap_traceback, "threading": wrap_threading, "asyncio.base_tasks": wrap_tasks}
