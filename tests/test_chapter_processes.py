@@ -131,7 +131,7 @@ def test_spawned(traced: tuple[dict[str, pd.DataFrame], pd.DataFrame]) -> None:
     tables, events = traced
     spawned, forked, shell = tables["processes"].query("parent == 0").itertuples()
     assert (spawned.how, forked.how, shell.traced) == ("spawn", "exec", True)
-    assert [pid for pid in events[events["kind"] == "fork"]["result"]] == [spawned.pid, forked.pid, shell.pid]
+    assert events[events["kind"] == "fork"]["result"].tolist() == [spawned.pid, forked.pid, shell.pid]
     for child, data in ((spawned, b"spam"), (forked, b"eggs")):
         (read,) = events[(events["process"] == child.process) & (events["op"] == "os.read")].itertuples()
         (write,) = events[(events["process"] == 0) & (events["data"] == data)].itertuples()
