@@ -219,6 +219,48 @@ a.sendall(bytes(10_000_000))
     assert sum(e.result for e in events if e.op == "socket.recv") == 1_000_000
 
 
+def test_a_short_send_counts_what_went_and_a_broken_off_sendall_nothing_that_is_certain(live: Path) -> None:
+    text = """
+import signal, socket
+a, b = socket.socketpair()
+a.setblocking(False)
+assert 0 < a.send(bytes(10_000_000)) < 10_000_000
+a.setblocking(True)
+def stop(*_): raise KeyError('stop')
+signal.signal(signal.SIGALRM, stop); signal.setitimer(signal.ITIMER_REAL, 0.02)
+try: a.sendall(bytes(1_000_000))
+except KeyError: pass
+"""
+    (events,) = run(text, live)
+    short, broken = [e for e in events if e.op in WRITES]
+    assert 0 < short.result < short.size == 10_000_000
+    assert (broken.state, broken.result, broken.size) == (table.FAILED, None, 1_000_000)
+
+
+def test_a_number_that_leads_elsewhere_by_now_is_asked_anew(live: Path) -> None:
+    text = """
+import os, socket, warnings
+warnings.simplefilter('ignore')
+a, b = socket.socketpair()
+a.send(b'1'); del a  # closed in C, which no record tells of
+c, d = socket.socketpair()
+c.send(b'2')
+assert c.fileno() == 3
+e, f = socket.socketpair()
+os.dup2(e.fileno(), c.fileno())
+c.send(b'3'); assert f.recv(1) == b'3'
+os.close(f.detach())
+g = socket.socket(fileno=c.detach())
+g.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 5000)
+try: g.send(b'4')
+except BrokenPipeError: pass
+"""
+    (events,) = run(text, live)
+    pairs = [e.channel for e in events if e.op == "socket.socketpair"]
+    assert len(set(pairs)) == 3
+    assert [(e.fd, e.channel) for e in events if e.op == "socket.send"] == [(3, pairs[k]) for k in (0, 1, 2, 2)]
+
+
 @each_interpreter
 def test_a_passed_descriptor_is_told_of_on_both_sides(python: str, live: Path) -> None:
     text = """

@@ -1,5 +1,7 @@
 """Datagrams: whole messages, to whomever they are addressed."""
 
+from __future__ import annotations
+
 import os
 import socket
 
@@ -10,7 +12,7 @@ def count(server: socket.socket, clients: int) -> None:
         server.sendto(b"%d bytes" % len(message), client)
 
 
-def ask(server: tuple, name: str) -> None:
+def ask(server: tuple[str, int], name: str) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         for message in (b"Spam", b"Spam and eggs"):
             client.sendto(message, server)

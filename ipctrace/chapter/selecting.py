@@ -1,12 +1,14 @@
 """Waiting for several ends at once, in four ways."""
 
+from __future__ import annotations
+
 import os
 import select
 import selectors
 import socket
 
 
-def start_child() -> dict:
+def start_child() -> dict[int, str]:
     """A child that writes to a pipe and a socket; returns our ends of both."""
     reading_end, writing_end = os.pipe()
     ours, theirs = socket.socketpair()
@@ -19,26 +21,26 @@ def start_child() -> dict:
     return {reading_end: "pipe", ours.detach(): "socket"}
 
 
-def by_select(ends: dict) -> int:
+def by_select(ends: dict[int, str]) -> int:
     ready, _, _ = select.select(list(ends), [], [])
     return ready[0]
 
 
-def by_poll(ends: dict) -> int:
+def by_poll(ends: dict[int, str]) -> int:
     poller = select.poll()
     for fd in ends:
         poller.register(fd, select.POLLIN)
     return poller.poll()[0][0]
 
 
-def by_epoll(ends: dict) -> int:
+def by_epoll(ends: dict[int, str]) -> int:
     with select.epoll() as poller:
         for fd in ends:
             poller.register(fd, select.EPOLLIN)
         return poller.poll()[0][0]
 
 
-def by_selectors(ends: dict) -> int:
+def by_selectors(ends: dict[int, str]) -> int:
     with selectors.DefaultSelector() as selector:
         for fd in ends:
             selector.register(fd, selectors.EVENT_READ)

@@ -1,5 +1,7 @@
 """A TCP echo server and its client, two processes."""
 
+from __future__ import annotations
+
 import os
 import socket
 
@@ -15,7 +17,7 @@ def serve(listener: socket.socket) -> None:
             connection.sendall(message)
 
 
-def ask(address: tuple) -> None:
+def ask(address: tuple[str, int]) -> None:
     with socket.create_connection(address) as connection:
         for k in range(3):
             connection.sendall(f"Spam {k}".encode())

@@ -15,6 +15,7 @@ _NONE, _TIMED, _NONBLOCKING = table.NONE, table.TIMED, table.NONBLOCKING
 _POLLIN, _POLLOUT = 1, 4
 # <poll.h>, <sys/epoll.h>: IN PRI RDNORM RDBAND MSG RDHUP, and OUT WRNORM WRBAND
 _READABLE, _WRITABLE = 0x1 | 0x2 | 0x40 | 0x80 | 0x400 | 0x2000, 0x4 | 0x100 | 0x200
+_COLLECTIONS, _INTEGERS = (list, tuple, set, frozenset), {int}
 _FDINFO = "/proc/self/fdinfo/%d"
 _open = open
 
@@ -51,7 +52,11 @@ def looks_on():
 
 
 class Select(Call):
-    """select.select. Descriptors are asked for once: the objects' fileno() is the program's code."""
+    """select.select. Objects are asked only once for their descriptors: fileno() may be the program's code."""
+
+    def __init__(self, original, op, runtime):
+        super().__init__(original, op, runtime)
+        self.last = [], b""  # what was waited for the last time, and its words: mostly it is the same again
 
     def __call__(self, *args, **kwargs):
         if kwargs or len(args) not in (3, 4):
@@ -59,35 +64,27 @@ class Select(Call):
         size, flags = limit(args[3] if len(args) == 4 else None, 1_000_000_000)
         if len(args) == 4 and args[3] is not None and size == _NONE:
             return self.original(*args)
-        pairs, numbers = [], []
+        waited, numbers = [], []
         for members in args[:3]:
-            try:
-                members = iter(members)
-            except TypeError:
-                return self.original(*args)  # which says that it isn't a sequence
-            found = []
-            for member in members:
-                number = member if type(member) is int else _number(member)
-                if number is None or number < 0:
-                    return self.original(*args)
-                found.append((member, number))
-            pairs.append(found)
-            numbers.append([number for _, number in found])
-        text = self.text(*numbers)
+            members = _asked(members)
+            if members is None:
+                return self.original(*args)  # which says what is wrong with them
+            waited.append(members)
+            numbers.append([number for _, number in members] if members and type(members[0]) is tuple else members)
+        known, text = self.last
+        if known != numbers:
+            text = self.text(*numbers)
+            self.last = numbers, text
         ticket = self.enter(self.op, -1, 0, 0, 0, size, self.here(), text, flags, True)
         try:
             ready = self.original(*numbers, *args[3:])
         except BaseException as error:
             self.fail(ticket, error)
             raise
-        count = sum(map(len, ready))
-        self.leave(ticket, count, next((number for part in ready for number in part), _NONE))
-        if not count:
-            return ready
-        chosen = [set(part) for part in ready]
+        self.leave(ticket, sum(map(len, ready)), next((number for part in ready for number in part), _NONE))
         return tuple([
-            [member for member, number in found if number in part]
-            for found, part in zip(pairs, chosen)  # noqa: B905 (3.8 has no strict)
+            [member for member, number in members if number in part] if part and type(members[0]) is tuple else part
+            for members, part in zip(waited, ready)  # noqa: B905 (3.8 has no strict)
         ])  # fmt: skip
 
     def text(self, reading, writing, exceptional):
@@ -98,11 +95,47 @@ class Select(Call):
         return described(events)
 
 
+def _plain(members):
+    """Whether all are descriptors, and not objects that have one."""
+    try:
+        return type(members) in _COLLECTIONS and set(map(type, members)) <= _INTEGERS and min(members, default=0) >= 0
+    except TypeError:
+        return False
+
+
+def _asked(members):
+    """Descriptors, or pairs of an object and its descriptor; None for what select doesn't take."""
+    if _plain(members):
+        return [*members]
+    try:
+        members = iter(members)
+    except TypeError:
+        return None
+    pairs = []
+    for member in members:
+        number = _number(member)
+        if number is None:
+            return None
+        pairs.append((member, number))
+    return pairs
+
+
 def _number(member):
-    """The descriptor of an object; None for what isn't one."""
+    """The descriptor of an object; None for what has none."""
     ask = getattr(member, "fileno", None)
-    number = ask() if ask is not None else member.__index__() if isinstance(member, int) else None
-    return number if isinstance(number, int) else None
+    number = ask() if ask is not None else member
+    return int(number) if isinstance(number, int) and number >= 0 else None
+
+
+def _numbered(args, kwargs):
+    """(arguments, descriptor): with the descriptor in the place of an object that has one; asked once, here."""
+    fd = first(args, kwargs, "fd")
+    if type(fd) is int:
+        return args, fd
+    number = _number(fd)
+    if args and number is not None:
+        args = (number, *args[1:])
+    return args, number
 
 
 class Registered:
@@ -116,14 +149,11 @@ class Registered:
 
     def add(self, fd, events):
         """Register, or register differently."""
-        fd = fd if type(fd) is int else _number(fd)
-        if fd is not None:
-            self.events[fd] = events if isinstance(events, int) else _POLLIN
-            self.words = None
+        self.events[fd] = events if isinstance(events, int) else _POLLIN
+        self.words = None
 
     def remove(self, fd):
         """Unregister."""
-        fd = fd if type(fd) is int else _number(fd)
         self.events.pop(fd, None)
         self.words = None
 
@@ -145,20 +175,21 @@ def shared(runtime, kind):
     """The methods that poll and epoll have in common, around those of C's type `kind`."""
 
     def register(self, *args, **kwargs):
+        args, fd = _numbered(args, kwargs)
         result = self._ipctrace.register(*args, **kwargs)
-        events = args[1] if len(args) > 1 else kwargs.get("eventmask", _POLLIN | _POLLOUT | 2)
-        self._ipctrace_registered.add(first(args, kwargs, "fd"), events)
+        self._ipctrace_registered.add(fd, args[1] if len(args) > 1 else kwargs.get("eventmask", _POLLIN | _POLLOUT | 2))
         return result
 
     def modify(self, *args, **kwargs):
+        args, fd = _numbered(args, kwargs)
         result = self._ipctrace.modify(*args, **kwargs)
-        events = args[1] if len(args) > 1 else kwargs.get("eventmask", _POLLIN)
-        self._ipctrace_registered.add(first(args, kwargs, "fd"), events)
+        self._ipctrace_registered.add(fd, args[1] if len(args) > 1 else kwargs.get("eventmask", _POLLIN))
         return result
 
     def unregister(self, *args, **kwargs):
+        args, fd = _numbered(args, kwargs)
         result = self._ipctrace.unregister(*args, **kwargs)
-        self._ipctrace_registered.remove(first(args, kwargs, "fd"))
+        self._ipctrace_registered.remove(fd)
         return result
 
     def __reduce_ex__(self, protocol):
