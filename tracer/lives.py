@@ -80,9 +80,15 @@ class Census:
         for index, log in enumerate(logs):
             self._place(index, log)
         forks = self._calls("fork")
-        for log_index, enter, _, pid, _ in forks:
-            if self._at(pid, enter, enter) is None:
-                self._add(Life(pid, logs[log_index].header.pid, enter))
+        taken: set[int] = set()
+        for log_index, enter, leave, pid, _ in sorted(forks, key=lambda fork: fork[1], reverse=True):
+            child = self._at(pid, enter, enter)
+            if child is None:
+                child = self._began_late(pid, enter)
+                if child is None or id(child) in taken:
+                    child = self._add(Life(pid, logs[log_index].header.pid, enter))
+                child.life.started = min(child.life.started, leave)
+            taken.add(id(child))
         everyone = [process for processes in by_pid.values() for process in processes]
         first = found[0] if found else None
         self.processes = sorted(everyone, key=lambda process: (process is not first, process.life.started))
@@ -106,6 +112,13 @@ class Census:
             if process.life.started <= end + _SLACK and (process.life.ended is None or process.life.ended >= begin)
         ]
         return max(lives, key=lambda process: process.life.started, default=None)
+
+    def _began_late(self, pid: int, forked: int) -> Process | None:
+        """The child that a fork made, where it is known only from its log: a spawned one's begins when its interpreter
+        has started, on a busy machine long after. Later forks of the same pid have taken theirs before."""
+        lives = [process for process in self._by_pid.get(pid, ()) if process.life.started > forked]
+        first = min(lives, key=lambda process: process.life.started, default=None)
+        return first if first is not None and first.logs and not first.life.argv else None
 
     def at(self, pid: int, time: int) -> int | None:
         """The id of the process that had this pid at a time (monotonic ns)."""
