@@ -149,3 +149,18 @@ def test_a_fork_that_is_first_seen_when_it_has_ended_is_no_other_program(tmp_pat
     assert [(process.how, process.program) for process in found] == [
         ("start", "pipes.py"), ("fork", "pipes.py"), ("exec", "true"),
     ]  # fmt: skip
+
+
+def test_a_spawned_child_that_begins_long_after_its_fork_is_the_one_that_was_forked(tmp_path: Path) -> None:
+    """On a busy machine an interpreter takes long to start, and /proc may not have been looked at before."""
+    parent = LogWriter(tmp_path, 100, 1, 1 * MS)
+    parent.begin()
+    parent.call("fork_exec", 2 * MS, 3 * MS, result=101)
+    parent.call("os.waitpid", 401 * MS, 402 * MS, size=101, result=101, extra=0)
+    LogWriter(tmp_path, 101, 100, 400 * MS).begin("start", ("python3", "child.py"))
+    found = census(tmp_path).processes
+    assert [(process.program, process.parent, process.logs) for process in found] == [
+        ("pipes.py", None, [0]),
+        ("child.py", 0, [1]),
+    ]
+    assert found[1].life.started <= 3 * MS

@@ -84,9 +84,12 @@ class Census:
         for index, log in enumerate(logs):
             self._place(index, log)
         forks = self._calls("fork")
-        for log_index, enter, leave, pid, _ in forks:
-            if self._child(pid, enter, leave) is None:
-                self._add(Life(pid, logs[log_index].header.pid, enter))
+        taken: set[int] = set()  # a pid that was given out again is another process: the later fork's is the later one
+        for log_index, enter, leave, pid, _ in sorted(forks, key=lambda fork: fork[1], reverse=True):
+            child = self._child(pid, enter, leave)
+            if child is None or id(child) in taken:
+                child = self._add(Life(pid, logs[log_index].header.pid, enter))
+            taken.add(id(child))
         everyone = [process for processes in by_pid.values() for process in processes]
         first = found[0] if found else None
         self.processes = sorted(everyone, key=lambda process: (process is not first, process.life.started))
@@ -151,7 +154,8 @@ class Census:
             if child is not None:
                 child.parent = self.of_log(log_index)
                 # /proc knows the start within a tick only; the fork bounds it from below, the first record from above
-                child.life.started = min(max(child.life.started, enter), self._first_record(child, leave))
+                first = min(self._first_record(child, leave), leave)
+                child.life.started = min(max(child.life.started, enter), first)
         for number, process in enumerate(self.processes):
             process.life.started = min(process.life.started, self._first_record(process, process.life.started))
             said = [process.life.parent, *(self._logs[index].header.parent for index in process.logs[:1])]

@@ -1,4 +1,4 @@
-"""A Pool of two processes shares out the calls of a function.
+"""A Pool of two processes shares out a function's calls.
 
 At the end of its block the workers are terminated. The start method may be given.
 """
