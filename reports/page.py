@@ -92,9 +92,10 @@ def title(run: Run) -> str:
 def summary(run: Run) -> str:
     """`2.000 s · 3 processes · 4 threads · 3 pipes · 61 events`."""
     pipes = sum(row["kind"] in ("pipe", "fifo", "socket") and not row["outside"] for row in run.channels)
+    tasks = int(run.trace.threads["loop"].notna().sum())
     return " · ".join((
-        moment(run.end, 3), count(len(run.processes), "process"), count(len(run.threads), "thread"),
-        count(pipes, "pipe"), count(len(run.trace.events), "event"),
+        moment(run.end, 3), count(len(run.processes), "process"), count(len(run.threads) - tasks, "thread"),
+        *([count(tasks, "task")] if tasks else []), count(pipes, "pipe"), count(len(run.trace.events), "event"),
     ))  # fmt: skip
 
 

@@ -113,7 +113,10 @@ class Terminal:
         channels = trace.channels[~trace.channels["outside"] & trace.channels["kind"].isin(["pipe", "fifo", "socket"])]
         messages = messages[messages["channel"].isin(channels["channel"])]
         pipes = [count(len(rows), str(kind)) for kind, rows in channels.groupby("kind", sort=False)] or ["no pipes"]
-        parts = [count(len(trace.processes), "process"), count(len(trace.threads), "thread"), *pipes]
+        tasks = int(trace.threads["loop"].notna().sum())
+        parts = [count(len(trace.processes), "process"), count(len(trace.threads) - tasks, "thread")]
+        parts += [count(tasks, "task")] if tasks else []
+        parts += pipes
         parts += [count(len(messages), "message"), count(int(messages["size"].sum()), "byte")] if len(messages) else []
         held = messages["written"].isna() & messages["writer"].notna()
         # what somebody who is not traced reads is not known

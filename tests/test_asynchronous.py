@@ -8,6 +8,7 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
+from ipctrace.analysis import blocking
 from ipctrace.tracer.logs import Definition, read_logs
 from ipctrace.tracer.runtime import table
 
@@ -85,7 +86,8 @@ def test_what_each_task_waits_for_stands_on_its_own_line(python: str, live: Path
     assert worker.thread == next(e.thread for e in events if e.op == "print") < table.TASKS
 
 
-def test_a_task_that_never_goes_on_is_an_open_record(live: Path) -> None:
+@each_interpreter
+def test_a_task_that_never_goes_on_is_an_open_record(python: str, live: Path) -> None:
     program = """
         import asyncio, os
         async def stuck(lock):
@@ -103,7 +105,7 @@ def test_a_task_that_never_goes_on_is_an_open_record(live: Path) -> None:
             os._exit(0)
         asyncio.run(main())
     """
-    events = trace(live, program)
+    events = trace(live, program, python)
     number = named(live)
     unfinished = {(e.thread, e.op): e for e in events if e.state == table.OPEN}
     assert unfinished[number["stuck"], "asyncio.Lock.acquire"].line == 4
@@ -112,7 +114,8 @@ def test_a_task_that_never_goes_on_is_an_open_record(live: Path) -> None:
     assert {op for thread, op in unfinished if thread == number["Task-1"]} == {"task"}
 
 
-def test_a_lock_is_told_of_only_where_somebody_waits_for_it(live: Path) -> None:
+@each_interpreter
+def test_a_lock_is_told_of_only_where_somebody_waits_for_it(python: str, live: Path) -> None:
     program = """
         import asyncio
         async def use(lock):
@@ -124,14 +127,15 @@ def test_a_lock_is_told_of_only_where_somebody_waits_for_it(live: Path) -> None:
             await asyncio.gather(use(lock), use(lock))
         asyncio.run(main())
     """
-    events = trace(live, program)
+    events = trace(live, program, python)
     acquired = [e for e in events if e.op == "asyncio.Lock.acquire"]
     released = [e for e in events if e.op == "asyncio.Lock.release"]
     assert [len(acquired), len(released)] == [1, 1]
     assert acquired[0].offset == released[0].thread != acquired[0].thread
 
 
-def test_conditions_and_semaphores(live: Path) -> None:
+@each_interpreter
+def test_conditions_and_semaphores(python: str, live: Path) -> None:
     program = """
         import asyncio
         async def waiter(condition, semaphore):
@@ -151,7 +155,7 @@ def test_conditions_and_semaphores(live: Path) -> None:
             await task
         asyncio.run(main())
     """
-    events = trace(live, program)
+    events = trace(live, program, python)
     number = named(live)
     waits = of(events, number["waiter"], "asyncio.Condition.wait", "asyncio.Semaphore.acquire")
     assert [(e.op, e.line) for e in waits] == [("asyncio.Condition.wait", 5), ("asyncio.Semaphore.acquire", 6)]
@@ -161,7 +165,8 @@ def test_conditions_and_semaphores(live: Path) -> None:
     ]  # fmt: skip
 
 
-def test_an_item_passes_once_however_it_is_put_and_got(live: Path) -> None:
+@each_interpreter
+def test_an_item_passes_once_however_it_is_put_and_got(python: str, live: Path) -> None:
     program = """
         import asyncio
         class Logged(asyncio.Queue):
@@ -182,7 +187,7 @@ def test_an_item_passes_once_however_it_is_put_and_got(live: Path) -> None:
                 pass
         asyncio.run(main())
     """
-    events = trace(live, program)
+    events = trace(live, program, python)
     task, thread = (
         named(live)["Task-1"],
         next(e.thread for e in events if e.op == "signal.signal" or e.op == "print" or e.thread < table.TASKS),
@@ -349,7 +354,27 @@ def test_waits_within_a_timeout_or_a_group_are_told_as_such(live: Path) -> None:
     assert [e.line for e in of(events, number["grouped"])] == [15]
 
 
-def test_a_task_that_is_done_is_closed_and_a_cancelled_wait_has_failed(live: Path) -> None:
+@pytest.mark.parametrize("python", EACH[4:6])
+def test_an_eager_task_is_met_as_it_waits(python: str, live: Path) -> None:
+    program = """
+        import asyncio
+        async def work(wait):
+            if wait:
+                await asyncio.sleep(0.001)
+        async def main():
+            asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+            first = asyncio.create_task(work(False), name="never waits")
+            await asyncio.create_task(work(True), name="waits")
+            print(first.get_name())
+        asyncio.run(main())
+    """
+    events = trace(live, program, python)
+    assert [e.line for e in of(events, named(live)["waits"], "asyncio.sleep")] == [5]
+    assert "never waits" not in named(live)
+
+
+@each_interpreter
+def test_a_task_that_is_done_is_closed_and_a_cancelled_wait_has_failed(python: str, live: Path) -> None:
     program = """
         import asyncio
         async def main():
@@ -362,7 +387,7 @@ def test_a_task_that_is_done_is_closed_and_a_cancelled_wait_has_failed(live: Pat
             wait.close()
         asyncio.run(main())
     """
-    events = trace(live, program)
+    events = trace(live, program, python)
     number = named(live)["cancelled"]
     (slept,) = of(events, number)
     (life,) = [e for e in events if e.op == "task" and e.thread == number]
@@ -371,7 +396,8 @@ def test_a_task_that_is_done_is_closed_and_a_cancelled_wait_has_failed(live: Pat
     assert life.state == table.DONE and life.exit < later.exit
 
 
-def test_errands_of_asyncio_itself_are_not_tasks_of_the_program(live: Path) -> None:
+@each_interpreter
+def test_errands_of_asyncio_itself_are_not_tasks_of_the_program(python: str, live: Path) -> None:
     program = """
         import asyncio
         async def handle(reader, writer):
@@ -387,7 +413,7 @@ def test_errands_of_asyncio_itself_are_not_tasks_of_the_program(live: Path) -> N
             server.close()
         asyncio.run(main())
     """
-    events = trace(live, program)
+    events = trace(live, program, python)
     assert sorted(d.text["coroutine"] for d in tasks(live).values()) == ["handle", "main"]
     (connected,) = [e for e in events if e.op == "asyncio.open_connection"]
     (written,) = [e for e in events if e.op == "StreamWriter.write"]
@@ -426,7 +452,8 @@ def test_tasks_are_defined_anew_in_the_child_of_a_fork(python: str, live: Path) 
     ]
 
 
-def test_loops_in_several_threads_have_their_own_tasks(live: Path) -> None:
+@each_interpreter
+def test_loops_in_several_threads_have_their_own_tasks(python: str, live: Path) -> None:
     program = """
         import asyncio, threading
         async def nap(name):
@@ -437,7 +464,7 @@ def test_loops_in_several_threads_have_their_own_tasks(live: Path) -> None:
         asyncio.run(nap("c"))
         asyncio.run(nap("d"))
     """
-    trace(live, program)
+    trace(live, program, python)
     loops = {d.text["name"]: d.thread for d in tasks(live).values()}
     assert len({loops["a"], loops["b"], loops["c"]}) == 3
     assert loops["c"] == loops["d"]
@@ -582,6 +609,30 @@ def test_all_that_asyncio_tells_of_tasks_is_as_without_us(python: str, live: Pat
     assert tasks(live)
 
 
+@pytest.mark.parametrize("python", EACH[2:])
+def test_locks_and_queues_are_copied_and_pickled_as_ever(python: str, live: Path) -> None:
+    program = """
+        import asyncio, copy, pickle
+        async def main():
+            for thing in asyncio.Lock(), asyncio.Event(), asyncio.Queue(3), asyncio.Semaphore(2):
+                for way in copy.copy, copy.deepcopy, lambda thing: pickle.loads(pickle.dumps(thing)):
+                    try:
+                        print(type(way(thing)), await getattr(way(thing), "acquire", asyncio.Lock().acquire)())
+                    except Exception as error:
+                        print(type(error), error)
+            lock = copy.copy(asyncio.Lock())
+            await lock.acquire()
+            waits = asyncio.create_task(lock.acquire())
+            await asyncio.sleep(0.001)
+            lock.release()
+            print(await waits)
+        asyncio.run(main())
+    """
+    alone, traced = (target.run(dedent(program), live=where, python=python) for where in (None, live))
+    told = [re.sub(b"0x[0-9a-f]+", b"0x", done.stdout + done.stderr) for done in (alone, traced)]
+    assert (alone.returncode, traced.returncode, told[0]) == (0, 0, told[1])
+
+
 @pytest.mark.parametrize("python", EACH[:2])
 def test_what_is_deprecated_is_warned_of_at_the_program_s_own_line(python: str, live: Path, tmp_path: Path) -> None:
     program = tmp_path / "warned.py"
@@ -609,13 +660,16 @@ asyncio.run(main())
 
 
 def test_the_tasks_of_the_chapter(tmp_path: Path) -> None:
-    run = recorded.record(tmp_path, "tasks.py").run
+    made = recorded.record(tmp_path, "tasks.py")
+    run = made.run
     assert run.verdict.name == "completed"
+    assert b"1 process, 1 thread, 4 tasks" in made.errors
     trace = run.trace
     own = trace.threads[trace.threads["loop"].notna()]
     assert set(own["name"]) == {"Task-1", "producer", "Ann", "Bob"}
     assert set(own["loop"]) == set(trace.threads.loc[trace.threads["main"], "thread"])
     assert own["ended"].notna().all() and (own["tid"] >= table.TASKS).all()
+    blocking.check(run.analysis.blocking, run.analysis.busy)
     of_task = trace.events.merge(own[["thread", "name"]], on="thread").merge(trace.sites, on="site")
     lines = {(row.name, row.op, row.line) for row in of_task.itertuples(index=False)}
     source = (recorded.CHAPTER / "tasks.py").read_text().splitlines()

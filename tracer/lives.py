@@ -248,9 +248,14 @@ class Census:
             thread = Thread(number, definition.thread, definition.text["name"], False, definition.time, end, index)
             thread.begin = definition.slot
             found.append(thread)
+        tasks: dict[int, Thread] = {}
         for definition in log.definitions:
-            if definition.code == table.TASK:
-                task = Thread(number, definition.size, definition.text["name"], False, definition.time, end, index)
+            if definition.code == table.TASK and definition.size in tasks:
+                tasks[definition.size].name = definition.text["name"]  # given to it after it had begun
+            elif definition.code == table.TASK:
+                task = tasks[definition.size] = Thread(
+                    number, definition.size, definition.text["name"], False, definition.time, end, index
+                )
                 task.begin, task.loop = definition.slot, definition.thread
                 found.append(task)
         known = {thread.tid for thread in found} | {main.tid}

@@ -36,9 +36,9 @@ class Agent(ref):
 
 class Loop(ref):
     """An event loop: `restless` are its tasks that may have ended or begun to wait without our noticing; `found` those
-    whose wait was read off them. Both: id of the task → Agent."""
+    whose wait was read off them. Both: id of the task → Agent. `late` are tasks that are to be introduced again."""
 
-    __slots__ = ("found", "key", "restless")
+    __slots__ = ("found", "key", "late", "restless")
 
 
 class Tasks:
@@ -55,7 +55,7 @@ class Tasks:
         state = self.loops.get(id(loop))
         if state is None or state() is not loop:
             state = Loop(loop, self._loop_gone)
-            state.key, state.restless, state.found = id(loop), {}, {}
+            state.key, state.restless, state.found, state.late = id(loop), {}, {}, []
             self.loops[state.key] = state
         return state
 
@@ -90,14 +90,20 @@ class Tasks:
         self.finish(agent)
 
     def define(self, agent):
-        """Introduce a task in this log, by the name that it has got by now."""
+        """Introduce a task in this log, and begin its record."""
+        site = self.introduce(agent)
+        agent.epoch, agent.wait = self.runtime.objects.epoch, None
+        agent.ticket = self.log.enter(_TASK, -1, 0, 0, 0, _NONE, site, thread=agent.number)
+
+    def introduce(self, agent):
+        """Define a task by the name that it has got by now. It isn't done: CPython 3.12.1 crashes when a task that
+        was eager, and is done, is asked for its coroutine."""
         task = agent()
         coroutine = task.get_coro()
         name = getattr(coroutine, "__qualname__", None) or type(coroutine).__name__
         site = self.sites.at(*agent.site) if agent.site else 0
-        agent.epoch, agent.wait = self.runtime.objects.epoch, None
         self.log.define(table.TASK, task.get_name(), name, size=agent.number, site=site)
-        agent.ticket = self.log.enter(_TASK, -1, 0, 0, 0, _NONE, site, thread=agent.number)
+        return site
 
     def current(self):
         """The agent of the task that runs; None outside of any."""
@@ -125,7 +131,12 @@ class Tasks:
 
     def settle(self, state):
         """Before the loop waits: which of its tasks have ended, and what do the others wait for?"""
-        restless = state.restless
+        restless, late = state.restless, state.late
+        while late:
+            agent = late.pop()
+            task = agent()
+            if task is not None and not task.done() and agent.epoch == self.runtime.objects.epoch:
+                self.introduce(agent)
         for key, agent in list(restless.items()):
             try:
                 task = agent()
@@ -259,7 +270,7 @@ class Tasks:
     def limits(self, timeout):
         """A time-out has been set for the task that is within it."""
         task = timeout._task
-        agent = self.agents.get(id(task))
+        agent = self.current()
         if agent is not None and agent() is task and all(limit() is not timeout for limit in agent.limits):
             agent.limits.append(ref(timeout))
 
@@ -600,11 +611,14 @@ def _wrap_loop(runtime, module):
     def create_task(self, *args, **kwargs):
         task = create(self, *args, **kwargs)
         try:
+            if task.done():  # an eager one, which has never waited
+                return task
             agent = tasks.agents.get(id(task))
-            if agent is None or agent() is not task:  # an eager one has run already
-                tasks.meet(task, self, ())
-            agent = tasks.agents[id(task)]
+            if agent is None or agent() is not task:
+                agent = tasks.meet(task, self, ())
             agent.site = tasks.mark(_getframe(1)) or tasks.definition(task)
+            if agent.epoch:  # an eager one, which has waited before it has got its name
+                agent.state.late.append(agent)
         except BaseException as error:  # a factory of the program's makes what it likes
             if not _ours(error):
                 raise
@@ -637,7 +651,7 @@ def _wrap_selectors(runtime, module):
             state = None if loop is None else tasks.loops.get(id(loop))
             if state is None or state() is not loop or getattr(loop, "_selector", None) is not self:
                 return original(self, *args, **kwargs)
-            if state.restless:
+            if state.restless or state.late:
                 tasks.settle(state)
             events = original(self, *args, **kwargs)
             if state.found:

@@ -24,6 +24,10 @@ class Identity:
         self.serial, self.origin = next(objects.serials), objects.pid
         self.number, self.epoch = 0, 0
 
+    def __reduce__(self):
+        # some of the objects that carry one can be copied and pickled: the copy is another one, and gets its own later
+        return type(None), ()
+
 
 class Objects:
     """Numbers the objects of this process. Their numbers come from the same counter as those of descriptors' channels,
