@@ -55,7 +55,7 @@ def test_every_program_ends_by_itself_under_every_interpreter(program: str, pyth
 def test_its_verdict_is_completed(recording: Any) -> None:
     name, done = recording
     assert done.status == 0, name
-    assert done.errors.startswith(b"completed"), name
+    assert b"\ncompleted in" in done.errors, name
     processes = done.run.trace.tables["processes"]
     assert processes["status"].notna().all(), "the end of each is known"
     assert processes["lost"].sum() == 0
@@ -74,7 +74,8 @@ def test_shell(traced: tuple[dict[str, pd.DataFrame], pd.DataFrame]) -> None:
     (wrote,) = events[(events["op"] == "stream.write") & (events["text"] == "words.write(DESCRIPTION)")].itertuples()
     assert (wrote.data, wrote.pending) == (b"three words only\n", 17)
     shells = tables["processes"][tables["processes"]["parent"] == 0]
-    assert len(shells) == 6
+    # os.system doesn't say which process it started: one that ends at once may never be seen
+    assert 3 <= len(shells) <= 6
     assert not shells["traced"].any()
 
 
@@ -131,7 +132,7 @@ def test_spawned(traced: tuple[dict[str, pd.DataFrame], pd.DataFrame]) -> None:
     tables, events = traced
     spawned, forked, shell = tables["processes"].query("parent == 0").itertuples()
     assert (spawned.how, forked.how, shell.traced) == ("spawn", "exec", True)
-    assert events[events["kind"] == "fork"]["result"].tolist() == [spawned.pid, forked.pid, shell.pid]
+    assert list(events[events["kind"] == "fork"]["result"]) == [spawned.pid, forked.pid, shell.pid]
     for child, data in ((spawned, b"spam"), (forked, b"eggs")):
         (read,) = events[(events["process"] == child.process) & (events["op"] == "os.read")].itertuples()
         (write,) = events[(events["process"] == 0) & (events["data"] == data)].itertuples()

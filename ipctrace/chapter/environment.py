@@ -1,4 +1,7 @@
-"""The environment: what a child is given, and can't give back."""
+"""The environment: what a child is given.
+
+What it changes is its own: nothing comes back.
+"""
 
 import os
 import subprocess

@@ -182,8 +182,9 @@ CALLS = (
     (50, "os.wait3", "wait", "child"),
     (51, "os.wait4", "wait", "child"),
     (52, "os.waitid", "wait", "child"),
-    (53, "os.system", "wait", "child"),  # its own child: the one that is started within it; payload: the command
-    (54, "os.pidfd_open", "open", ""),
+    # its own child: the one that is started within it; size NONE, payload: the command
+    (53, "os.system", "wait", "child"),
+    (54, "os.pidfd_open", "open", ""),  # size = the pid
     (55, "os.putenv", "environment", ""),
     (59, "os.unsetenv", "environment", ""),
     (56, "print", "accept", ""),  # what print() hands to a stream: it writes its text and its end apart
@@ -215,9 +216,10 @@ CALLS = (
     (84, "os.killpg", "kill", ""),  # size = minus the group
     (85, "signal.raise_signal", "kill", ""),
     (86, "signal.pthread_kill", "kill", ""),
-    (87, "signal.pidfd_send_signal", "kill", ""),
+    (87, "signal.pidfd_send_signal", "kill", ""),  # fd = the pidfd
     (88, "uncaught", "uncaught", ""),
     (89, "os.abort", "exit", ""),
+    # size = the signal waited for (NONE: any of several), payload: all of them, result = the one that came
     (90, "signal.pause", "await", "signal"),
     (91, "signal.sigwait", "await", "signal"),
     (92, "signal.sigwaitinfo", "await", "signal"),
