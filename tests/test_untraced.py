@@ -342,7 +342,7 @@ def test_the_pipeline_of_the_chapter(tmp_path: Path) -> None:
     assert run.verdict.name == "completed"
     rows = {row.program: row for row in run.processes.itertuples()}
     assert [rows[name].traced for name in ("pipeline.py", "cat", "grep", "sort")] == [True, False, False, False]
-    assert run.processes["status"].tolist() == [0] * 5
+    assert run.processes["status"].tolist() == [0] * 5, run.processes.to_string()
     writes = run.events[(run.events["kind"] == "write") & (run.events["process"] == 0) & (run.events["result"] == 43)]
     (channel,) = writes["channel"]
     site = run.sites.iloc[int(writes["site"].iloc[0])]
