@@ -116,9 +116,9 @@ class Sampler:
         self._kept += self._own(image)
 
     def _own(self, image: _Image) -> list[Look]:
-        """The samples of an image that isn't traced, and isn't still what its traced parent forked."""
+        """The samples of an image, unless it was a Python that was starting up."""
         traced = image.samples and self._logs.began(image.life.pid, image.samples[0].time)
-        return [] if image.copy or traced else image.samples
+        return [] if traced else image.samples
 
     def _sample(self, pid: int) -> None:
         self._tree.refresh(pid)
