@@ -50,6 +50,7 @@ class Process:
     parent: int | None = None
     how: str = "spawn"
     program: str = ""
+    forked: bool = False  # a fork of the run is known to have made it
 
 
 @dataclass(slots=True)
@@ -84,12 +85,13 @@ class Census:
         for index, log in enumerate(logs):
             self._place(index, log)
         forks = self._calls("fork")
-        taken: set[int] = set()  # a pid that was given out again is another process: the later fork's is the later one
-        for log_index, enter, leave, pid, _ in sorted(forks, key=lambda fork: fork[1], reverse=True):
-            child = self._child(pid, enter, leave)
-            if child is None or id(child) in taken:
-                child = self._add(Life(pid, logs[log_index].header.pid, enter))
-            taken.add(id(child))
+        # a pid that was given out again is another process: the later fork's is the later one
+        self._forked: dict[int, Process] = {}  # by the fork's place in `forks`
+        for place in sorted(range(len(forks)), key=lambda place: forks[place][1], reverse=True):
+            log_index, enter, leave, pid, _ = forks[place]
+            child = self._child(pid, enter, leave) or self._add(Life(pid, logs[log_index].header.pid, enter))
+            self._forked[place] = child
+            child.forked = True
         everyone = [process for processes in by_pid.values() for process in processes]
         first = found[0] if found else None
         self.processes = sorted(everyone, key=lambda process: (process is not first, process.life.started))
@@ -115,9 +117,14 @@ class Census:
         return max(lives, key=lambda process: process.life.started, default=None)
 
     def _child(self, pid: int, enter: int, leave: int) -> Process | None:
-        """The process that a fork made. On a busy machine its first record may come long after the fork's return."""
-        later = (process for process in self._by_pid.get(pid, ()) if process.life.started > enter)
-        return self._at(pid, enter, leave) or min(later, key=lambda process: process.life.started, default=None)
+        """The process that a fork made, of those that no later fork did. On a busy machine its first record may come
+        long after the fork's return."""
+        lives = [process for process in self._by_pid.get(pid, ()) if not process.forked]
+        there = [p for p in lives if p.life.started <= leave + _SLACK and (p.life.ended is None or p.life.ended >= enter)]
+        later = [process for process in lives if process.life.started > enter]
+        return max(there, key=lambda process: process.life.started, default=None) or min(
+            later, key=lambda process: process.life.started, default=None
+        )
 
     def at(self, pid: int, time: int) -> int | None:
         """The id of the process that had this pid at a time (monotonic ns)."""
@@ -149,13 +156,12 @@ class Census:
 
     def _find_parents(self, forks: list[tuple[int, int, int, int, int]]) -> None:
         """Parents as the fork says; else as /proc did at first, or the log's header: orphans are adopted by others."""
-        for log_index, enter, leave, pid, _ in forks:
-            child = self._child(pid, enter, leave)
-            if child is not None:
-                child.parent = self.of_log(log_index)
-                # /proc knows the start within a tick only; the fork bounds it from below, the first record from above
-                first = min(self._first_record(child, leave), leave)
-                child.life.started = min(max(child.life.started, enter), first)
+        for place, (log_index, enter, leave, _, _) in enumerate(forks):
+            child = self._forked[place]
+            child.parent = self.of_log(log_index)
+            # /proc knows the start within a tick only; the fork bounds it from below, the first record from above
+            first = min(self._first_record(child, leave), leave)
+            child.life.started = min(max(child.life.started, enter), first)
         for number, process in enumerate(self.processes):
             process.life.started = min(process.life.started, self._first_record(process, process.life.started))
             said = [process.life.parent, *(self._logs[index].header.parent for index in process.logs[:1])]

@@ -88,8 +88,8 @@ def _tcp(answers: Iterator[bytes]) -> Iterator[tuple[tuple[bytes, bytes], int]]:
 
 
 class ProcessEvent(NamedTuple):
-    """A process was forked, became another program, or ended; or the kernel is ready to tell. `time` is monotonic ns; `parent` is a fork's; `status`,
-    the exit status or minus the signal, an end's."""
+    """A process was forked, became another program, or ended; or the kernel is ready to tell. `time` is monotonic ns;
+    `parent` is a fork's; `status`, the exit status or minus the signal, an end's."""
 
     kind: str
     time: int
@@ -158,6 +158,8 @@ def _process_event(message: bytes) -> ProcessEvent | None:
         return ProcessEvent(kind, time, 0)
     if kind == "fork" and third == fourth:  # parent's thread and process, child's thread and process
         return ProcessEvent(kind, time, third, parent=second)
-    if kind in ("exec", "exit") and first == second:  # a thread and its process; of an end the raw status
-        return ProcessEvent(kind, time, first, status=os.waitstatus_to_exitcode(third & 0xFFFF) if kind == "exit" else 0)
+    if kind == "exec":
+        return ProcessEvent(kind, time, second)  # whichever thread execs becomes the process's only one
+    if kind == "exit" and first == second:  # a thread and its process
+        return ProcessEvent(kind, time, first, status=os.waitstatus_to_exitcode(third & 0xFFFF))
     return None

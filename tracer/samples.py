@@ -68,7 +68,7 @@ class Sampler:
     @property
     def samples(self) -> list[Look]:
         """All samples of what has turned out not to be traced, by time."""
-        present = [look for image in self._images.values() for look in image.samples]
+        present = [look for image in self._images.values() for look in self._own(image)]
         return sorted([*self._kept, *present], key=lambda look: look.time)
 
     def step(self, now: bool = False) -> None:
@@ -104,7 +104,7 @@ class Sampler:
         image = self._images.get(pid)
         if image is None or image.argv is not life.argv:
             if image is not None:
-                self._keep(image)
+                self._kept += [] if image.copy else image.samples
             parent = None if image or life.parent is None else self._tree.life(life.parent)
             copy = parent is not None and parent.pid in self._traced and parent.argv == life.argv
             wait = _FORKED if copy else _STARTS if _is_python(life) else 0
@@ -112,9 +112,13 @@ class Sampler:
         return image
 
     def _keep(self, image: _Image) -> None:
-        """A program has ended. What a child still held that wasn't yet what it was forked for is nothing of its own."""
-        if not image.copy:
-            self._kept += image.samples
+        """A process has ended."""
+        self._kept += self._own(image)
+
+    def _own(self, image: _Image) -> list[Look]:
+        """The samples of an image, unless it was a Python that was starting up."""
+        traced = image.samples and self._logs.began(image.life.pid, image.samples[0].time)
+        return [] if traced else image.samples
 
     def _sample(self, pid: int) -> None:
         self._tree.refresh(pid)

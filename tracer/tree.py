@@ -102,7 +102,8 @@ class Tree:
             quick = self._returned + _AT_ONCE if heard else deadline
             ready = {fd for fd, _ in self._poll.poll(max(0.0, min(quick, deadline) - time.monotonic()) * 1000)}
             if self._events.fileno() in ready:
-                heard |= any([self._hear(event) for event in self._events.read()])
+                for event in self._events.read():
+                    heard |= self._hear(event)
             now = time.monotonic_ns()
             ended = [pid for pid, member in self._alive.items() if member.pidfd in ready or self._has_gone(member)]
             for pid in ended:
@@ -126,8 +127,8 @@ class Tree:
                 self.lives.append(brief)
                 self._past[event.pid] = brief
                 return False
-            life = self._alive[event.pid].life
-            life.started, life.parent = event.time, life.parent or event.parent
+            child = self._alive[event.pid].life
+            child.started, child.parent = event.time, child.parent or event.parent
             return True
         if event.kind == "exec" and event.pid in self._alive:
             self.refresh(event.pid)

@@ -127,6 +127,11 @@ class LiveLogs:
         replaced = {name for name, _, record in self.open() if record.op in EXECS}
         return {pid for pid, (_, name) in latest.items() if name not in replaced}
 
+    def began(self, pid: int, since: int) -> bool:
+        """Whether a process has begun a log since a time (monotonic ns)."""
+        headers = (reader.header for name, reader in self._readers.items() if name.startswith(f"{pid}-"))
+        return any(header is not None and header.started >= since for header in headers)
+
     def shrink(self) -> None:
         """Convert a part of a log that has grown by enough, and drop the oldest parts if all is too large."""
         if self._grown:

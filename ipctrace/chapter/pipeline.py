@@ -16,18 +16,21 @@ print(len(lines) - 1, "lines, the first is", lines[0])
 
 if __name__ == "__main__":
     commands = [["cat"], ["grep", "spam"], ["sort", "-r"], [sys.executable, "-c", COUNT]]
-    tools = []
-    source = subprocess.PIPE
+    tools: "list[subprocess.Popen[bytes]]" = []
     for command in commands:
+        source = tools[-1].stdout if tools else subprocess.PIPE
         tools.append(subprocess.Popen(command, stdin=source, stdout=subprocess.PIPE))
-        if source != subprocess.PIPE:
-            source.close()  # else we would hold the tool's input too, and it could never end
-        source = tools[-1].stdout
+    first, *between, last = [tools[0].stdin, *(tool.stdout for tool in tools)]
+    assert first
+    assert last
+    for pipe in between:
+        assert pipe
+        pipe.close()  # else we would hold the next tool's input too
 
-    with tools[0].stdin as pipe:
-        for word in WORDS:
-            pipe.write(f"{word}\n".encode())
-    with source as pipe:
-        print(f"The pipeline says: {pipe.read().decode().strip()}")
-    statuses = ", ".join(f"{tool.args[0].rsplit('/')[-1]} {tool.wait()}" for tool in tools)
-    print(f"They ended with: {statuses}")
+    for word in WORDS:
+        first.write(f"{word}\n".encode())
+    first.close()
+    print(f"The pipeline says: {last.read().decode().strip()}")
+    last.close()
+    for number, tool in enumerate(tools):
+        print(f"{commands[number][0].rsplit('/')[-1]} ended with {tool.wait()}")
