@@ -80,8 +80,8 @@ class Census:
         for index, log in enumerate(logs):
             self._place(index, log)
         forks = self._calls("fork")
-        for log_index, enter, _, pid, _ in forks:
-            if self._at(pid, enter, enter) is None:
+        for log_index, enter, leave, pid, _ in forks:
+            if self._at(pid, enter, leave) is None:  # on a busy machine a fork takes its time
                 self._add(Life(pid, logs[log_index].header.pid, enter))
         everyone = [process for processes in by_pid.values() for process in processes]
         first = found[0] if found else None
