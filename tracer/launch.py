@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from . import runtime
@@ -62,12 +63,19 @@ def prepare_live(out: Path) -> Path:
             "ipctrace record --out FOLDER …",
         )  # fmt: skip
     package = live / "inject" / "_ipctrace"
-    live.mkdir(mode=0o700)
-    package.mkdir(parents=True)
-    for source in sorted(_RUNTIME.glob("*.py")):
-        target = package.parent / "sitecustomize.py" if source.name == _INJECTED else package / source.name
-        shutil.copyfile(source, target)
-    inject.bundle(str(package.parent))
+    try:
+        live.mkdir(mode=0o700)
+        package.mkdir(parents=True)
+        for source in sorted(_RUNTIME.glob("*.py")):
+            target = package.parent / "sitecustomize.py" if source.name == _INJECTED else package / source.name
+            shutil.copyfile(source, target)
+        inject.bundle(str(package.parent))
+    except OSError as error:
+        shutil.rmtree(live, ignore_errors=True)
+        with suppress(OSError):
+            out.rmdir()  # nothing has been recorded
+        why = error.strerror or str(error)
+        raise IpctraceError(f"{out} can't be recorded to", why, "ipctrace record --out FOLDER …") from error
     return live
 
 
