@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from ipctrace.tracer import schema, store
@@ -15,6 +16,8 @@ from ipctrace.tracer.lives import Life
 from ipctrace.tracer.logs import read_logs
 from ipctrace.tracer.proc import Call, End, Thread
 from ipctrace.tracer.runtime import table
+
+import ipctrace
 
 from .logwriter import LogWriter
 
@@ -128,3 +131,107 @@ def test_a_file_is_not_a_trace(tmp_path: Path) -> None:
     with pytest.raises(IpctraceError) as error:
         store.load(tmp_path / "pipes.py")
     assert error.value.why == "a file"
+
+
+def test_a_trace_that_cant_be_written_says_so_and_the_logs_remain(trace: schema.Trace, tmp_path: Path) -> None:
+    folder = tmp_path / "pipes.ipctrace"
+    (folder / "live").mkdir(parents=True)
+    write_log(folder / "live")
+    store.save_facts(dict.fromkeys(schema.FACTS) | {"schema": schema.VERSION, "clock": 1000, "state": "recording"}, folder)
+    (folder / "looks.parquet").mkdir()  # as if there were no room for it
+    with pytest.raises(IpctraceError, match="can't be written") as error:
+        store.save(trace, folder)
+    assert "ipctrace analyze" in error.value.hint
+    assert len(store.load(folder).events) == 3
+
+
+@pytest.mark.parametrize("written", range(len(schema.TABLES) + 1))
+def test_a_save_that_is_interrupted_leaves_what_the_processes_wrote(
+    trace: schema.Trace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: int
+) -> None:
+    folder = tmp_path / "pipes.ipctrace"
+    (folder / "live").mkdir(parents=True)
+    write_log(folder / "live")
+    store.save_facts(dict.fromkeys(schema.FACTS) | {"schema": schema.VERSION, "clock": 1000, "state": "recording"}, folder)
+    left, write = iter(range(written)), pq.write_table
+
+    def interrupted(table: object, path: Path, **options: object) -> None:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        write(table, path, **options)
+
+    with monkeypatch.context() as context:
+        context.setattr(pq, "write_table", interrupted)
+        context.setattr(store, "save_facts", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            store.save(trace, folder)
+    assert list(store.load(folder).events["op"]) == ["os.write", "select.select", "os.read"]
+
+
+# The first schema, as its recorder wrote it: each table's columns, of which a "?" may be empty.
+FIRST = {
+    "events": "event process thread op kind wait? enter exit? fd? channel? stream? site? size? result? extra? error? offset? pending? parent?",
+    "payloads": "event data",
+    "processes": "process pid parent? program argv executable? implementation? cwd? traced how started ended? status? lost",
+    "threads": "thread process tid name main started ended?",
+    "channels": "channel kind device inode generation path? capacity? outside",
+    "descriptors": "process time fd channel access inheritable",
+    "streams": "stream process name fd channel? mode layer encoding? buffering buffer_size why opened accepted reached",
+    "sites": "site file function line column? end_line? end_column?",
+    "sources": "file line text",
+    "looks": "look time process tid state syscall? fd? pid?",
+    "ends": "look process? pid fd channel access",
+    "stacks": "process tid depth function file line",
+}
+TEXTS = ["op", "kind", "wait", "program", "executable", "implementation", "cwd", "how", "name", "path", "access", "mode", "layer", "encoding", "buffering", "why", "file", "function", "text", "state", "syscall"]
+ROWS: dict[str, list[dict[str, object]]] = {
+    "events": [
+        {"event": 0, "process": 0, "thread": 0, "op": "os.pipe", "kind": "make", "enter": 10, "exit": 11, "fd": 3, "channel": 0, "result": 4},
+        {"event": 1, "process": 0, "thread": 0, "op": "os.write", "kind": "write", "wait": "noroom", "enter": 20, "exit": 21, "fd": 4, "channel": 0, "size": 2, "result": 2},
+        {"event": 2, "process": 0, "thread": 0, "op": "os.read", "kind": "read", "wait": "nodata", "enter": 30, "exit": 31, "fd": 3, "channel": 0, "size": 9, "result": 2},
+    ],
+    "payloads": [{"event": 1, "data": b"hi"}, {"event": 2, "data": b"hi"}],
+    "processes": [
+        {"process": 0, "pid": 100, "program": "pipes.py", "argv": ["python3", "pipes.py"], "traced": True, "how": "start", "started": 0, "ended": 50, "status": 0, "lost": 0}
+    ],
+    "threads": [{"thread": 0, "process": 0, "tid": 100, "name": "MainThread", "main": True, "started": 0, "ended": 50}],
+    "channels": [{"channel": 0, "kind": "pipe", "device": 15, "inode": 4711, "generation": 0, "outside": False}],
+}  # fmt: skip
+
+
+def first_trace(folder: Path) -> None:
+    """Write a trace of the first schema, without any help of ours."""
+    folder.mkdir()
+    types = {"data": pa.binary(), "argv": pa.list_(pa.string())} | dict.fromkeys(TEXTS, pa.string())
+    types |= dict.fromkeys(["traced", "main", "outside", "inheritable"], pa.bool_())
+    for name, columns in FIRST.items():
+        fields = [pa.field(each.rstrip("?"), types.get(each.rstrip("?"), pa.int64()), each.endswith("?")) for each in columns.split()]
+        pq.write_table(pa.Table.from_pylist(ROWS.get(name, []), pa.schema(fields)), folder / f"{name}.parquet")
+    facts = {
+        "schema": 1, "ipctrace": "0.0.1", "state": "finished", "command": ["python3", "pipes.py"], "program": "pipes",
+        "options": {}, "cwd": "/tmp", "environment": {}, "platform": {}, "page_size": 4096, "started": "2026-01-01",
+        "clock": 1000, "duration": 50, "ended": "exit", "status": 0, "stopped": None, "events": 3, "lost": 0, "left": [],
+        "notes": [],
+    }  # fmt: skip
+    (folder / "run.json").write_text(json.dumps(facts))
+
+
+def test_a_trace_of_the_first_schema_is_loaded_and_analysed(tmp_path: Path) -> None:
+    first_trace(tmp_path / "pipes.ipctrace")
+    run = ipctrace.load(tmp_path / "pipes.ipctrace")
+    assert {name: list(frame.columns) for name, frame in run.trace.tables.items()} == {
+        name: [column.name for column in table.columns] for name, table in schema.TABLES.items()
+    }
+    assert list(run.events["timed"]) == [False, False, False]
+    assert run.events["address"].isna().all()
+    assert len(run.members) == len(run.environment) == len(run.samples) == 0
+    assert (run.facts["dropped"], run.facts["dropped_before"]) == (None, None)
+    assert run.verdict.name == "completed"
+    assert list(run.messages["size"]) == [2]
+
+
+def test_a_table_that_the_first_schema_had_is_missed_in_its_traces_too(tmp_path: Path) -> None:
+    first_trace(tmp_path / "pipes.ipctrace")
+    (tmp_path / "pipes.ipctrace" / "events.parquet").unlink()
+    with pytest.raises(IpctraceError, match="is damaged"):
+        store.load(tmp_path / "pipes.ipctrace")

@@ -63,15 +63,22 @@ def prepare_live(out: Path) -> Path:
             "ipctrace record --out FOLDER …",
         )  # fmt: skip
     package = live / "inject" / "_ipctrace"
-    live.mkdir(mode=0o700)
-    live.chmod(0o1700)  # sticky: who is let in later (runtime/processes.py) can't replace the runtime
-    package.mkdir(parents=True)
-    for source in sorted(_RUNTIME.glob("*.py")):
-        target = package.parent / "sitecustomize.py" if source.name == _INJECTED else package / source.name
-        shutil.copyfile(source, target)
-    inject.bundle(str(package.parent))
-    for path in [package.parent, *package.parent.rglob("*")]:  # whatever the umask is
-        path.chmod(0o755 if path.is_dir() else 0o644)
+    try:
+        live.mkdir(mode=0o700)
+        live.chmod(0o1700)  # sticky: who is let in later (runtime/processes.py) can't replace the runtime
+        package.mkdir(parents=True)
+        for source in sorted(_RUNTIME.glob("*.py")):
+            target = package.parent / "sitecustomize.py" if source.name == _INJECTED else package / source.name
+            shutil.copyfile(source, target)
+        inject.bundle(str(package.parent))
+        for path in [package.parent, *package.parent.rglob("*")]:  # whatever the umask is
+            path.chmod(0o755 if path.is_dir() else 0o644)
+    except OSError as error:
+        shutil.rmtree(live, ignore_errors=True)
+        with suppress(OSError):
+            out.rmdir()  # nothing has been recorded
+        why = error.strerror or str(error)
+        raise IpctraceError(f"{out} can't be recorded to", why, "ipctrace record --out FOLDER …") from error
     return live
 
 

@@ -120,11 +120,15 @@ class Census:
         """The process that a fork made, of those that no later fork did. On a busy machine its first record may come
         long after the fork's return."""
         lives = [process for process in self._by_pid.get(pid, ()) if not process.forked]
-        there = [p for p in lives if p.life.started <= leave + _SLACK and (p.life.ended is None or p.life.ended >= enter)]
-        later = [process for process in lives if process.life.started > enter]
-        return max(there, key=lambda process: process.life.started, default=None) or min(
-            later, key=lambda process: process.life.started, default=None
-        )
+        there = [
+            process
+            for process in lives
+            if process.life.started <= leave + _SLACK and (process.life.ended is None or process.life.ended >= enter)
+        ]
+        if there:
+            return max(there, key=lambda process: process.life.started)
+        later = (process for process in lives if process.life.started > enter)
+        return min(later, key=lambda process: process.life.started, default=None)
 
     def at(self, pid: int, time: int) -> int | None:
         """The id of the process that had this pid at a time (monotonic ns)."""

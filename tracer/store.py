@@ -22,6 +22,7 @@ _ARROW: dict[schema.Type, pa.DataType] = {
     "int": pa.int64(), "bool": pa.bool_(), "text": pa.string(), "bytes": pa.binary(), "texts": pa.list_(pa.string()),
 }  # fmt: skip
 _INTEGERS: Any = {pa.int64(): pd.Int64Dtype()}.get
+_LATER = ("members", "environment", "samples")  # tables that the first schema didn't have
 _UNFINISHED = "the recorder was stopped before the program ended: this is what the processes themselves had written"
 
 
@@ -125,7 +126,7 @@ def _facts(folder: Path) -> dict[str, Any]:
 def _table(folder: Path, name: str, old: bool) -> Any:
     """A table; in an `old` trace, what its schema didn't have yet is empty."""
     try:
-        if old and not (folder / f"{name}.parquet").exists():
+        if old and name in _LATER and not (folder / f"{name}.parquet").exists():
             return schema.frame(name)
         table = pq.read_table(folder / f"{name}.parquet")
         columns: dict[str, Any] = {}

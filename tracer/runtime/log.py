@@ -32,8 +32,7 @@ _LARGEST = 64  # blocks in a segment
 # The program may replace what it finds in os; our own calls must not pass through its wrappers, nor through ours.
 _open, _close, _dup, _fstat, _getpid, _getppid = os.open, os.close, os.dup, os.fstat, os.getpid, os.getppid
 _XFSZ, _EFBIG = getattr(_signal, "SIGXFSZ", 0), 27  # as on every system that has that signal
-_getsignal, _sigmask = _signal.getsignal, getattr(_signal, "pthread_sigmask", None)
-_sigtimedwait = getattr(_signal, "sigtimedwait", None)
+_getsignal, _read = _signal.getsignal, os.read
 _fallocate = getattr(os, "posix_fallocate", None)
 _ftruncate = os.ftruncate
 _UNTRACKED = {"trackfd": False} if sys.version_info >= (3, 13) and sys.implementation.name == "cpython" else {}
@@ -71,23 +70,11 @@ def _map(path, offset, length):
     longer be 3 and 4. So that number is learned first and closed behind mmap's back; the map lives on without it. The
     price: the map object must never be freed, for it would close the number again, whosever it is by then.
     The space is reserved before, since a mapped write to a full disk kills by SIGBUS.
-    Nor may the program die of SIGXFSZ because our file grew: Python ignores that signal, unless the program had other
-    plans for it (setrlimit(2)).
+    Nor may the program die of SIGXFSZ because our file grew: Python ignores that signal, but a program may have other
+    plans for it.
     """
-    if _XFSZ and _sigtimedwait and _getsignal(_XFSZ) is not _signal.SIG_IGN:
-        blocked = _sigmask(_signal.SIG_BLOCK, (_XFSZ,))
-        try:
-            return _map_quietly(path, offset, length)
-        except OSError as error:
-            if error.errno == _EFBIG and _XFSZ not in blocked:
-                _sigtimedwait((_XFSZ,), 0)  # it is this thread's own
-            raise
-        finally:
-            _sigmask(_signal.SIG_SETMASK, blocked)
-    return _map_quietly(path, offset, length)
-
-
-def _map_quietly(path, offset, length):
+    if _XFSZ and _getsignal(_XFSZ) is not _signal.SIG_IGN and offset + length > _largest_file():
+        raise OSError(_EFBIG, "our file may not grow")
     descriptor = _open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0), 0o600)
     try:
         if _fallocate is not None:
@@ -105,6 +92,19 @@ def _map_quietly(path, offset, length):
         return buffer
     finally:
         _close(descriptor)
+
+
+def _largest_file():
+    """The limit of a file's size (setrlimit(2)), in bytes; nothing imports `resource` at start-up."""
+    try:
+        descriptor = _open("/proc/self/limits", os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+    except OSError:
+        return sys.maxsize
+    try:
+        line = _read(descriptor, 4096).partition(b"Max file size")[2].split()
+    finally:
+        _close(descriptor)
+    return int(line[0]) if line and line[0].isdigit() else sys.maxsize
 
 
 def _duplicate_of(descriptor, expected):
