@@ -20,6 +20,7 @@ import sys
 from . import (
     asynchronous,
     builtin,
+    conditions,
     descriptors,
     filelocks,
     files,
@@ -43,10 +44,10 @@ from .log import Log
 from .objects import Objects
 from .sites import Sites
 
-# What is wrapped at once has wrap(runtime); what is wrapped when its module is imported stands in PATCHES, a table of
+# What is wrapped at once has wrap(runtime), what begins anew in a fork's child forked(runtime); what is wrapped when its module is imported stands in PATCHES, a table of
 # module names and functions(runtime, module). Their order is the order in which they are applied.
 _PARTS = (
-    descriptors, files, processes, builtin, threads, signals, tracebacks, locks, queues, futures, readiness, sockets,
+    descriptors, files, processes, builtin, threads, signals, tracebacks, locks, conditions, queues, futures, readiness, sockets,
     filelocks, memory, multiprocess, asynchronous,
 )  # fmt: skip
 
@@ -93,6 +94,9 @@ class Runtime:
         self._introduce("fork")
         self.descriptors.begin(forked=True)
         self.streams.begin()
+        for part in _PARTS:
+            if hasattr(part, "forked"):
+                part.forked(self)
 
     def _introduce(self, how):
         name = sys.implementation.name

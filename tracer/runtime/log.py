@@ -20,6 +20,7 @@ from . import table
 _ENTER = Struct(table.ENTER)
 _EXIT = Struct(table.EXIT)
 _NUMBER = Struct("<Q")
+_CHANNEL = Struct("<I")
 _OPEN, _DONE, _FAILED = table.OPEN, table.DONE, table.FAILED
 _EXIT_AT, _STATE_AT, _PAYLOAD_AT, _NONE = table.EXIT_AT, table.STATE_AT, table.PAYLOAD_AT, table.NONE
 _HERE = os.path.dirname(__file__) + os.sep
@@ -254,6 +255,12 @@ class Log:
         if slot >= 0:
             buffer[at + table.FLAGS_AT] |= table.ADDRESSED
             _NUMBER.pack_into(buffer, at + table.OFFSET_AT, number)
+
+    def about(self, ticket, channel):
+        """Say which channel a call turned out to be about; before it is completed."""
+        segment, at, slot = ticket
+        if slot >= 0:
+            _CHANNEL.pack_into(segment.buffer, at + table.CHANNEL_AT, channel)
 
     def got(self, ticket, data, result, pending=_NONE, extra=_NONE):
         """Complete the record of a read: it has returned `data`, `result` bytes."""
