@@ -160,7 +160,9 @@ def _wrap_barriers(runtime, module, end):
     def barrier(self):
         lock = self._cond._lock
         semaphore = getattr(lock, "_semlock", None)  # multiprocessing's: the same one in several processes
-        path = "" if semaphore is None else semaphore.name or ""
+        path = ""
+        if semaphore is not None:  # one that only forks share has no name, but the same place in memory
+            path = semaphore.name or "semaphore at 0x%x" % semaphore.handle
         return ledger.number_of(self, lock, "barrier", self._parties, path)
 
     def await_others(self, args, kwargs, frame):

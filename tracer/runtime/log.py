@@ -173,6 +173,9 @@ class Log:
                         self.growing = 0
                     except (OSError, ValueError):
                         self.growing = -1  # the disk is full: not asked again
+                    except BaseException:  # a signal's handler raises: others would wait for us for ever
+                        self.growing = 0
+                        raise
             for held in reversed(self.segments):
                 if held.base <= slot < held.limit and held.buffer is held.mapped:
                     return held, (slot - held.base) * self.size
