@@ -346,6 +346,9 @@ def _methods(ledger, entering, probe):
             else:
                 frame = frame.f_back
                 code = frame.f_code
+                if code is entered:
+                    frame = frame.f_back
+                    code = frame.f_code
                 if code is entering:
                     frame = frame.f_back
                     code = frame.f_code
@@ -445,8 +448,18 @@ def _methods(ledger, entering, probe):
         self.depth = 0
         self.free()
 
+    enter, entered = acquire, None
+    with probe() as lock:
+        if lock is not True:  # PyPy's
+
+            def enter(self):
+                acquire(self)
+                return self
+
+            entered = enter.__code__
+
     return {
-        "acquire": acquire, "__enter__": acquire, "release": unstruck(release), "__exit__": unstruck(__exit__),
+        "acquire": acquire, "__enter__": enter, "release": unstruck(release), "__exit__": unstruck(__exit__),
         "abandon": abandon,
     }  # fmt: skip
 
@@ -490,7 +503,7 @@ def _lock_class(ledger, entering):
             return repr(lock).replace("%x" % id(lock), "%x" % id(self))
 
         def __reduce_ex__(self, protocol):
-            return self.free.__self__.__reduce_ex__(protocol)  # which raises
+            return self.free.__self__.__reduce_ex__(protocol)  # which raises, or makes pickle raise
 
         def __init_subclass__(cls):
             raise TypeError("type '%s.%s' is not an acceptable base type" % (posed.__module__, posed.__name__))
@@ -555,7 +568,8 @@ def _rlock_class(ledger, entering):
                 raise struck
 
         def __reduce_ex__(self, protocol):
-            return _RLock().__reduce_ex__(protocol)  # which raises
+            _RLock().__reduce_ex__(protocol)  # which raises, but on PyPy
+            return _RLock, ()
 
         if reinit is not None:
 
@@ -579,6 +593,11 @@ class Allocate(Call):
 
     def __reduce__(self):
         return getattr, (_Module("_thread"), "allocate_lock")
+
+
+def wrap_copyreg(runtime, module):
+    """A class that poses as C's pickles as that."""
+    module.pickle(_Posing, lambda cls: (getattr, (_Module(cls.posed.__module__), cls.posed.__name__)))
 
 
 class _Module:
@@ -640,4 +659,4 @@ def forked(runtime):
     runtime.ledger.forked()
 
 
-PATCHES = {"threading": wrap_threading}
+PATCHES = {"threading": wrap_threading, "copyreg": wrap_copyreg}
