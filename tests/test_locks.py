@@ -40,7 +40,10 @@ def same(text: str, live: Path, python: str = sys.executable) -> bytes:
     """What a program prints alone, and traced."""
     alone, traced = target.run(text, live=None, python=python), target.run(text, live=live, python=python)
     outcomes = [
-        (done.returncode, *(re.sub(rb"0x[0-9a-f]+|owner=[0-9]+", b"*", output) for output in (done.stdout, done.stderr)))
+        (
+            done.returncode,
+            *(re.sub(rb"0x[0-9a-f]+|owner=[0-9]+", b"*", output) for output in (done.stdout, done.stderr)),
+        )
         for done in (alone, traced)
     ]
     assert outcomes[0] == outcomes[1]
@@ -363,27 +366,27 @@ def test_a_thread_waits_for_the_module_that_another_imports(live: Path, tmp_path
 
 def test_a_killed_program_shows_who_waits_for_whom(live: Path) -> None:
     text = (
-        "import threading, os\na, b = threading.Lock(), threading.Lock()\nboth = threading.Barrier(2)\n"
+        "import threading\nprint('begun', flush=True)\na, b = threading.Lock(), threading.Lock()\nboth = threading.Barrier(2)\n"
         "def take(first, second):\n    with first:\n        both.wait()\n        with second: pass\n"
         "t = threading.Thread(target=take, args=(a, b)); t.start()\ntake(b, a)\n"
     )
     environment = target.traced_environment(live, target.clean_environment())
-    process = subprocess.Popen([sys.executable, "-c", text], env=environment)
+    process = subprocess.Popen([sys.executable, "-c", text], env=environment, stdout=subprocess.PIPE)
+    assert process.stdout is not None
     try:
-        while True:
-            logs = target.calls(live) if list(live.glob("*.log")) else []
-            waiting = [e for e in of(logs[0], "Lock.acquire") if e.state == table.OPEN] if logs else []
-            if len(waiting) == 2:
-                break
+        assert process.stdout.readline() == b"begun\n"
+        waiting: list[target.Call] = []
+        while len(waiting) < 2:
+            waiting = [e for e in of(target.calls(live)[0], "Lock.acquire") if e.state == table.OPEN]
     finally:
         os.kill(process.pid, signal.SIGKILL)
-        process.wait()
+        process.communicate()
     one, other = waiting
     assert (one.offset, other.offset) == (other.thread, one.thread)
-    assert (one.line, other.line) == (7, 7)
+    assert (one.line, other.line) == (8, 8)
     owned = [e for e in of(target.calls(live)[0], "Lock.acquire") if e.state == table.DONE]
     assert {(e.thread, e.channel, e.line) for e in owned} == {
-        (one.thread, other.channel, 5), (other.thread, one.channel, 5),
+        (one.thread, other.channel, 6), (other.thread, one.channel, 6),
     }  # fmt: skip
 
 
@@ -402,6 +405,7 @@ def test_the_chapters_locks_are_recorded(tmp_path: Path) -> None:
     assert line_of("locks.py", "with lock:  # waits") in lines
     assert line_of("locks.py", "with lock:  # nobody") in lines
     assert set(acquired["wait"]) == {"lock"}
+    assert run.verdict.name == "completed"
 
 
 def test_the_chapters_conditions_are_recorded(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ ready = threading.Event()
 filled = threading.Condition()
 places = threading.BoundedSemaphore(2)
 everybody = threading.Barrier(3)
-basket: list = []
+basket: "list[str]" = []
 
 
 def worker(name: str) -> None:

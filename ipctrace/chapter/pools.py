@@ -9,9 +9,9 @@ def square(number: int) -> int:
 
 
 if __name__ == "__main__":
-    with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        futures = [pool.submit(square, k) for k in range(4)]
+    with concurrent.futures.ThreadPoolExecutor(2) as threads:
+        futures = [threads.submit(square, k) for k in range(4)]
         done = concurrent.futures.as_completed(futures)  # in the order in which they end
         print("threads:", sorted(future.result() for future in done))
-    with concurrent.futures.ProcessPoolExecutor(2) as pool:
-        print("processes:", list(pool.map(square, range(4))), "asked by", os.getpid())
+    with concurrent.futures.ProcessPoolExecutor(2) as processes:
+        print("processes:", list(processes.map(square, range(4))), "asked by", os.getpid())

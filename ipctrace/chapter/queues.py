@@ -3,7 +3,7 @@
 import queue
 import threading
 
-work: queue.Queue = queue.Queue(maxsize=2)
+work: "queue.Queue[bytes | None]" = queue.Queue(maxsize=2)
 
 
 def consume() -> None:

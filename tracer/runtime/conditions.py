@@ -132,8 +132,8 @@ def _wrap_semaphores(runtime, module, end):
     def semaphore(self):
         return ledger.number_of(self, self._cond._lock, "semaphore")
 
-    def pooled(frame):  # a pool counts its idle threads
-        return str(frame.f_globals.get("__name__")).startswith("concurrent.futures.")
+    def pooled(frame):  # a pool counts its idle threads; a SimpleQueue in Python, its items
+        return frame.f_globals.get("__name__") in ("queue", "concurrent.futures.thread", "concurrent.futures.process")
 
     def acquire(self, args, kwargs, frame):
         if pooled(frame):

@@ -16,7 +16,7 @@ _CODE, _NONE = table.CODE, table.NONE
 
 def wrap_base(runtime, module):
     """Wrap what a future can be asked and told."""
-    enter, here, ledger = runtime.log.enter, runtime.sites.here, runtime.ledger
+    enter, here = runtime.log.enter, runtime.sites.here
 
     def await_result(self, args, kwargs, frame):
         if self._state not in ("PENDING", "RUNNING"):

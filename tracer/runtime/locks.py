@@ -35,8 +35,8 @@ _MOST = 10_000  # of anything that is remembered by the id of an object
 _allocate, _RLock = _thread.allocate_lock, _thread.RLock
 
 
-# An instruction that calls a special method is followed by the next one; before, and on PyPy, a signal's handler may run
-# between any two, and the answer has to be put into a list in C.
+# There, nothing runs between an instruction that calls a special method and the next one. Elsewhere a signal's handler
+# may run between any two, and the answer has to be put into a list in C.
 _CERTAIN = sys.implementation.name == "cpython" and sys.version_info >= (3, 11)
 _NOT_BLOCKING = (False,)
 
@@ -241,10 +241,7 @@ class Ledger:
                     return True
                 timeout = None if timeout is None else timeout - _MOMENT
             ticket = self.awaits(lock, holder, timeout)
-            if timeout is None:
-                got = lock[True]
-            else:
-                got = lock.take(timeout)
+            got = lock[True] if timeout is None else lock.take(timeout)
             lock.waiters.pop(holder, None)
             if got:
                 self.took(lock, holder, True)
@@ -295,9 +292,9 @@ _FIELDS = (
 
 
 class _Posing(type):
-    """The class of classes that pose as C's: C's messages call them by their full name, `__name__` hasn't the module."""
+    """The class of classes that pose as C's: messages call them by their full name, `__name__` is without the module."""
 
-    __name__ = property(lambda cls: cls.__qualname__)  # type: ignore[assignment]
+    __name__ = property(lambda cls: cls.__qualname__)
 
     def __instancecheck__(cls, instance):
         return type.__instancecheck__(cls, instance) or type(instance) is cls.posed
@@ -484,7 +481,7 @@ def _lock_class(ledger, entering):
         __slots__ = ("__getitem__", "__weakref__", "free", *_FIELDS)
         kind, acquiring, releasing = "lock", _CODE["Lock.acquire"], _CODE["Lock.release"]
         # isinstance(lock, _thread.LockType): what isn't of a class may still say that it is
-        __class__ = property(lambda self: posed)  # type: ignore[assignment]
+        __class__ = property(lambda self: posed)
 
         def __init__(self, *args, **kwargs):
             lock = _allocate(*args, **kwargs)

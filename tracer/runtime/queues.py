@@ -32,23 +32,30 @@ def patience(args, kwargs):
 def wrap_queue(runtime, module):
     """Wrap the methods of Queue, on which LifoQueue and PriorityQueue are built, and SimpleQueue."""
     log, here, ledger = runtime.log, runtime.sites.here, runtime.ledger
-    enter, leave, got = log.enter, log.leave, log.got
+    enter, got = log.enter, log.got
 
     def channel(self):
-        capacity = self.maxsize
-        return ledger.number_of(self, self.mutex, "queue", capacity if type(capacity) is int and capacity > 0 else _NONE)
+        places = self.maxsize
+        return ledger.number_of(self, self.mutex, "queue", places if type(places) is int and places > 0 else _NONE)
 
-    def put(self, args, kwargs, frame):
-        size, flags = patience(args[1:], kwargs)
-        item = words(first(args, kwargs, "item"))
-        return enter(_CODE["Queue.put"], -1, channel(self), 0, 0, size, here(), item, flags)
+    def simple_channel(self):
+        return ledger.number_of(self, self._count._cond._lock, "queue")
 
-    def get(self, args, kwargs, frame):
-        size, flags = patience(args, kwargs)
-        return enter(_CODE["Queue.get"], -1, channel(self), 0, 0, size, here(), flags=flags)
+    def messages(owner, name, number):
+        def put(self, args, kwargs, frame):
+            size, flags = patience(args[1:], kwargs)
+            item = words(first(args, kwargs, "item"))
+            return enter(_CODE[name + ".put"], -1, number(self), 0, 0, size, here(), item, flags)
 
-    def has_got(ticket, self, item, args, kwargs):
-        got(ticket, words(item), _NONE)
+        def get(self, args, kwargs, frame):
+            size, flags = patience(args, kwargs)
+            return enter(_CODE[name + ".get"], -1, number(self), 0, 0, size, here(), flags=flags)
+
+        def has_got(ticket, self, item, args, kwargs):
+            got(ticket, words(item), _NONE)
+
+        replace(runtime, owner, "put", put)
+        replace(runtime, owner, "get", get, has_got)
 
     def join(self, args, kwargs, frame):
         return enter(_CODE["Queue.join"], -1, channel(self), 0, 0, _NONE, here())
@@ -59,14 +66,13 @@ def wrap_queue(runtime, module):
     def shutdown(self, args, kwargs, frame):
         return enter(_CODE["Queue.shutdown"], -1, channel(self), 0, 0, _NONE, here())
 
-    for name, begin, end in (
-        ("put", put, None), ("get", get, has_got), ("join", join, None), ("task_done", task_done, None),
-        ("shutdown", shutdown, None),
-    ):  # fmt: skip
-        replace(runtime, module.Queue, name, begin, end)
-    simple = getattr(module, "SimpleQueue", None)
-    if simple is not None and simple is not getattr(module, "_PySimpleQueue", None):
-        module.SimpleQueue = _simple_queue(runtime, simple)
+    messages(module.Queue, "Queue", channel)
+    for name, begin in (("join", join), ("task_done", task_done), ("shutdown", shutdown)):
+        replace(runtime, module.Queue, name, begin)
+    if module.SimpleQueue is module._PySimpleQueue:  # PyPy's
+        messages(module.SimpleQueue, "SimpleQueue", simple_channel)
+    else:
+        module.SimpleQueue = _simple_queue(runtime, module.SimpleQueue)
 
 
 def _simple_queue(runtime, simple):
