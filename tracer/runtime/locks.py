@@ -292,7 +292,7 @@ _FIELDS = (
 
 
 class _Posing(type):
-    """The class of classes that pose as C's: messages call them by their full name, `__name__` is without the module."""
+    """The class of classes that pose as C's: messages call them by a full name, `__name__` has no module."""
 
     __name__ = property(lambda cls: cls.__qualname__)
 
