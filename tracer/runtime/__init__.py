@@ -20,6 +20,7 @@ import sys
 from . import (
     asynchronous,
     builtin,
+    conditions,
     descriptors,
     filelocks,
     files,
@@ -44,11 +45,12 @@ from .objects import Objects
 from .sites import Sites
 
 _open = open  # not the program's, nor our wrapper
-# What is wrapped at once has wrap(runtime); what is wrapped when its module is imported stands in PATCHES, a table of
-# module names and functions(runtime, module). Their order is the order in which they are applied.
+# What is wrapped at once has wrap(runtime), what begins anew in a fork's child forked(runtime); what is wrapped when its
+# module is imported stands in PATCHES, a table of module names and functions(runtime, module). Their order is the order
+# in which they are applied.
 _PARTS = (
-    descriptors, files, processes, builtin, threads, signals, tracebacks, locks, queues, futures, readiness, sockets,
-    filelocks, memory, multiprocess, asynchronous,
+    descriptors, files, processes, builtin, threads, signals, tracebacks, locks, conditions, queues, futures, readiness,
+    sockets, filelocks, memory, multiprocess, asynchronous,
 )  # fmt: skip
 
 
@@ -94,6 +96,9 @@ class Runtime:
         self._introduce("fork")
         self.descriptors.begin(forked=True)
         self.streams.begin()
+        for part in _PARTS:
+            if hasattr(part, "forked"):
+                part.forked(self)
 
     def _introduce(self, how):
         name = sys.implementation.name

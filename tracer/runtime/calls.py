@@ -122,7 +122,7 @@ def method(runtime, owner, name, begin, end=None):
     original = getattr(owner, name)
     fail, leave = runtime.log.fail, runtime.log.leave
 
-    def recorded(self, *args, **kwargs):
+    def recorded(self, /, *args, **kwargs):  # the program may have a keyword `self`: submit(f, self=1)
         ticket = begin(self, args, kwargs)
         if ticket is None:
             return original(self, *args, **kwargs)

@@ -22,6 +22,7 @@ _ENTER = Struct(table.ENTER)
 _EXIT = Struct(table.EXIT)
 _WHOLE = Struct(table.ENTER + table.EXIT[1:])
 _NUMBER = Struct("<Q")
+_CHANNEL = Struct("<I")
 _OPEN, _DONE, _FAILED = table.OPEN, table.DONE, table.FAILED
 _EXIT_AT, _STATE_AT, _PAYLOAD_AT, _NONE = table.EXIT_AT, table.STATE_AT, table.PAYLOAD_AT, table.NONE
 _HERE = os.path.dirname(__file__) + os.sep
@@ -200,6 +201,9 @@ class Log:
                         self.growing = 0
                     except (OSError, ValueError, MemoryError):
                         self.growing = -1  # the disk is full: not asked again
+                    except BaseException:  # a signal's handler raises: others would wait for us for ever
+                        self.growing = 0
+                        raise
             for held in reversed(self.segments):
                 if held.base <= slot < held.limit and held.buffer is held.mapped:
                     return held, (slot - held.base) * self.size
@@ -307,6 +311,12 @@ class Log:
         if slot >= 0 and number:
             segment.buffer[at + table.FLAGS_AT] |= table.ADDRESSED
             _NUMBER.pack_into(segment.buffer, at + table.OFFSET_AT, number)
+
+    def about(self, ticket, channel):
+        """Say which channel a call turned out to be about; before it is completed."""
+        segment, at, slot = ticket
+        if slot >= 0:
+            _CHANNEL.pack_into(segment.buffer, at + table.CHANNEL_AT, channel)
 
     def got(self, ticket, data, result, pending=_NONE, extra=_NONE):
         """Complete the record of a read: it has returned `data`, `result` bytes."""

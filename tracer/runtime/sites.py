@@ -15,7 +15,7 @@ from sys import _getframe
 
 from . import table
 
-_OWN, _RUNTIME, _PACKAGE, _LIBRARY = "own", "runtime", "package", "library"
+_OWN, RUNTIME, _PACKAGE, LIBRARY = "own", "runtime", "package", "library"
 _HERE = os.path.dirname(__file__) + os.sep
 _STANDARD = os.path.dirname(os.__file__) + os.sep
 _MOST_CODES = 50_000  # a program that compiles code in a loop must not make us keep all of it
@@ -51,8 +51,13 @@ class Sites:
             frame = frame.f_back
         return ()
 
-    def at(self, code, instruction, line):
-        """The site of a place that `mark` gave, in this log."""
+    def whose(self, code):
+        """Whose a code object is: RUNTIME, LIBRARY, or another value."""
+        known = self.codes.get(id(code))
+        return self._learn(code) if known is None else known
+
+    def at(self, code, instruction, line=None):
+        """The site of a place that `mark` gave, in this log. `line`: None where it wasn't worth asking at the time."""
         known = self.codes.get(id(code))
         if known is None:
             known = self._learn(code)
@@ -60,6 +65,7 @@ class Sites:
             return 0
         site = known.get(instruction)
         if site is None:
+            line = _line(code, instruction) if line is None else line
             site = known[instruction] = self._define(code, instruction, line)
         return site
 
@@ -96,7 +102,7 @@ class Sites:
             if owner == _PACKAGE:
                 best = frame
                 break
-            if owner == _LIBRARY and best is None:
+            if owner == LIBRARY and best is None:
                 best = frame
             frame = frame.f_back
         if best is None:
@@ -133,12 +139,25 @@ class Sites:
         return self.count
 
 
+def _line(code, instruction):
+    """The line of an instruction."""
+    if hasattr(code, "co_lines"):
+        return next((line for start, end, line in code.co_lines() if start <= instruction < end), 0)
+    line, at = code.co_firstlineno, 0  # before 3.10: see Objects/lnotab_notes.txt of CPython
+    for step, more in zip(code.co_lnotab[::2], code.co_lnotab[1::2]):  # noqa: B905
+        at += step
+        if at > instruction:
+            break
+        line += more - 256 if more > 127 else more
+    return line
+
+
 def _owner(file):
     """Whose a source file is. The main program's own folder wins over what it lies in: the longest path decides."""
     if file.startswith(_HERE):
-        return _RUNTIME
+        return RUNTIME
     if file.startswith("<frozen"):
-        return _LIBRARY
+        return LIBRARY
     main = getattr(sys.modules.get("__main__"), "__file__", None)
     if main is not None:
         if file == "<string>":  # what the library compiles (namedtuple, multiprocessing.Value); `-c` has no file
@@ -150,4 +169,4 @@ def _owner(file):
             return _OWN
     if not file.startswith(_STANDARD):
         return _PACKAGE if "site-packages" in file or "dist-packages" in file else _OWN
-    return _PACKAGE if "site-packages" in file[len(_STANDARD) :] else _LIBRARY
+    return _PACKAGE if "site-packages" in file[len(_STANDARD) :] else LIBRARY

@@ -27,7 +27,7 @@ ENTER = "<BBHIQiIIIQq"
 #   exit Q · result q · extra q · pending q · error i · kept H · (1 spare byte) · state B
 # `kept` counts the bytes in the record's own payload area: at enter what a write hands over, at exit what a read got.
 EXIT = "<QqqqiHxB"
-FLAGS_AT, OFFSET_AT = 1, 32  # where the fields of those names lie in a record
+FLAGS_AT, CHANNEL_AT, OFFSET_AT = 1, 24, 32  # where the fields of those names lie in a record
 EXIT_AT = 48  # offset of EXIT within a record
 STATE_AT = 87  # offset of the state byte
 PAYLOAD_AT = 88  # the payload area begins here and fills the record
@@ -242,6 +242,7 @@ CALLS = (
     (114, "Queue.get", "receive", "nodata"),
     (115, "Queue.join", "await", "notice"),
     (116, "Queue.task_done", "notify", ""),
+    (125, "Queue.shutdown", "notify", ""),
     (117, "SimpleQueue.put", "send", ""),
     (118, "SimpleQueue.get", "receive", "nodata"),
     (119, "Future.result", "await", "notice"),
