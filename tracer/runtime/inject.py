@@ -15,8 +15,7 @@ import sys
 MODULES = (
     "table", "log", "sites", "addresses", "calls", "descriptors", "objects", "layers", "streams", "builtin",
     "threads", "signals", "processes", "coroutines", "tracebacks", "files", "locks", "conditions", "queues", "futures",
-    "readiness", "socketfiles",
-    "sockets", "filelocks", "memory", "multiprocess", "asynchronous", "imports", "__init__",
+    "readiness", "socketfiles", "sockets", "filelocks", "memory", "multiprocess", "asynchronous", "imports", "__init__",
 )  # fmt: skip
 PACKAGE = "_ipctrace"
 

@@ -161,7 +161,7 @@ def _owner(file):
     main = getattr(sys.modules.get("__main__"), "__file__", None)
     if main is not None:
         if file == "<string>":  # what the library compiles (namedtuple, multiprocessing.Value); `-c` has no file
-            return _LIBRARY
+            return LIBRARY
         main = os.path.abspath(main)
         file = os.path.abspath(file)
         folder = os.path.dirname(main) + os.sep
