@@ -45,7 +45,7 @@ from .objects import Objects
 from .sites import Sites
 
 _open = open  # not the program's, nor our wrapper
-# What is wrapped at once has wrap(runtime); what begins anew in a fork's child has forked(runtime); what is wrapped when
+# What is wrapped at once has wrap(runtime); what begins anew after a fork has forked(runtime); what is wrapped when
 # its module is imported stands in PATCHES, a table of module names and functions(runtime, module). Their order is the
 # order in which they are applied.
 _PARTS = (
