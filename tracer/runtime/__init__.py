@@ -44,9 +44,9 @@ from .log import Log
 from .objects import Objects
 from .sites import Sites
 
-# What is wrapped at once has wrap(runtime), what begins anew in a fork's child forked(runtime); what is wrapped when its
-# module is imported stands in PATCHES, a table of module names and functions(runtime, module). Their order is the order
-# in which they are applied.
+# What is wrapped at once has wrap(runtime), what begins anew in a fork's child forked(runtime). What is wrapped when
+# its module is imported stands in PATCHES, a table of module names and functions(runtime, module). Their order is the
+# order in which they are applied.
 _PARTS = (
     descriptors, files, processes, builtin, threads, signals, tracebacks, locks, conditions, queues, futures, readiness,
     sockets, filelocks, memory, multiprocess, asynchronous,
