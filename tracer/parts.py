@@ -303,7 +303,7 @@ def _ready(piece: Piece, unwritten: Ints, now: int) -> Flags:
 def _save(piece: Piece, path: Path, said: dict[str, Any]) -> None:
     """Write a piece, whole or not at all."""
     columns = {name: pa.array(np.ascontiguousarray(piece.records[name])) for name in _NAMES}
-    offsets = pa.py_buffer(np.append(0, piece.ends).astype(np.int64))
+    offsets = pa.py_buffer(np.append(0, piece.ends).astype(np.int64).tobytes())
     data = pa.LargeBinaryArray.from_buffers(
         pa.large_binary(), len(piece.slots), [None, offsets, pa.py_buffer(piece.data)]
     )
@@ -326,7 +326,7 @@ def _read(path: Path) -> tuple[Piece, dict[str, Any]]:
         records = np.zeros(len(read), FIXED)
         for name in _NAMES:
             records[name] = read.column(name).to_numpy()
-        data: list[bytes] = read.column("data").to_pylist()
+        data: list[bytes] = [item or b"" for item in read.column("data").to_pylist()]
         slots = read.column("slot").to_numpy().astype(np.int64)
     except (OSError, pa.ArrowException, KeyError, ValueError, TypeError) as error:
         why = f"{path.name}: {str(error).splitlines()[0]}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 from . import table
 
 _MOST = 10_000  # a server of many clients must not make us keep all of their addresses
@@ -17,7 +19,7 @@ class Addresses:
     def clear(self):
         """Forget everything: in a new log every address must be defined anew."""
         self.numbers = {}
-        self.count = 0
+        self.count = count(1)  # `+= 1` would give two threads the same number
 
     def number(self, text):
         """The number of an address; 0 for an empty one."""
@@ -27,9 +29,9 @@ class Addresses:
         if number is None:
             if len(self.numbers) >= _MOST:
                 self.numbers.clear()
-            self.count += 1
-            number = self.numbers[text] = self.count
+            number = next(self.count)
             self.log.define(table.ADDRESS, text, offset=number)
+            self.numbers[text] = number  # only now: another thread must not refer to what isn't defined
         return number
 
     def endpoint(self, channel, form, local="", remote="", peer_pid="", peer=0, since=table.NONE):

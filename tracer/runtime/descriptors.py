@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from itertools import count
 
 from . import table
 from .calls import POSIX, Call, install
@@ -36,7 +37,7 @@ class Descriptors:
         self.channels = {}  # (device, inode) → (number, kind, path)
         self.known = {}  # descriptor → number
         self.sockets = {}  # descriptor → number, for as long as the same socket object of Python's has it: sockets.py
-        self.numbers = 0
+        self.numbers = count(1)  # `+= 1` would give two threads the same number
 
     def begin(self, forked):
         """In a new log: define what is known already (in a fork's child), or list what the process was given."""
@@ -134,9 +135,9 @@ class Descriptors:
             kind = "fifo"
         elif kind == "device" and os.isatty(fd):
             kind = "tty"
-        self.numbers += 1
-        found = self.channels[status.st_dev, status.st_ino] = (self.numbers, kind, path)
-        self.log.define(table.CHANNEL, kind, status.st_dev, status.st_ino, path, channel=self.numbers)
+        found = (next(self.numbers), kind, path)
+        self.channels[status.st_dev, status.st_ino] = found
+        self.log.define(table.CHANNEL, kind, status.st_dev, status.st_ino, path, channel=found[0])
         return found
 
 

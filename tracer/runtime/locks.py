@@ -322,7 +322,7 @@ def pose(made, posed, methods=()):
 def _methods(ledger, entering, probe):
     """What both kinds of lock do. `depth`: how often their owner has them; `entering`: the code of Condition.__enter__.
 
-    Written for speed: `with lock:` takes 0.3 µs.
+    Written for speed: `with lock:` costs about 0.6 µs more than C's alone (3.11 and up).
     """
     log, introduce, mark, note, releases = ledger.log, ledger.introduce, ledger.sites.mark, ledger.note, ledger.releases
     wait, otherwise, leave = ledger.wait, ledger.otherwise, ledger.log.leave

@@ -47,11 +47,12 @@ class Objects:
     def number(self, identity):
         """The channel number of an object, defined in the log before its first use."""
         if identity.epoch != self.epoch:
-            self.descriptors.numbers += 1
-            identity.number, identity.epoch = self.descriptors.numbers, self.epoch
+            number = next(self.descriptors.numbers)
             site = self.sites.at(*identity.site) if identity.site else 0
             self.log.define(
-                table.CHANNEL, identity.kind, 0, identity.serial, identity.path, channel=identity.number,
+                table.CHANNEL, identity.kind, 0, identity.serial, identity.path, channel=number,
                 site=site, offset=identity.origin, size=identity.capacity,
             )  # fmt: skip
+            # only now: another thread must not refer to a number that isn't defined. Two numbers do no harm.
+            identity.number, identity.epoch = number, self.epoch
         return identity.number

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
-from itertools import islice
+from itertools import count, islice
 from sys import _getframe
 
 from . import table
@@ -33,7 +33,7 @@ class Sites:
         self.codes = {}  # id of a code object → {instruction: site} if it is the program's, else whose it is
         self.kept = []  # the code objects, so that no id is used twice
         self.others = {}
-        self.count = 0
+        self.numbers = count(1)  # `+= 1` would give two threads the same number
 
     def mark(self):
         """Where the program's call came from, as `at` takes it: a third of the cost of `here`, defined only if needed.
@@ -124,7 +124,7 @@ class Sites:
         return known
 
     def _define(self, code, instruction, line):
-        self.count += 1
+        number = next(self.numbers)
         name = getattr(code, "co_qualname", None) or code.co_name
         column, end_line, end_column = -1, -1, -1
         positions = getattr(code, "co_positions", None)
@@ -134,9 +134,9 @@ class Sites:
                 _, end_line, column, end_column = found
         self.log.define(
             table.SITE, os.path.abspath(code.co_filename) if code.co_filename[:1] != "<" else code.co_filename,
-            name, line or 0, column, end_line, end_column, site=self.count,
+            name, line or 0, column, end_line, end_column, site=number,
         )  # fmt: skip
-        return self.count
+        return number
 
 
 def _line(code, instruction):
