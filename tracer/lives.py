@@ -81,7 +81,7 @@ class Census:
             self._place(index, log)
         forks = self._calls("fork")
         for log_index, enter, leave, pid, _ in forks:
-            if self._at(pid, enter, leave) is None:  # on a busy machine a fork takes its time
+            if self._at(pid, enter, leave) is None and not self._begun_late(pid, logs[log_index].header.pid, leave):
                 self._add(Life(pid, logs[log_index].header.pid, enter))
         everyone = [process for processes in by_pid.values() for process in processes]
         first = found[0] if found else None
@@ -97,6 +97,17 @@ class Census:
         process = Process(life)
         self._by_pid.setdefault(life.pid, []).append(process)
         return process
+
+    def _begun_late(self, pid: int, parent: int, leave: int) -> bool:
+        """Whether a child, which nobody saw before, began its log only some time after the fork had returned in its
+        parent (on a busy machine that may be long); it lived from then on.
+        """
+        for process in sorted(self._by_pid.get(pid, ()), key=lambda process: process.life.started):
+            log = self._logs[process.logs[0]] if process.logs else None
+            if log and process.life.started > leave and (log.header.parent, log.process.get("how")) == (parent, "fork"):
+                process.life.started = leave
+                return True
+        return False
 
     def _at(self, pid: int, begin: int, end: int) -> Process | None:
         """The life of a pid that had begun by `end` and had not ended before `begin`; the latest, if several had."""
