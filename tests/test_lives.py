@@ -164,3 +164,25 @@ def test_a_spawned_child_that_begins_long_after_its_fork_is_the_one_that_was_for
         ("child.py", 0, [1]),
     ]
     assert found[1].life.started <= 3 * MS
+
+
+@pytest.mark.parametrize("begun", [3, 500])
+def test_a_child_is_one_process_however_late_it_begins_its_log(tmp_path: Path, begun: int) -> None:
+    """On a busy machine a fork takes its time, in the parent and in the child."""
+    parent = LogWriter(tmp_path, 100, 1, 1 * MS)
+    parent.begin()
+    parent.call("os.fork", 2 * MS, 4 * MS, result=101)
+    LogWriter(tmp_path, 101, 100, begun * MS).begin("fork")
+    found = census(tmp_path).processes
+    assert [(process.life.pid, process.parent, process.how, process.logs) for process in found] == [
+        (100, None, "start", [0]), (101, 0, "fork", [1]),
+    ]  # fmt: skip
+    assert found[1].life.started <= 4 * MS
+
+
+def test_a_fork_that_takes_long_begins_no_process_twice(tmp_path: Path) -> None:
+    parent = LogWriter(tmp_path, 100, 1, 1 * MS)
+    parent.begin()
+    parent.call("os.fork", 2 * MS, 90 * MS, result=101)
+    seen = Life(101, 100, 60 * MS, ["pipes.py"])
+    assert len(census(tmp_path, Life(100, 1, 1 * MS, ["pipes.py"]), seen).processes) == 2

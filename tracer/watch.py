@@ -135,9 +135,9 @@ class LiveLogs:
     def shrink(self) -> None:
         """Convert a part of a log that has grown by enough, and drop the oldest parts if all is too large."""
         if self._grown:
-            name = self._grown.pop()
-            if self._convert(name, self._chunk) and self._readers[name].end - self._parts[name].end >= self._chunk:
-                self._grown.add(name)
+            name = max(self._grown, key=self._waiting)
+            if not self._convert(name, self._chunk) or self._waiting(name) < self._chunk:
+                self._grown.discard(name)
         if self._size > self._limit:
             for name in [name for name, reader in self._readers.items() if reader.closed]:
                 self._convert(name, _SMALLEST, over=True)
@@ -148,6 +148,10 @@ class LiveLogs:
                     part.drop()
                     self._size -= part.size
 
+    def _waiting(self, name: str) -> int:
+        """How many slots of a log could be converted."""
+        return self._readers[name].end - self._parts[name].end
+
     def _droppable(self) -> list[Part]:
         return [part for parts in self._parts.values() for part in parts.parts if part.there and part.tally.events]
 
@@ -156,11 +160,10 @@ class LiveLogs:
 
         `over`: its process has ended.
         """
-        reader, parts = self._readers[name], self._parts[name]
-        if not self._converting or reader.end - parts.end < least:
+        if not self._converting or self._waiting(name) < least:
             return False
         try:
-            converted = parts.convert(max(self._chunk, least), LATEST if over else None)
+            converted = self._parts[name].convert(max(self._chunk, least), LATEST if over else None)
         except (IpctraceError, OSError) as error:
             self._converting = False
             self._note(f"the logs could not be converted while the program ran: {error}")
@@ -178,8 +181,10 @@ class LiveLogs:
 
     def decode(self, newest: int | None = None) -> list[Log]:
         """All logs as they are now, by the time they were begun; with `newest`, of their parts only the newest so many
-        bytes.
+        bytes, so that it takes as much time and memory late in a run as early.
         """
+        while newest is not None and self._grown:
+            self.shrink()
         since, logs = max(self._since, 0 if newest is None else self._window(newest)), []
         for name, reader in self._readers.items():
             try:
