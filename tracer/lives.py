@@ -182,11 +182,11 @@ class Census:
 
     def _find_ends(self, complete: bool) -> None:
         for _, enter, leave, pid, status in self._calls("wait"):
-            process = self._at(pid, enter, leave)
-            if process is None or os.WIFSTOPPED(max(status, 0)) or os.WIFCONTINUED(max(status, 0)):
+            process, known = self._at(pid, enter, leave), 0 <= status <= 0xFFFF  # a damaged log may say anything
+            if process is None or (known and (os.WIFSTOPPED(status) or os.WIFCONTINUED(status))):
                 continue
             process.life.ended = leave if process.life.ended is None else min(process.life.ended, leave)
-            if process.life.status is None and status != table.NONE:
+            if process.life.status is None and known:
                 process.life.status = os.waitstatus_to_exitcode(status)
         for process in self.processes:
             if process.logs and process.life.status is None:

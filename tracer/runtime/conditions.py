@@ -15,7 +15,7 @@ from .threads import nanoseconds
 
 _CODE, _NONE, _TIMED, _NONBLOCKING = table.CODE, table.NONE, table.TIMED, table.NONBLOCKING
 # Modules whose uses of conditions are inside of calls that are recorded themselves
-_INNER = ("threading", "queue", "concurrent.futures._base")
+_INNER = ("threading", "queue", "concurrent.futures._base", "multiprocessing.queues")
 _PASSING = ("wait_for", "notifyAll")  # methods of Condition that aren't: whose call is it?
 _THREAD = ("start", "_bootstrap_inner", "__init__")  # Thread's own use of its event `_started`
 

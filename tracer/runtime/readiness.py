@@ -9,7 +9,7 @@ from __future__ import annotations
 from sys import _getframe
 
 from . import table
-from .calls import Call, first, install, like
+from .calls import Call, first, install, like, program_frame
 
 _NONE, _TIMED, _NONBLOCKING = table.NONE, table.TIMED, table.NONBLOCKING
 _POLLIN, _POLLOUT = 1, 4
@@ -45,10 +45,10 @@ def looks_on():
     """Whether it is the event loop that looks what is ready before it goes on: it doesn't wait, and the program hasn't
     asked. asyncio does so before every step."""
     try:
-        caller = _getframe(3)
+        caller = program_frame(_getframe(3))  # asynchronous.py stands between the loop and its selector
     except ValueError:
         return False
-    return caller.f_globals.get("__name__") == "asyncio.base_events"
+    return caller is not None and caller.f_globals.get("__name__") == "asyncio.base_events"
 
 
 class Select(Call):
