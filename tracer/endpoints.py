@@ -27,6 +27,7 @@ def connect(rows: Sequence[dict[str, Any]], ends: Sequence[Endpoint], inodes: Ma
     for inode, other in inodes.items():
         if inode in sockets and other in sockets:
             _join(sockets[inode], sockets[other])
+    _terminals(rows)
     latest = {end.channel: end for end in sorted(ends, key=lambda end: end.time)}
     open_ends = [end for end in sorted(latest.values(), key=lambda end: end.time) if not _joined(rows[end.channel])]
     _by_addresses(rows, open_ends)
@@ -39,6 +40,21 @@ def _joined(row: Mapping[str, Any]) -> bool:
 
 def _join(one: dict[str, Any], other: dict[str, Any]) -> None:
     one["peer"], other["peer"] = other["channel"], one["channel"]
+
+
+def _terminals(rows: Sequence[dict[str, Any]]) -> None:
+    """A pseudo-terminal's leader has -1 - N for its inode, its follower is /dev/pts/N. Numbers are used again: the n-th
+    of the one goes with the n-th of the other. Processes that aren't traced hold leaders too, and say nothing of it."""
+    leaders: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
+        if row["kind"] == "tty" and row["inode"] < 0:
+            name = f"/dev/pts/{-1 - row['inode']}"
+            row["form"], row["local"], row["remote"] = "pty", f"master:{name}", name
+            if not _joined(row):
+                leaders[name].append(row)
+    for row in rows:
+        if row["kind"] == "tty" and leaders.get(row["path"] or "") and not _joined(row):
+            _join(row, leaders[row["path"]].pop(0))
 
 
 def _by_addresses(rows: Sequence[dict[str, Any]], ends: Sequence[Endpoint]) -> None:

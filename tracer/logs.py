@@ -295,7 +295,7 @@ def _payloads(records: Records, written: npt.NDArray[np.bool_]) -> tuple[Ints, l
 
 
 def _definition(slot: int, record: Any, text: bytes) -> Definition:
-    values = text.decode("utf-8", "replace").split(table.SEPARATOR)
+    values = text.decode("utf-8", "surrogateescape").split(table.SEPARATOR)
     names = FIELDS[int(record["op"])]
     return Definition(
         int(record["op"]), slot, int(record["thread"]), int(record["enter"]), int(record["fd"]), int(record["site"]),

@@ -43,6 +43,7 @@ from .log import Log
 from .objects import Objects
 from .sites import Sites
 
+_open = open  # the program's own is wrapped, and a fork's child asks too
 # What is wrapped at once has wrap(runtime); what is wrapped when its module is imported stands in PATCHES, a table of
 # module names and functions(runtime, module). Their order is the order in which they are applied.
 _PARTS = (
@@ -109,7 +110,7 @@ class Runtime:
 def _command_line():
     """argv as the system has it; sys.argv isn't set yet as we come."""
     try:
-        with open("/proc/self/cmdline", "rb", 0) as file:
+        with _open("/proc/self/cmdline", "rb", 0) as file:
             return [os.fsdecode(part) for part in file.read().split(b"\0")[:-1]]
     except OSError:
         return list(getattr(sys, "orig_argv", ()))

@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 import sys
 
+from .sites import MARK
+
 
 class Call:
     """A wrapped call: `begin` records its enter and `end` its exit, around the original."""
@@ -103,6 +105,30 @@ def method(runtime, owner, name, begin, end=None):
 def first(args, kwargs, name, default=None):
     """The first argument, given by position or as `name`."""
     return args[0] if args else kwargs.get(name, default)
+
+
+def named(names, args, kwargs):
+    """Arguments by name."""
+    given = dict(zip(names, args))  # noqa: B905  (`strict` came with 3.10)
+    given.update(kwargs)
+    return given
+
+
+# What `located` returns, without a place of its own; on one line, since the place is the first line of its code
+direct = lambda function, args, kwargs: function(*args, **kwargs)  # noqa: E731
+
+
+def located(frame):
+    """What calls a function (function, args, kwargs) as the line that `frame` is at would call it; None: no line does.
+
+    C places its warnings in the innermost frame of Python code, where their filters and registries are looked up too,
+    and tracemalloc places there what is allocated: without this, in ours.
+    """
+    file, line, names = (
+        ("sys", 1, sys.__dict__) if frame is None else (frame.f_code.co_filename, frame.f_lineno, frame.f_globals)
+    )
+    code = direct.__code__.replace(co_filename=file, co_firstlineno=line, co_name=MARK)
+    return type(direct)(code, names)
 
 
 POSIX = sys.modules.get("posix") or sys.modules.get("nt")

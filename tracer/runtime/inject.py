@@ -13,8 +13,8 @@ import sys
 
 # In the order in which they can be loaded
 MODULES = (
-    "table", "log", "sites", "addresses", "calls", "descriptors", "objects", "layers", "streams", "builtin",
-    "processes", "threads", "signals", "tracebacks", "files", "locks", "queues", "futures", "readiness", "sockets",
+    "table", "log", "sites", "addresses", "calls", "descriptors", "objects", "layers", "files", "streams", "builtin",
+    "processes", "threads", "signals", "tracebacks", "locks", "queues", "futures", "readiness", "sockets",
     "filelocks", "memory", "multiprocess", "asynchronous", "imports", "__init__",
 )  # fmt: skip
 PACKAGE = "_ipctrace"

@@ -20,6 +20,7 @@ from . import table
 _ENTER = Struct(table.ENTER)
 _EXIT = Struct(table.EXIT)
 _NUMBER = Struct("<Q")
+_CHANNEL = Struct("<I")
 _OPEN, _DONE, _FAILED = table.OPEN, table.DONE, table.FAILED
 _EXIT_AT, _STATE_AT, _PAYLOAD_AT, _NONE = table.EXIT_AT, table.STATE_AT, table.PAYLOAD_AT, table.NONE
 _HERE = os.path.dirname(__file__) + os.sep
@@ -271,6 +272,12 @@ class Log:
             if not _ours(error):
                 self._finish(segment, at, result, extra, pending, 0, _DONE)
                 raise
+
+    def led_to(self, ticket, channel):
+        """Say which channel a call turned out to be about; before it is completed."""
+        segment, at, slot = ticket
+        if slot >= 0:
+            _CHANNEL.pack_into(segment.buffer, at + table.CHANNEL_AT, channel)
 
     def fail(self, ticket, error, pending=_NONE):
         """Complete a record: the call has raised `error`."""

@@ -12,7 +12,13 @@ class Fork(Call):
     """os.fork, os.forkpty. The child's log has been begun by the fork hook; its ticket leads to scratch memory."""
 
     def end(self, ticket, result, args):
-        self.leave(ticket, result[0] if isinstance(result, tuple) else result)
+        if isinstance(result, tuple):  # forkpty: the child's streams are a new terminal, the parent has its leader
+            if result[0]:
+                self.runtime.log.led_to(ticket, self.runtime.descriptors.terminal(result[1]))
+            else:
+                self.runtime.descriptors.replaced((0, 1, 2))
+            result = result[0]
+        self.leave(ticket, result)
 
 
 class Exec(Call):

@@ -18,6 +18,7 @@ from . import table
 _OWN, _RUNTIME, _PACKAGE, _LIBRARY = "own", "runtime", "package", "library"
 _HERE = os.path.dirname(__file__) + os.sep
 _STANDARD = os.path.dirname(os.__file__) + os.sep
+MARK = "<ipctrace>"  # what a code object is called that stands in for a line of the program: calls.located
 _MOST_CODES = 50_000  # a program that compiles code in a loop must not make us keep all of it
 
 
@@ -104,7 +105,7 @@ class Sites:
             self.kept.clear()
             self.others.clear()
         self.kept.append(code)
-        owner = _owner(code.co_filename)
+        owner = _RUNTIME if ours(code) else _owner(code.co_filename)
         self.codes[id(code)] = known = {} if owner is _OWN else owner
         return known
 
@@ -122,6 +123,11 @@ class Sites:
             name, line or 0, column, end_line, end_column, site=self.count,
         )  # fmt: skip
         return self.count
+
+
+def ours(code):
+    """Whether a code object is the runtime's own, wherever it says that it stands."""
+    return code.co_filename.startswith(_HERE) or code.co_name == MARK
 
 
 def _owner(file):

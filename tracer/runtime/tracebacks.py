@@ -7,25 +7,24 @@ is taken out where tracebacks become text: in the hooks for uncaught exceptions,
 from __future__ import annotations
 
 import builtins
-import os
 import sys
 
 from . import table
 from .calls import like
+from .sites import ours
 
 _GROUP = getattr(builtins, "BaseExceptionGroup", ())  # from 3.11 on
 _UNCAUGHT = table.CODE["uncaught"]
-_HERE = os.path.dirname(__file__) + os.sep
 
 
 def clean(traceback):
     """A traceback without our frames."""
-    while traceback is not None and traceback.tb_frame.f_code.co_filename.startswith(_HERE):
+    while traceback is not None and ours(traceback.tb_frame.f_code):
         traceback = traceback.tb_next
     entry = traceback
     while entry is not None:
         following = entry.tb_next
-        while following is not None and following.tb_frame.f_code.co_filename.startswith(_HERE):
+        while following is not None and ours(following.tb_frame.f_code):
             following = following.tb_next
         if following is not entry.tb_next:
             entry.tb_next = following
