@@ -43,7 +43,7 @@ class Input(Call):
         return self.enter(self.op, 0, self.channel_of(0), 0, 0, table.NONE, self.here())
 
     def end(self, ticket, result, args):
-        self.leave(ticket, len(result))
+        self.got(ticket, result.encode("utf-8", "surrogateescape"), len(result))
 
 
 class Open(Call):

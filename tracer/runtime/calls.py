@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 import sys
+from sys import _getframe
 
-from .sites import MARK
+from .sites import MARK, ours
 
 
 class Call:
@@ -129,6 +130,15 @@ def located(frame):
     )
     code = direct.__code__.replace(co_filename=file, co_firstlineno=line, co_name=MARK)
     return type(direct)(code, names)
+
+
+def program_frame():
+    """The innermost frame that isn't ours: the program's, or the library's; None where the interpreter itself called,
+    at its end."""
+    frame = _getframe(1)
+    while frame is not None and ours(frame.f_code):
+        frame = frame.f_back
+    return frame
 
 
 POSIX = sys.modules.get("posix") or sys.modules.get("nt")

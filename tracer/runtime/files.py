@@ -11,12 +11,11 @@ from __future__ import annotations
 import io
 import os
 import stat
-from sys import _getframe
 
 from . import table
-from .calls import POSIX, Call, install, located, named
+from .calls import POSIX, Call, install, located, named, program_frame
 from .descriptors import MADE, position
-from .layers import named_like
+from .layers import named_like, unpicklable
 
 _fstat, _lstat = os.fstat, os.lstat
 _READ, _WRITE, _CLOSE = table.CODE["raw.read"], table.CODE["raw.write"], table.CODE["stream.close"]
@@ -43,7 +42,7 @@ def raw_file(runtime):
     class FileIO(original):
         """Every byte between a plain file's buffer and its descriptor passes here."""
 
-        __repr__ = named_like(original)
+        __repr__, __reduce_ex__ = named_like(original), unpicklable(original)
 
         def write(self, data, /):
             try:
@@ -76,8 +75,6 @@ def raw_file(runtime):
             return count
 
         def read(self, size=-1, /):
-            if size is None or (type(size) is int and size < 0):
-                return self.readall()
             return _reading(self, size, original.read, size)
 
         def readall(self):
@@ -105,7 +102,7 @@ def raw_file(runtime):
             fd = fileno(self)
         except ValueError:
             return call(self, *args)
-        size = size if type(size) is int else _NONE
+        size = size if type(size) is int and size >= 0 else _NONE
         ticket = enter(_READ, fd, channel_of(fd), 0, 0, size, here(), b"", _NONBLOCKING)
         try:
             data = call(self, *args)
@@ -116,19 +113,11 @@ def raw_file(runtime):
         return data
 
     def _as_dropped(self):
-        located(_caller(2))(original.close, (self,), {})
+        located(program_frame())(original.close, (self,), {})
 
     FileIO.__module__, FileIO.__qualname__ = original.__module__, original.__qualname__
     FileIO.__doc__ = original.__doc__
     return FileIO
-
-
-def _caller(depth):
-    """The frame `depth` levels above who asks; None where there is none: the interpreter itself called."""
-    try:
-        return _getframe(depth + 1)
-    except ValueError:
-        return None
 
 
 class Transfer(Call):
@@ -143,12 +132,12 @@ class Transfer(Call):
     def __call__(self, *args, **kwargs):
         try:
             given = named(self.names, args, kwargs)
-            move = self.moves(self, given)
+            fd, size, data, flags, source = self.moves(self, given)
+            channel = self.channel_of(fd)
+            flags |= self.waits(fd, channel)
+            hash(source)
         except Exception:  # wrong arguments: the call itself will say so
             return self.original(*args, **kwargs)
-        fd, size, data, flags, source = move
-        channel = self.channel_of(fd)
-        flags |= self.waits(fd, channel)
         ticket = self.enter(self.op, fd, channel, 0, 0, size, self.here(), data, flags)
         # What is spliced out of a pipe is read there, and that is what it mostly waits for
         inner = self.taken(source, size, flags) if source is not None else None

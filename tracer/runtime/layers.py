@@ -14,6 +14,7 @@ from _thread import get_ident
 from sys import _getframe
 
 from . import table
+from .calls import located, program_frame
 
 # Encodings without a state, in which the bytes of a text can be counted as it is handed over
 _EXACT = ("", "utf-8", "UTF-8", "ascii", "ANSI_X3.4-1968", "US-ASCII", "iso8859-1", "ISO-8859-1", "latin-1")
@@ -101,12 +102,17 @@ class Layers:
             leave(ticket, moved, _NONE, account.accepted - account.reached)
             return result
 
-        def closing(account, site, call, *args):
+        def closing(account, site, call, stream):
             """Record that the outermost layer is closed: by the program, or by the garbage collector, which may do so
             in the middle of any frame of ours. So it isn't told by the frame what is the outermost one."""
             account.closing = True
+            if getattr(stream, "_finalizing", False):
+                # it will warn that nobody has closed it, in the innermost line of Python code: that of the program
+                stream, call = (call, (stream,), {}), located(program_frame())
+            else:
+                stream = (stream,)
             try:
-                return around(account, site, _CLOSE, call, *args)
+                return around(account, site, _CLOSE, call, *stream)
             finally:
                 account.closing = False
 
@@ -145,7 +151,7 @@ class Layers:
         class FileIO(io.FileIO):
             """The raw layer: every byte between the stream and its descriptor passes here."""
 
-            __repr__ = named_like(io.FileIO)
+            __repr__, __reduce_ex__ = named_like(io.FileIO), unpicklable(io.FileIO)
 
             def write(self, data, /):
                 account = self._ipctrace
@@ -234,6 +240,8 @@ class Layers:
                 layer.__repr__ if sys.version_info < (3, 13) and layer is io.TextIOWrapper else named_like(layer)
             )
 
+            __reduce_ex__ = unpicklable(layer)
+
             def flush(self):
                 account = self._ipctrace
                 if account.closed or account.mode == "r" or _within():
@@ -317,6 +325,19 @@ def named_like(layer):
         return text if text.startswith("<_io.") else "<_io." + text[1:]
 
     return __repr__
+
+
+def unpicklable(layer):
+    """__reduce_ex__: C says the type's own name in the error, and a subclass' lacks the module. (3.13 leaves it out.)"""
+
+    def __reduce_ex__(self, protocol, /):
+        try:
+            return layer.__reduce_ex__(self, protocol)
+        except TypeError as error:
+            name = layer.__name__
+            raise TypeError(str(error).replace("'%s' object" % name, "'_io.%s' object" % name)) from None
+
+    return __reduce_ex__
 
 
 def _encoded(stream, account, text):
