@@ -79,7 +79,7 @@ class Open(Call):
             self.fail(ticket, error)
             raise
         fd = stream.fileno()
-        self.leave(ticket, fd, self.runtime.descriptors.opened(ticket, opening, fd, flags))
+        self.leave(ticket, fd, self.runtime.descriptors.opened(ticket, opening, fd, flags, stays=True))
         return stream
 
     def plan(self, args, kwargs):

@@ -39,8 +39,8 @@ def _kind(status):
 class Descriptors:
     """Numbers the channels that this process meets, from 1, and knows which of its descriptors leads to which.
 
-    Only pipes and terminals are remembered by descriptor: their closing passes through us. For anything else the
-    descriptor is asked each time, since its number may have been given out again behind our back.
+    Only pipes, terminals and what open() opened are remembered by descriptor: their closing passes through us. For
+    anything else the descriptor is asked each time, since its number may have been given out again behind our back.
     """
 
     def __init__(self, log):
@@ -65,6 +65,9 @@ class Descriptors:
         for key, found in list(self.channels.items()):
             if found[1] == "file":
                 self.channels.pop(key, None)
+        for fd, number in list(self.known.items()):
+            if number in self.files:
+                self.known.pop(fd, None)
         self.files.clear()
 
     def list(self):
@@ -98,6 +101,9 @@ class Descriptors:
             status = _fstat(fd)
         except (OSError, TypeError, ValueError, OverflowError):
             return 0
+        return self._found(fd, status)
+
+    def _found(self, fd, status):
         found = self.channels.get(_identity(fd, status))
         if found is None:
             found = self._define(fd, status)
@@ -117,10 +123,12 @@ class Descriptors:
     def made(self, fd):
         """A pipe was made: the numbers that it has may have been another's before."""
         try:
-            self.channels.pop(_identity(fd, _fstat(fd)), None)
+            status = _fstat(fd)
         except OSError:
-            pass
-        return self.channel_of(fd)
+            return 0
+        self.channels.pop(_identity(fd, status), None)
+        self.known.pop(fd, None)
+        return self._found(fd, status)
 
     def replaced(self, fds):
         """These descriptors lead elsewhere now: list anew all that the process holds."""
@@ -149,16 +157,19 @@ class Descriptors:
         """The flags of a read or write: whether it can wait at all."""
         return table.NONBLOCKING if fd in self.unblocked or channel in self.files else 0
 
-    def opened(self, ticket, opening, fd, flags):
-        """What is known now of a new descriptor; returns `extra`."""
+    def opened(self, ticket, opening, fd, flags, stays=False):
+        """What is known now of a new descriptor; returns `extra`. `stays`: nobody but us will close it."""
         status = opening.status
         self.gone(fd)
         if status is not None and status.st_rdev == _LEADER:
             self.log.led_to(ticket, self.terminal(fd))
         else:
-            self.log.led_to(ticket, self.made(fd) if opening.makes else self.channel_of(fd))
-            plain = status is not None and (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode))
-            if not plain and self.kind_of(fd) not in ("file", ""):
+            channel = self.made(fd) if opening.makes else self.channel_of(fd)
+            self.log.led_to(ticket, channel)
+            if channel in self.files:
+                if stays:
+                    self.known[fd] = channel
+            elif status is None or not stat.S_ISDIR(status.st_mode):
                 self.held(fd)
         if flags & O_NONBLOCK:
             self.unblocked.add(fd)

@@ -28,8 +28,10 @@ _SPLICE_NONBLOCK = getattr(os, "SPLICE_F_NONBLOCK", 2)
 def raw_file(runtime):
     """The class of the raw layer under a plain file."""
     log, here, descriptors = runtime.log, runtime.sites.here, runtime.descriptors
-    enter, leave, got, fail, channel_of = log.enter, log.leave, log.got, log.fail, descriptors.channel_of
+    enter, leave, got, fail = log.enter, log.leave, log.got, log.fail
+    known, channel_of = descriptors.known, descriptors.channel_of
     kept = None if log.full else log.payload  # no more than that is copied
+    most = (1 << 62) if log.full else log.payload
     original = io.FileIO
     fileno, tell = original.fileno, original.tell
 
@@ -50,7 +52,8 @@ def raw_file(runtime):
                 fd = fileno(self)
             except (TypeError, ValueError):
                 return original.write(self, data)
-            ticket = enter(_WRITE, fd, channel_of(fd), 0, 0, len(view), here(), view[:kept], _NONBLOCKING)
+            channel = known.get(fd) or channel_of(fd)
+            ticket = enter(_WRITE, fd, channel, 0, 0, len(view), here(), view[:kept], _NONBLOCKING)
             try:
                 written = original.write(self, data)
             except BaseException as error:
@@ -61,17 +64,19 @@ def raw_file(runtime):
 
         def readinto(self, buffer, /):
             try:
-                view = memoryview(buffer).cast("B")
+                flat = type(buffer) is memoryview and buffer.format == "B" and buffer.ndim == 1  # as C's buffers are
+                view = buffer if flat else memoryview(buffer).cast("B")
                 fd = fileno(self)
             except (TypeError, ValueError):
                 return original.readinto(self, buffer)
-            ticket = enter(_READ, fd, channel_of(fd), 0, 0, len(view), here(), b"", _NONBLOCKING)
+            ticket = enter(_READ, fd, known.get(fd) or channel_of(fd), 0, 0, view.nbytes, here(), b"", _NONBLOCKING)
             try:
                 count = original.readinto(self, buffer)
             except BaseException as error:
                 fail(ticket, error)
                 raise
-            got(ticket, bytes(view[: count or 0][:kept]), count or 0, extra=where(self))
+            moved = count or 0
+            got(ticket, bytes(view[: moved if moved < most else most]), moved, _NONE, where(self))
             return count
 
         def read(self, size=-1, /):
@@ -88,7 +93,7 @@ def raw_file(runtime):
             if getattr(self, "_finalizing", False):  # it will warn that nobody has closed it
                 call = _as_dropped
             fd = fileno(self)
-            ticket = enter(_CLOSE, fd, channel_of(fd), 0, 0, _NONE, here())
+            ticket = enter(_CLOSE, fd, known.get(fd) or channel_of(fd), 0, 0, _NONE, here())
             descriptors.gone(fd)
             try:
                 call(self)
@@ -103,7 +108,7 @@ def raw_file(runtime):
         except ValueError:
             return call(self, *args)
         size = size if type(size) is int and size >= 0 else _NONE
-        ticket = enter(_READ, fd, channel_of(fd), 0, 0, size, here(), b"", _NONBLOCKING)
+        ticket = enter(_READ, fd, known.get(fd) or channel_of(fd), 0, 0, size, here(), b"", _NONBLOCKING)
         try:
             data = call(self, *args)
         except BaseException as error:
@@ -156,7 +161,7 @@ class Transfer(Call):
     def taken(self, source, size, flags):
         """Record that a pipe is read by a call that writes what it reads elsewhere; None: the source isn't a pipe."""
         channel = self.channel_of(source)
-        if source not in self.known:
+        if source not in self.known or channel in self.files:
             return None
         flags |= self.waits(source, channel)
         return self.enter(_SOURCE, source, channel, 0, 0, size, self.here(), b"", flags)
