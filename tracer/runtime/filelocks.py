@@ -21,6 +21,7 @@ class Lock(Call):
         self.unlock, self.asked = table.CODE[table_name(op) + " unlock"], asked
 
     def __call__(self, *args, **kwargs):
+        args = once(args)
         try:
             fd, operation, part = self.asked(*args, **kwargs)
         except Exception:  # wrong arguments: the call itself will say so
@@ -29,7 +30,7 @@ class Lock(Call):
             return self.original(*args, **kwargs)
         ticket = self.locking(fd, operation, part)
         try:
-            result = self.original(fd, *args[1:], **kwargs)
+            result = self.original(*args, **kwargs)
         except BaseException as error:
             self.fail(ticket, error)
             raise
@@ -48,10 +49,27 @@ def table_name(op):
     return next(name for name, code in table.CODE.items() if code == op)
 
 
-def number(file):
-    """The descriptor of what fcntl's functions take: a number, or an object that has one; asked only once."""
-    fd = file if isinstance(file, int) else file.fileno()
-    if type(fd) is not int or fd < 0:
+class Answered:
+    """Answers once more what a file has answered: the program's own fileno() must not be called twice."""
+
+    def __init__(self, answer):
+        self.answer = answer
+
+    def fileno(self):
+        return self.answer
+
+
+def once(args):
+    """The arguments of a function of fcntl, the first one asked for its descriptor if it is an object that has one."""
+    if not args or isinstance(args[0], int) or not hasattr(args[0], "fileno"):
+        return args
+    fd = args[0].fileno()
+    return (fd if type(fd) is int and fd >= 0 else Answered(fd), *args[1:])
+
+
+def number(fd):
+    """A descriptor that is one; ValueError for anything else."""
+    if not isinstance(fd, int) or fd < 0:
         raise ValueError(fd)
     return fd
 
@@ -90,6 +108,7 @@ class Control(Call):
         self.lockf = lockf
 
     def __call__(self, *args, **kwargs):
+        args = once(args)
         try:
             name = self.names.get(args[1])
             fd = number(args[0]) if name else -1
@@ -107,7 +126,7 @@ class Control(Call):
         if not name:
             return self.original(*args, **kwargs)
         try:
-            result = self.original(fd, *args[1:], **kwargs)
+            result = self.original(*args, **kwargs)
         except BaseException as error:
             self.fail(ticket, error)
             raise

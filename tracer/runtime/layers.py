@@ -328,7 +328,7 @@ def named_like(layer):
 
 
 def unpicklable(layer):
-    """__reduce_ex__: C says the type's own name in the error, and a subclass' lacks the module. (3.13 leaves it out.)"""
+    """__reduce_ex__: C says the type's own name in the error, and a subclass' lacks the module (3.13 says none)."""
 
     def __reduce_ex__(self, protocol, /):
         try:
