@@ -11,8 +11,8 @@ from _thread import get_ident
 from sys import _getframe
 
 from . import table
-from .calls import Call, direct, install, located
-from .descriptors import SILENT, Opening
+from .calls import WRONG, Call, direct, install, located
+from .descriptors import Opening, silent
 from .streams import mode_of
 
 _fstat = os.fstat
@@ -59,8 +59,8 @@ class Open(Call):
         )
 
     def __call__(self, *args, **kwargs):
-        frame = _getframe(1)
-        if frame.f_globals.get("__name__") in SILENT:
+        frame = _getframe().f_back
+        if silent(frame):
             return self.original(*args, **kwargs)
         plan = self.plan(args, kwargs)
         if plan is None:  # open itself says what is wrong with its arguments; or it is nobody's business
@@ -94,7 +94,7 @@ class Open(Call):
                 file = os.fspath(file)
                 opening = Opening(self.runtime.descriptors, None if opener else file, mode.flags)
                 status, fd = opening.status, None
-        except (TypeError, ValueError, OSError, OverflowError):
+        except (*WRONG, OSError):
             return None
         if status is None or stat.S_ISREG(status.st_mode):
             make = streams.plain

@@ -108,6 +108,11 @@ def first(args, kwargs, name, default=None):
     return args[0] if args else kwargs.get(name, default)
 
 
+# What arises while we look at arguments that are wrong: then the call itself says so. Not every exception: what a
+# signal's handler raises just then is meant for the program.
+WRONG = (TypeError, ValueError, LookupError, AttributeError, OverflowError, NotImplementedError)
+
+
 def named(names, args, kwargs):
     """Arguments by name."""
     given = dict(zip(names, args))  # noqa: B905  (`strict` came with 3.10)

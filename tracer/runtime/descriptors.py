@@ -8,7 +8,7 @@ from os import O_NONBLOCK, path
 from sys import _getframe
 
 from . import table
-from .calls import POSIX, Call, install, named
+from .calls import POSIX, WRONG, Call, install, named
 
 _fstat, _stat, _readlink, _listdir, _get_inheritable, _get_blocking, _lstat, _lseek, _isatty = (
     os.fstat, os.stat, getattr(os, "readlink", None), os.listdir, os.get_inheritable, os.get_blocking, os.lstat,
@@ -21,11 +21,12 @@ _KINDS = (
 )  # fmt: skip
 _NAMED = ("pipe", "fifo", "tty")  # what is remembered by descriptor
 _LEADER = os.makedev(5, 2)  # /dev/ptmx, through which every pseudo-terminal's leader is opened
+_ACCESS = os.O_WRONLY | os.O_RDWR  # PyPy has no O_ACCMODE
 _ALONE = getattr(os, "O_PATH", 0)  # an open that touches nothing
 _UNNAMED = getattr(os, "O_TMPFILE", 0)
 _MOST_FILES = 4096
 # Whose opening of files is no communication: they read source code, and write what it was compiled to
-SILENT = frozenset(("tokenize", "linecache", "importlib._bootstrap_external"))
+_SILENT = frozenset(("tokenize", "linecache", "importlib._bootstrap_external"))
 MADE = 1  # `extra` of an open: the call made what it opened
 
 
@@ -248,6 +249,11 @@ def _terminal(fd):
     return None
 
 
+def silent(frame):
+    """Whether it is no communication that `frame` opens a file; None: the interpreter does (PyPy reads its script so)."""
+    return frame is None or frame.f_globals.get("__name__") in _SILENT
+
+
 def _text(name):
     return os.fsdecode(name)
 
@@ -398,7 +404,7 @@ class Opening:
             if folder is not None:
                 name = path.join(_readlink("%s/%d" % (_OWN_FOLDER, folder)), _text(name))
             self.channel = descriptors.named(self.status, name)
-            if not flags & O_NONBLOCK and flags & os.O_ACCMODE != os.O_RDWR:
+            if not flags & O_NONBLOCK and flags & _ACCESS != os.O_RDWR:
                 self.flags = 0
 
 
@@ -409,7 +415,7 @@ class Open(Call):
     """
 
     def __call__(self, *args, **kwargs):
-        if _getframe(1).f_globals.get("__name__") in SILENT:
+        if silent(_getframe().f_back):
             return self.original(*args, **kwargs)
         descriptors = self.runtime.descriptors
         try:
@@ -417,7 +423,7 @@ class Open(Call):
             name, flags = os.fspath(given["path"]), given["flags"]
             opening = Opening(descriptors, name, flags, given.get("dir_fd"))
             words = os.fsencode(name)
-        except Exception:  # wrong arguments: the call itself will say so
+        except WRONG:  # wrong arguments: the call itself will say so
             return self.original(*args, **kwargs)
         ticket = self.enter(self.op, -1, opening.channel, 0, 0, flags, self.here(), words, opening.flags, True)
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from . import table
-from .calls import POSIX, Call, install
+from .calls import POSIX, WRONG, Call, install
 
 _SHARED, _EXCLUSIVE, _NOW, _UNLOCK = 1, 2, 4, 8  # LOCK_SH LOCK_EX LOCK_NB LOCK_UN of flock(2), the words of the log
 # l_type of fcntl(2)'s struct flock, and F_ULOCK F_LOCK F_TLOCK of lockf(3), in those words
@@ -24,7 +24,7 @@ class Lock(Call):
         args = once(args)
         try:
             fd, operation, part = self.asked(*args, **kwargs)
-        except Exception:  # wrong arguments: the call itself will say so
+        except WRONG:  # wrong arguments: the call itself will say so
             operation = 0
         if not operation:
             return self.original(*args, **kwargs)
@@ -101,7 +101,7 @@ class Control(Call):
             "F_SETFL", "F_SETFD", "F_DUPFD", "F_DUPFD_CLOEXEC", "F_SETPIPE_SZ", "F_GETPIPE_SZ", "F_SETLK", "F_SETLKW",
             "F_OFD_SETLK", "F_OFD_SETLKW",
         )}  # fmt: skip
-        size = {"F_SETPIPE_SZ": 1031, "F_GETPIPE_SZ": 1032, "F_OFD_SETLK": 37, "F_OFD_SETLKW": 38}
+        size = {"F_DUPFD_CLOEXEC": 1030, "F_SETPIPE_SZ": 1031, "F_GETPIPE_SZ": 1032, "F_OFD_SETLK": 37, "F_OFD_SETLKW": 38}
         if os.uname().sysname == "Linux":  # older versions of the module don't name them all
             known = {name: size.get(name) if code is None else code for name, code in known.items()}
         self.names = {code: name for name, code in known.items() if code is not None}
@@ -121,7 +121,7 @@ class Control(Call):
                 ticket = self.enter(table.CODE["os.dup"], fd, self.channel_of(fd), 0, 0, survives, self.here())
             elif name:
                 ticket = self.enter(self.op, fd, self.channel_of(fd), 0, 0, args[1], self.here())
-        except Exception:  # wrong arguments: the call itself will say so
+        except WRONG:  # wrong arguments: the call itself will say so
             name = None
         if not name:
             return self.original(*args, **kwargs)

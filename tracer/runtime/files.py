@@ -13,7 +13,7 @@ import os
 import stat
 
 from . import table
-from .calls import POSIX, Call, install, located, named, program_frame
+from .calls import POSIX, WRONG, Call, install, located, named, program_frame
 from .descriptors import MADE, position
 from .layers import named_like, unpicklable
 
@@ -141,7 +141,7 @@ class Transfer(Call):
             channel = self.channel_of(fd)
             flags |= self.waits(fd, channel)
             hash(source)
-        except Exception:  # wrong arguments: the call itself will say so
+        except WRONG:  # wrong arguments: the call itself will say so
             return self.original(*args, **kwargs)
         ticket = self.enter(self.op, fd, channel, 0, 0, size, self.here(), data, flags)
         # What is spliced out of a pipe is read there, and that is what it mostly waits for
@@ -256,7 +256,7 @@ class Entry(Call):
         try:
             name = os.fspath(args[0] if args else kwargs["path"])
             words = os.fsencode(name)
-        except Exception:  # wrong arguments: the call itself will say so
+        except WRONG:  # wrong arguments: the call itself will say so
             return self.original(*args, **kwargs)
         ticket = self.enter(self.op, -1, 0, 0, 0, _NONE, self.here(), words, 0, True)
         try:
