@@ -1,4 +1,7 @@
-"""Command-line arguments and an exit status: the least that a parent and its child can tell each other."""
+"""Arguments to a child, and its exit status back.
+
+The least that a parent and its child can tell each other.
+"""
 
 import subprocess
 import sys

@@ -1,4 +1,7 @@
-"""A FIFO between two processes: each opens its side by name, and waits there until the other has opened its own."""
+"""A FIFO between two processes: each opens its side.
+
+Opening waits until the other side is opened too.
+"""
 
 import os
 import tempfile

@@ -1,20 +1,21 @@
-"""Locks on a file: two processes count in one file, and neither loses what the other has counted.
+"""Locks on a file: two processes count in it by turns.
 
 flock locks the open file, lockf a part of it for the process; both only for those who ask.
 """
+
+from __future__ import annotations
 
 import fcntl
 import os
 import tempfile
 import time
-from typing import IO, Callable
-
-Use = Callable[[IO[str]], None]
+from collections.abc import Callable
+from typing import IO
 
 pause = 0.05 * float(os.environ.get("CHAPTER_SLEEP", "1"))  # tests make the sleeps shorter
 
 
-def count(name: str, lock: Use, unlock: Use) -> None:
+def count(name: str, lock: Callable[[IO[str]], None], unlock: Callable[[IO[str]], None]) -> None:
     for _ in range(3):
         with open(name, "r+") as file:
             lock(file)

@@ -1,4 +1,4 @@
-"""A plain file between two processes: one writes it, the other reads it when it is there.
+"""A plain file that one process writes and another reads.
 
 The writer gives the file its name only when it is complete, so that nobody reads half of it.
 """

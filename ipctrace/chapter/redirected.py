@@ -1,4 +1,7 @@
-"""A child whose standard input and output are redirected to files, as a shell does it for `child < in > out`."""
+"""A child whose standard streams lead to files.
+
+As a shell does it for `child < in > out`.
+"""
 
 import os
 import sys

@@ -1,4 +1,7 @@
-"""A pseudo-terminal: the child believes that it talks to a person at a terminal."""
+"""A pseudo-terminal: the child believes in a person.
+
+It finds its standard streams to be a terminal, and asks; the parent types and reads along.
+"""
 
 import os
 import pty

@@ -250,7 +250,7 @@ def _terminal(fd):
 
 
 def silent(frame):
-    """Whether it is no communication that `frame` opens a file; None: the interpreter does (PyPy reads its script so)."""
+    """Whether it is no communication when `frame` opens a file; None: PyPy itself does, to read its script."""
     return frame is None or frame.f_globals.get("__name__") in _SILENT
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 from . import table
 from .calls import POSIX, WRONG, Call, install
@@ -10,6 +11,9 @@ from .calls import POSIX, WRONG, Call, install
 _SHARED, _EXCLUSIVE, _NOW, _UNLOCK = 1, 2, 4, 8  # LOCK_SH LOCK_EX LOCK_NB LOCK_UN of flock(2), the words of the log
 # l_type of fcntl(2)'s struct flock, and F_ULOCK F_LOCK F_TLOCK of lockf(3), in those words
 _TYPES = {0: _SHARED, 1: _EXCLUSIVE, 2: _UNLOCK}
+_LINUX = {
+    "F_DUPFD_CLOEXEC": 1030, "F_SETPIPE_SZ": 1031, "F_GETPIPE_SZ": 1032, "F_OFD_SETLK": 37, "F_OFD_SETLKW": 38,
+}  # fmt: skip
 _LOCKF = {0: _UNLOCK, 1: _EXCLUSIVE, 2: _EXCLUSIVE | _NOW}
 
 
@@ -101,9 +105,8 @@ class Control(Call):
             "F_SETFL", "F_SETFD", "F_DUPFD", "F_DUPFD_CLOEXEC", "F_SETPIPE_SZ", "F_GETPIPE_SZ", "F_SETLK", "F_SETLKW",
             "F_OFD_SETLK", "F_OFD_SETLKW",
         )}  # fmt: skip
-        size = {"F_DUPFD_CLOEXEC": 1030, "F_SETPIPE_SZ": 1031, "F_GETPIPE_SZ": 1032, "F_OFD_SETLK": 37, "F_OFD_SETLKW": 38}
-        if os.uname().sysname == "Linux":  # older versions of the module don't name them all
-            known = {name: size.get(name) if code is None else code for name, code in known.items()}
+        if sys.platform == "linux":  # older versions of the module don't name them all
+            known = {name: _LINUX.get(name) if code is None else code for name, code in known.items()}
         self.names = {code: name for name, code in known.items() if code is not None}
         self.lockf = lockf
 
