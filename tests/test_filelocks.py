@@ -60,14 +60,17 @@ def test_a_process_that_waits_for_a_lock_is_in_an_open_record(live: Path, tmp_pa
     with (tmp_path / "file").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         environment = target.traced_environment(live, target.clean_environment())
-        text = "import fcntl\nf = open('file')\nfcntl.flock(f, fcntl.LOCK_SH)\n"
-        process = subprocess.Popen([sys.executable, "-c", text], env=environment, cwd=tmp_path)
+        text = "import fcntl, os\nf = open('file'); os.write(1, b'now')\nfcntl.flock(f, fcntl.LOCK_SH)\n"
+        process = subprocess.Popen([sys.executable, "-c", text], env=environment, cwd=tmp_path, stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        assert process.stdout.read(3) == b"now"
         while not any(e.op == "fcntl.flock" for events in target.calls(live) for e in events):
             assert process.poll() is None
         event = next(e for e in target.calls(live)[0] if e.op == "fcntl.flock")
         assert (event.state, event.flags, event.size, event.line) == (table.OPEN, 0, SHARED, 3)
         fcntl.flock(file, fcntl.LOCK_UN)
-        assert process.wait() == 0
+        process.communicate()
+        assert process.returncode == 0
 
 
 @each_interpreter
