@@ -48,7 +48,7 @@ def test_while_an_open_waits_the_log_says_for_which_side_of_which_fifo(
     environment = target.traced_environment(live, target.clean_environment())
     process = subprocess.Popen([python, "-c", f"import os\n{opening}\n"], env=environment, cwd=fifo.parent)
     try:
-        while not (log := begun(live)) or not log.definitions or not (events := target.calls(live)[0]) or not events[-1].channel:
+        while not (log := begun(live)) or not log.definitions or not (events := target.calls(live)[0]) or events[-1].data != b"fifo":
             assert process.poll() is None
         event = events[-1]
         assert event.op == op

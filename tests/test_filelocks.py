@@ -101,7 +101,9 @@ def test_the_capacity_that_a_program_gave_its_pipe_is_in_the_trace(tmp_path: Pat
     )
     trace = record(tmp_path, "program.py").run.trace
     made = trace.events[trace.events.op == "os.pipe"].channel
-    assert trace.channels.capacity[made].fillna(0).tolist() == [4096, 0]
+    given, other = trace.channels.capacity[made].fillna(0).tolist()
+    assert given == 4096
+    assert other in (0, 65536), "as the system was asked for it, if it was in time"
 
 
 @each_interpreter

@@ -6,7 +6,7 @@ arguments) stays as it is.
 
 from __future__ import annotations
 
-import _signal  # type: ignore[import-not-found]
+import _signal
 import os
 
 from . import log, table
