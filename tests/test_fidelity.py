@@ -208,7 +208,8 @@ PROGRAMS = {
 
 
 def outcome(text: str, live: Path | None, **settings: object) -> tuple[int, str, str]:
-    done = target.run(dedent_eight(text), live=live, **settings)  # type: ignore[arg-type]
+    arguments = settings.pop("arguments", ())
+    done = target.run(dedent_eight(text), *arguments, live=live, **settings)  # type: ignore[arg-type, misc]
     return done.returncode, without_pids(done.stdout), without_pids(done.stderr)
 
 

@@ -7,6 +7,8 @@ unfinished, a process that ended later is alive.
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -39,6 +41,9 @@ def _codes(*kinds: str) -> list[int]:
 
 
 _OFFSET_KINDS, _POSITION_KINDS = _codes("accept", "write"), _codes("load", "store")
+_MAKING = [*_codes("make", "pair", "entry"), table.CODE["os.forkpty"]]
+_OPENING = [table.CODE["os.open"], table.CODE["open"]]
+_RESIZES = (1031, 1032)  # F_SETPIPE_SZ, F_GETPIPE_SZ of fcntl(2)
 _ACQUIRE_KINDS, _SELECT_KINDS = _codes("acquire"), _codes("select")
 
 
@@ -107,6 +112,7 @@ class _Assembly:
         self.names: dict[int, str] = {}
         self.sources = Sources()
         self.locals = [self._define(index, log) for index, log in enumerate(logs)]
+        self._resize()
 
     def trace(self, facts: dict[str, Any]) -> schema.Trace:
         threads = self._threads()
@@ -172,7 +178,8 @@ class _Assembly:
                     self.streams.append(row)
                 row |= facts  # defined again when a text layer is put on it: the later one knows better
             elif definition.code == table.ADDRESS:
-                local.addresses[definition.offset] = self.addresses.setdefault(text["text"], len(self.addresses))
+                address = schema.printable(text["text"])
+                local.addresses[definition.offset] = self.addresses.setdefault(address, len(self.addresses))
             elif definition.code == table.ENDPOINT and definition.channel in local.channels:
                 peer = local.channels.get(definition.offset)
                 self.channels.describe(local.channels[definition.channel], definition, peer, process)
@@ -194,6 +201,17 @@ class _Assembly:
                 row["accepted"], row["reached"] = (max(row[name], count) for name, count in zip(
                     ("accepted", "reached"), counts, strict=True))
         return local
+
+    def _resize(self) -> None:
+        """The last capacity that a program set, or was told, of each pipe."""
+        told = []
+        for log, local in zip(self.logs, self.locals, strict=True):
+            asked = log.records["op"] == table.CODE["fcntl.fcntl"]
+            for record in log.records[asked & np.isin(log.records["size"], _RESIZES)]:
+                if record["state"] == table.DONE and int(record["channel"]) in local.channels:
+                    told.append((int(record["exit"]), local.channels[int(record["channel"])], int(record["result"])))
+        for _, channel, size in sorted(told):
+            self.channels.resize(channel, size)
 
     def _processes(self) -> pd.DataFrame:
         rows = []
@@ -426,8 +444,16 @@ class _Channels:
     def __init__(self, logs: Sequence[Log], seen: Observations, census: Census) -> None:
         self._seen, self._logs, self._census = seen, logs, census
         self._rows: list[dict[str, Any]] = []
-        self._lives: dict[Key, list[tuple[int, int]]] = {}  # → (since, id)
+        self._objects: dict[Key, int] = {}
+        self._lives: defaultdict[Key, dict[int, int]] = defaultdict(dict)  # → how often it had been made → id
         self._made = [_made(log) for log in logs]
+        self._births: defaultdict[Key, list[int]] = defaultdict(list)
+        for log, made in zip(logs, self._made, strict=True):
+            for definition in log.definitions:
+                if definition.code == table.CHANNEL and definition.channel in made:
+                    self._births[_key(definition)].append(made[definition.channel])
+        for births in self._births.values():
+            births.sort()
         self._ends: list[Endpoint] = []
 
     def define(self, definition: Definition, log: int, process: int) -> int:
@@ -435,27 +461,27 @@ class _Channels:
         text = definition.text
         if text["kind"] in table.OBJECTS:
             return self._object(definition, log, process)
-        key, made = (int(text["device"]), int(text["inode"])), self._made[log].get(definition.channel)
-        return self._number(key, text["kind"], text["path"] or None, definition.time, made)
+        made = self._made[log].get(definition.channel)
+        generation = bisect_right(self._births[_key(definition)], definition.time if made is None else made)
+        return self._number(_key(definition), generation, text["kind"], text["path"] or None)
 
     def _object(self, definition: Definition, log: int, process: int) -> int:
         text, serial = definition.text, int(definition.text["inode"])
         path, origin = text["path"] or None, definition.offset
         key: Key = (text["kind"], path) if path else (log, text["kind"], serial)
-        known = self._lives.get(key)
-        if known:
-            row = self._rows[known[0][1]]
+        known = self._objects.get(key)
+        if known is not None:
+            row = self._rows[known]
             if row["capacity"] is None and definition.size != table.NONE:  # its maker knows
                 row["capacity"] = definition.size
-            return known[0][1]
-        number = self._number(key, text["kind"], path, definition.time, None)
+            return known
+        number = self._objects[key] = self._number(key, 0, text["kind"], path)
         row = self._rows[number] | {"device": 0, "inode": serial, "outside": False}
         row["capacity"] = None if definition.size == table.NONE else definition.size
         if path is None:
             row["process"] = process
             maker = self._forebear(log, origin)
-            copied = self._lives.get((maker, text["kind"], serial), ()) if maker != log else ()
-            row["copy_of"] = copied[0][1] if copied else None
+            row["copy_of"] = self._objects.get((maker, text["kind"], serial)) if maker != log else None
         self._rows[number] = row
         return number
 
@@ -494,36 +520,52 @@ class _Channels:
         name, row = "dropped_read" if way == "r" else "dropped_written", self._rows[channel]
         row[name] = (row.get(name) or 0) + amount
 
+    def resize(self, channel: int, size: int) -> None:
+        """A program asked for, or set, how many bytes a pipe holds."""
+        self._rows[channel]["capacity"] = size
+
     def seen(self, end: End, time: int) -> int:
         """The id of what /proc showed."""
-        return self._number((end.device, end.inode), end.kind, end.path, time, None)
+        key = (end.device, end.inode)
+        generation = bisect_right(self._births[key], time)
+        if generation not in self._lives[key]:  # a pipe is there a moment before it is known when it was made
+            generation = min(max(self._lives[key], default=0), generation + 1)
+        return self._number(key, generation, end.kind, end.path)
 
-    def _number(self, key: Key, kind: str, path: str | None, time: int, made: int | None) -> int:
-        lives = self._lives.setdefault(key, [])
-        if lives and (made is None or any(since == made for since, _ in lives)):
-            wanted = time if made is None else made
-            return next((number for since, number in reversed(lives) if since <= wanted), lives[0][1])
-        number, generation = len(self._rows), len(lives)
-        lives.append((time if made is None else made, number))
-        lives.sort()
+    def _number(self, key: Key, generation: int, kind: str, path: str | None) -> int:
+        lives = self._lives[key]
+        if generation in lives:
+            return lives[generation]
+        number = lives[generation] = len(self._rows)
         self._rows.append({
-            "channel": number, "kind": kind, "device": key[0], "inode": key[1], "generation": generation, "path": path,
-            "capacity": self._seen.capacities.get(key), "outside": key in self._seen.outside and made is None,
+            "channel": number, "kind": kind, "device": key[0], "inode": key[1], "generation": 0, "path": path,
+            "capacity": self._seen.capacities.get(key), "outside": key in self._seen.outside and not generation,
         })  # fmt: skip
         return number
 
     def columns(self) -> dict[str, list[Any]]:
         """The table's columns."""
+        for lives in self._lives.values():
+            for generation, (_, number) in enumerate(sorted(lives.items())):
+                self._rows[number]["generation"] = generation
         connect(self._rows, self._ends, self._seen.peers)
         names = [column.name for column in schema.TABLES["channels"].columns]
         return {name: [row.get(name) for row in self._rows] for name in names}
 
 
 def _made(log: Log) -> dict[int, int]:
-    """When the pipes that a log's process made were made, by its own channel numbers."""
-    kinds = [code for code, kind in _KIND.items() if kind == "make"]
-    made = log.records[np.isin(log.records["op"], kinds)]
-    return dict(zip(made["channel"].tolist(), made["enter"].tolist(), strict=True))
+    """When the pipes, pairs and files that a log's process made were made, by its own channel numbers."""
+    op, extra = log.records["op"], log.records["extra"]
+    made = log.records[np.isin(op, _MAKING) | (np.isin(op, _OPENING) & (extra == 1))]
+    found = dict(zip(made["channel"].tolist(), made["enter"].tolist(), strict=True))
+    for definition in log.definitions:  # both ends of a pair were made together
+        if definition.code == table.ENDPOINT and definition.offset and definition.channel in found:
+            found[definition.offset] = found[definition.channel]
+    return found
+
+
+def _key(definition: Definition) -> Key:
+    return int(definition.text["device"]), int(definition.text["inode"])
 
 
 def _members(events: Ints, texts: Sequence[bytes]) -> pd.DataFrame:

@@ -55,14 +55,24 @@ def _join(one: Row, other: Row) -> None:
 
 
 def _terminals(rows: Sequence[Row], ends: Sequence[Endpoint]) -> None:
-    """A leader knows its follower's path; the follower is a terminal of that path. The numbers of terminals are used
-    again: the leader that came last is who has the follower now."""
-    followers = {row["path"]: row for row in rows if row["kind"] == "tty" and row.get("path")}
-    for end in ends:
-        row = rows[end.channel]
-        follower = followers.get(row.get("remote") or "") if row.get("form") == "pty" else None
-        if follower is not None and follower is not row:
-            _join(row, follower)
+    """A leader's inode is -1 - N and its follower's path is /dev/pts/N; a process that has a leader may have told so.
+
+    Numbers are used again: the n-th leader of a number goes with its n-th follower. Processes that aren't traced hold
+    leaders too, and say nothing of it.
+    """
+    told = {end.channel for end in ends if rows[end.channel].get("form") == "pty"}
+    leaders: defaultdict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        if row["kind"] == "tty" and row["inode"] < 0:
+            name = f"/dev/pts/{-1 - row['inode']}"
+            row["form"], row["local"], row["remote"] = "pty", f"master:{name}", name
+        elif row["channel"] not in told or row.get("path") == row.get("local"):
+            continue
+        if row.get("peer") is None:
+            leaders[row["remote"] or ""].append(row)
+    for row in rows:
+        if row["kind"] == "tty" and leaders.get(row.get("path") or "") and row.get("peer") is None:
+            _join(row, leaders[row["path"]].pop(0))
 
 
 def _by_addresses(rows: Sequence[Row], ends: Sequence[Endpoint]) -> None:

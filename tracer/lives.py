@@ -16,6 +16,7 @@ import numpy as np
 
 from .logs import Log
 from .runtime import table
+from .schema import printable
 
 _CODES = {kind: [code for code, _, of, _ in table.CALLS if of == kind] for kind in ("fork", "wait", "exec")}
 INTERPRETERS = ("python", "pypy")
@@ -215,12 +216,12 @@ class Census:
         if life.defunct and images and not self._has_left(self._logs[process.logs[-1]]):
             life.argv = []
         if images and not life.argv:
-            life.argv = [part for part in images[-1].get("argv", "").split(table.LIST_SEPARATOR) if part]
+            life.argv = [part for part in printable(images[-1].get("argv", "")).split(table.LIST_SEPARATOR) if part]
         parent = self.processes[process.parent] if process.parent is not None else None
         if not life.argv and parent is not None:
             life.argv = list(parent.life.argv)  # gone before /proc was asked: what it was forked as
         ran = {image.get("how") for image in images}
-        original = images[0].get("argv", "").split(table.LIST_SEPARATOR) if images else []
+        original = printable(images[0].get("argv", "")).split(table.LIST_SEPARATOR) if images else []
         if number == 0:
             process.how = "start"
         elif "fork" in ran:

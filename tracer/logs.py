@@ -289,7 +289,7 @@ def _texts(piece: Piece, chosen: Ints, owner: Ints) -> tuple[Ints, list[bytes]]:
 
 def _definition(slot: int, record: Any, text: bytes, origin: int) -> Definition | None:
     """A definition; None if it can't be one."""
-    code, values = int(record["op"]), text.decode("utf-8", "replace").split(table.SEPARATOR)
+    code, values = int(record["op"]), text.decode("utf-8", "surrogateescape").split(table.SEPARATOR)
     names = FIELDS[code]
     said = dict(zip(names, [*values, *[""] * len(names)], strict=False))
     found = Definition(

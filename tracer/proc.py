@@ -22,6 +22,8 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from .schema import printable
+
 _PROC = Path("/proc")
 _TICKS = os.sysconf("SC_CLK_TCK")
 TICK = 1_000_000_000 // _TICKS  # ns: how exactly /proc knows when a process was started
@@ -56,6 +58,7 @@ _ACCESS = {os.O_RDONLY: "r", os.O_WRONLY: "w", os.O_RDWR: "rw"}
 _O_PATH = getattr(os, "O_PATH", 0)
 _TERMINALS = {4, 5, *range(136, 144)}  # major numbers: consoles, /dev/tty, pseudo-terminals
 _PF_EXITING = 4  # linux/sched.h
+_LEADER = os.makedev(5, 2)  # /dev/ptmx
 _PIDFD_GETFD, _F_GETPIPE_SZ = 438, 1032
 _PIDFD_GET_INFO, _PIDFD_INFO_EXIT, _PIDFD_INFO = 0xC040FF0B, 1 << 3, "<QQ11Ii"
 
@@ -103,7 +106,7 @@ class End(NamedTuple):
 def _text(path: str) -> str | None:
     try:
         with open(path, "rb") as file:
-            return file.read().decode("utf-8", "replace")
+            return file.read().decode("utf-8", "backslashreplace")
     except OSError:
         return None
 
@@ -141,7 +144,7 @@ def command_line(pid: int) -> list[str]:
 def link(pid: int, name: str) -> str | None:
     """Where /proc/PID/exe or /proc/PID/cwd lead."""
     try:
-        return os.readlink(f"/proc/{pid}/{name}").encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        return printable(os.readlink(f"/proc/{pid}/{name}"))
     except OSError:
         return None
 
@@ -231,6 +234,16 @@ def kind_of(status: os.stat_result, target: str) -> str:
     return "socket" if stat.S_ISSOCK(mode) else "file" if stat.S_ISREG(mode) else "other"
 
 
+def _identity(status: os.stat_result, lines: Iterable[str]) -> tuple[int, int]:
+    """Device and inode; `lines` of fdinfo. The leaders of all pseudo-terminals share one inode: there it is -1 - N, of
+    /dev/pts/N, as in runtime/descriptors.py."""
+    if status.st_rdev == _LEADER:
+        number = next((line.split()[1] for line in lines if line.startswith("tty-index:")), None)
+        if number is not None:
+            return status.st_dev, -1 - int(number)
+    return status.st_dev, status.st_ino
+
+
 def _end(pid: int | str, fd: int) -> End | None:
     folder = f"/proc/{pid}/fd/{fd}"
     lines = (_text(f"/proc/{pid}/fdinfo/{fd}") or "").splitlines()
@@ -241,10 +254,10 @@ def _end(pid: int | str, fd: int) -> End | None:
         return None
     if flags is None or int(flags, 8) & _O_PATH:
         return None
-    path = target.encode("utf-8", "surrogateescape").decode("utf-8", "replace") if target.startswith("/") else None
+    path = printable(target) if target.startswith("/") else None
     access = _ACCESS.get(int(flags, 8) & os.O_ACCMODE, "rw")
     inheritable = not int(flags, 8) & os.O_CLOEXEC
-    return End(fd, access, kind_of(status, target), status.st_dev, status.st_ino, path, inheritable)
+    return End(fd, access, kind_of(status, target), *_identity(status, lines), path, inheritable)
 
 
 def _descriptors(pid: int | str) -> list[int]:

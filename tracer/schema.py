@@ -287,6 +287,11 @@ _PANDAS: dict[tuple[Type, bool], str] = {
 }  # fmt: skip
 
 
+def printable(text: str) -> str:
+    """A name of the system's as text: bytes that aren't UTF-8, which Python has as lone surrogates, become `\\xff`."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def frame(name: str, columns: Mapping[str, Any] | None = None) -> pd.DataFrame:
     """Table `name` as a data frame with exactly its declared columns, order and types.
 
@@ -303,7 +308,11 @@ def frame(name: str, columns: Mapping[str, Any] | None = None) -> pd.DataFrame:
             values = [None] * length
         else:
             raise KeyError(f"{name}.{column.name} is missing")
-        made[column.name] = pd.Series(values, dtype=_PANDAS[column.type, column.nullable]).reset_index(drop=True)
+        dtype = _PANDAS[column.type, column.nullable]
+        try:
+            made[column.name] = pd.Series(values, dtype=dtype).reset_index(drop=True)
+        except UnicodeEncodeError:  # a name of the system's that isn't UTF-8
+            made[column.name] = pd.Series([value if value is None else printable(value) for value in values], dtype=dtype)
     if given:
         raise KeyError(f"{name} has no column {', '.join(given)}")
     return pd.DataFrame(made)

@@ -44,7 +44,7 @@ from .log import Log
 from .objects import Objects
 from .sites import Sites
 
-_open = open  # not the program's, nor our wrapper
+_open = open  # the program's own is wrapped, and a fork's child asks too
 # What is wrapped at once has wrap(runtime); what begins anew after a fork has forked(runtime); what is wrapped when
 # its module is imported stands in PATCHES, a table of module names and functions(runtime, module). Their order is the
 # order in which they are applied.

@@ -11,37 +11,43 @@ import os
 import sys
 from sys import _getframe
 
-_HERE = os.path.dirname(__file__) + os.sep
-# Names the frame of `as_caller`, which has the program's file: tracebacks.py takes it out as it does ours.
-MARK = "<ipctrace>"
-CODES: set = set()  # ids of code objects of ours that look like the program's (coroutines.py); they are never freed
-_FORWARD = compile("function(*args, **kwargs)", MARK, "eval")
+from .sites import MARK, is_ours
 
 
 def ours(frame):
     """Whether a frame is the recorder's and not the program's."""
-    code = frame.f_code
-    return code.co_filename.startswith(_HERE) or code.co_name == MARK or id(code) in CODES
+    return is_ours(frame.f_code)
 
 
 def program_frame(frame):
-    """The first frame from `frame` outwards that isn't ours; None if there is none."""
+    """The first frame from `frame` outwards that isn't ours: the program's, or the library's. None if there is none:
+    the interpreter itself called, at its end."""
     while frame is not None and ours(frame):
         frame = frame.f_back
     return frame
 
 
-def as_caller(function, args, kwargs):
-    """Call a function that may warn, from a frame with the file, line and globals of the wrapper's caller.
+# What `located` returns, without a place of its own; on one line, since the place is the first line of its code
+direct = lambda function, args, kwargs: function(*args, **kwargs)  # noqa: E731
 
-    A warning is placed at the frame that calls, and filters go by its module: os.fork() in a process with threads is
-    shown in __main__ and nowhere else. So our wrapper's frame must not be the one.
+
+def located(frame):
+    """What calls a function (function, args, kwargs) as the line that `frame` is at would call it; None: no line does.
+
+    C places its warnings in the innermost frame of Python code, where their filters and registries are looked up too
+    (os.fork() in a process with threads warns in __main__ and nowhere else), and tracemalloc places there what is
+    allocated: without this, in ours.
     """
-    frame = program_frame(_getframe(1))
-    if frame is None:
-        return function(*args, **kwargs)
-    code = _FORWARD.replace(co_filename=frame.f_code.co_filename, co_firstlineno=frame.f_lineno or 1, co_name=MARK)
-    return eval(code, frame.f_globals, {"function": function, "args": args, "kwargs": kwargs})
+    file, line, names = (
+        ("sys", 1, sys.__dict__) if frame is None else (frame.f_code.co_filename, frame.f_lineno or 1, frame.f_globals)
+    )
+    code = direct.__code__.replace(co_filename=file, co_firstlineno=line, co_name=MARK)
+    return type(direct)(code, names)
+
+
+def as_caller(function, args, kwargs):
+    """Call a function that may warn, as the line that called the wrapper would call it."""
+    return located(program_frame(_getframe(1)))(function, args, kwargs)
 
 
 class Call:
@@ -143,6 +149,18 @@ def method(runtime, owner, name, begin, end=None):
 def first(args, kwargs, name, default=None):
     """The first argument, given by position or as `name`."""
     return args[0] if args else kwargs.get(name, default)
+
+
+# What arises while we look at arguments that are wrong: then the call itself says so. Not every exception: what a
+# signal's handler raises just then is meant for the program.
+WRONG = (TypeError, ValueError, LookupError, AttributeError, OverflowError, NotImplementedError)
+
+
+def named(names, args, kwargs):
+    """Arguments by name."""
+    given = dict(zip(names, args))  # noqa: B905  (`strict` came with 3.10)
+    given.update(kwargs)
+    return given
 
 
 POSIX = sys.modules.get("posix") or sys.modules.get("nt")

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import sys
 
-from .calls import CODES, like
+from .calls import like
+from .sites import CODES
 
 _TEXT = (
     "{above}async def {name}({parameters}):\n"

@@ -13,8 +13,8 @@ import sys
 
 # In the order in which they can be loaded
 MODULES = (
-    "table", "log", "sites", "addresses", "calls", "descriptors", "objects", "layers", "streams", "builtin",
-    "threads", "signals", "processes", "coroutines", "tracebacks", "files", "locks", "conditions", "queues", "futures",
+    "table", "log", "sites", "addresses", "calls", "descriptors", "objects", "layers", "files", "streams", "builtin",
+    "threads", "signals", "processes", "coroutines", "tracebacks", "locks", "conditions", "queues", "futures",
     "readiness", "socketfiles", "sockets", "filelocks", "memory", "multiprocess", "asynchronous", "imports", "__init__",
 )  # fmt: skip
 PACKAGE = "_ipctrace"

@@ -14,6 +14,7 @@ from _thread import get_ident
 from sys import _getframe
 
 from . import table
+from .calls import as_caller
 
 # Encodings without a state, in which the bytes of a text can be counted as it is handed over
 _EXACT = ("", "utf-8", "UTF-8", "ascii", "ANSI_X3.4-1968", "US-ASCII", "iso8859-1", "ISO-8859-1", "latin-1")
@@ -21,7 +22,7 @@ _WRITE, _FLUSH, _CLOSE = table.CODE["stream.write"], table.CODE["stream.flush"],
 _READLINE, _READ = table.CODE["stream.readline"], table.CODE["stream.read"]
 _RAW_READ, _RAW_WRITE, _PRINT = table.CODE["raw.read"], table.CODE["raw.write"], table.CODE["print"]
 LAYERS = (io.FileIO, io.BufferedReader, io.BufferedWriter, io.BufferedRandom, io.TextIOWrapper)
-_NONE = table.NONE
+_NONE, _NONBLOCKING = table.NONE, table.NONBLOCKING
 _GLOBALS = globals()
 
 
@@ -36,7 +37,7 @@ class Account:
         self.site = 0  # where the program last came in
         self.doubtful = False  # a call was broken off: how much of it was taken shows at the next flush
         self.printing = 0  # the thread that is in print
-        self.closed = False
+        self.closed = self.closing = False
         self.owns = owns  # closing the stream closes the descriptor, too
 
     def define(self):
@@ -59,7 +60,7 @@ class Layers:
         )
 
     def _calls(self):
-        """(accept, around): how a layer records that the program hands bytes over, or asks for something else."""
+        """(accept, around, closing): how a layer records bytes handed over, anything else that is asked, its end."""
         enter, leave, fail = self.runtime.log.enter, self.runtime.log.leave, self.runtime.log.fail
         known, channel_of = self.runtime.descriptors.known, self.runtime.descriptors.channel_of
 
@@ -102,14 +103,26 @@ class Layers:
             leave(ticket, moved, _NONE, account.accepted - account.reached)
             return result
 
-        return accept, around
+        def closing(account, site, op, call, stream):
+            """Record that the outermost layer is closed: by the program, or by the garbage collector, which may do so
+            in the middle of any frame of ours. So it isn't told by the frame what is the outermost one."""
+            account.closing = True
+            try:
+                if getattr(stream, "_finalizing", False):
+                    # it will warn that nobody has closed it, in the innermost line of Python code: that of the program
+                    return around(account, site, op, as_caller, call, (stream,), {})
+                return around(account, site, op, call, stream)
+            finally:
+                account.closing = False
+
+        return accept, around, closing
 
     def _raw(self):
         log, here, streams = self.runtime.log, self.runtime.sites.here, self.runtime.streams
         enter, leave, got, fail = log.enter, log.leave, log.got, log.fail
         descriptors = self.runtime.descriptors
-        known, channel_of = descriptors.known, descriptors.channel_of
-        accept, around = self._calls()
+        known, channel_of, unblocked = descriptors.known, descriptors.channel_of, descriptors.unblocked
+        accept, _, closing = self._calls()
         write_raw, readinto_raw, read_raw, close_raw = (
             io.FileIO.write,
             io.FileIO.readinto,
@@ -121,7 +134,10 @@ class Layers:
             account = self._ipctrace
             fd = account.fd
             channel, site = known.get(fd) or channel_of(fd), account.site
-            ticket = enter(_RAW_WRITE, fd, channel, account.number, account.reached, size, site, data)
+            ticket = enter(
+                _RAW_WRITE, fd, channel, account.number, account.reached, size, site, data,
+                _NONBLOCKING if fd in unblocked else 0,
+            )  # fmt: skip
             try:
                 written = write_raw(self, data)
             except BaseException as error:
@@ -134,11 +150,14 @@ class Layers:
         class FileIO(io.FileIO):
             """The raw layer: every byte between the stream and its descriptor passes here."""
 
-            __repr__ = _named_like(io.FileIO)
+            __repr__, __reduce_ex__ = named_like(io.FileIO), unpicklable(io.FileIO)
 
             def write(self, data, /):
                 account = self._ipctrace
-                size = len(data) if type(data) is bytes else memoryview(data).nbytes
+                try:
+                    size = len(data) if type(data) is bytes else memoryview(data).nbytes
+                except TypeError:
+                    return write_raw(self, data)  # which says what is wrong with it
                 if not _within():
                     account.site = here()
                     if not account.buffer_size:
@@ -149,9 +168,15 @@ class Layers:
             def readinto(self, buffer, /):
                 account = self._ipctrace
                 fd = account.fd
-                view = memoryview(buffer).cast("B")
+                try:
+                    view = memoryview(buffer).cast("B")
+                except TypeError:
+                    return readinto_raw(self, buffer)
                 site = account.site if _within() else here()
-                ticket = enter(_RAW_READ, fd, known.get(fd) or channel_of(fd), account.number, 0, len(view), site)
+                ticket = enter(
+                    _RAW_READ, fd, known.get(fd) or channel_of(fd), account.number, 0, len(view), site, b"",
+                    _NONBLOCKING if fd in unblocked else 0,
+                )  # fmt: skip
                 try:
                     count = readinto_raw(self, buffer)
                 except BaseException as error:
@@ -168,7 +193,10 @@ class Layers:
                     return self.readall()
                 fd = account.fd
                 site = account.site if _within() else here()
-                ticket = enter(_RAW_READ, fd, known.get(fd) or channel_of(fd), account.number, 0, size, site)
+                ticket = enter(
+                    _RAW_READ, fd, known.get(fd) or channel_of(fd), account.number, 0, size, site, b"",
+                    _NONBLOCKING if fd in unblocked else 0,
+                )  # fmt: skip
                 try:
                     data = read_raw(self, size)
                 except BaseException as error:
@@ -195,7 +223,7 @@ class Layers:
                 if not self.closefd:
                     return close_raw(self)
                 descriptors.gone(account.fd)
-                return close_raw(self) if _within() else around(account, here(), _CLOSE, close_raw, self)
+                return close_raw(self) if account.closing else closing(account, here(), _CLOSE, close_raw, self)
 
         FileIO.__module__, FileIO.__qualname__ = io.FileIO.__module__, io.FileIO.__qualname__
         return FileIO
@@ -203,13 +231,15 @@ class Layers:
     def _counting(self, layer):
         """The subclass of a buffered layer that counts what the program asks of it."""
         here = self.runtime.sites.here
-        accept, around = self._calls()
+        accept, around, closing = self._calls()
         write_layer = getattr(layer, "write", None)
 
         class Counting(layer):
             __repr__ = (
-                layer.__repr__ if sys.version_info < (3, 13) and layer is io.TextIOWrapper else _named_like(layer)
+                layer.__repr__ if sys.version_info < (3, 13) and layer is io.TextIOWrapper else named_like(layer)
             )
+
+            __reduce_ex__ = unpicklable(layer)
 
             def flush(self):
                 account = self._ipctrace
@@ -222,13 +252,14 @@ class Layers:
 
             def close(self):
                 account = self.__dict__.get("_ipctrace")
-                if account is None or account.closed or _within():
+                if account is None or account.closed or account.closing:
                     return layer.close(self)
-                if not account.owns:  # the descriptor stays open: all that closing does to it is a flush
-                    if account.mode == "r" or account.accepted == account.reached:
-                        return layer.close(self)
-                    return around(account, here(), _FLUSH, layer.close, self)
-                return around(account, here(), _CLOSE, layer.close, self)
+                if account.owns:
+                    return closing(account, here(), _CLOSE, layer.close, self)
+                # the descriptor stays open: all that closing does to it is a flush
+                if account.mode == "r" or account.accepted == account.reached:
+                    return layer.close(self)
+                return closing(account, here(), _FLUSH, layer.close, self)
 
             if layer is io.TextIOWrapper:
 
@@ -302,7 +333,7 @@ def _within():
         return False
 
 
-def _named_like(layer):
+def named_like(layer):
     """repr: C says the type's own name there, and a subclass' lacks the module."""
 
     def __repr__(self):
@@ -310,6 +341,19 @@ def _named_like(layer):
         return text if text.startswith("<_io.") else "<_io." + text[1:]
 
     return __repr__
+
+
+def unpicklable(layer):
+    """__reduce_ex__: C says the type's own name in the error, and a subclass' lacks the module (3.13 says none)."""
+
+    def __reduce_ex__(self, protocol, /):
+        try:
+            return layer.__reduce_ex__(self, protocol)
+        except TypeError as error:
+            name = layer.__name__
+            raise TypeError(str(error).replace("'%s' object" % name, "'_io.%s' object" % name)) from None
+
+    return __reduce_ex__
 
 
 def _encoded(stream, account, text):

@@ -256,9 +256,9 @@ class Ledger:
                 self.log.fail(ticket, error)
             raise
 
-    def otherwise(self, lock, probe, blocking, timeout):
+    def otherwise(self, lock, probe, blocking, timeout, *more):
         """Acquire with other arguments than the usual ones. `probe`, a lock of C's that is free, refuses wrong ones."""
-        probe.acquire(blocking, timeout)
+        probe.acquire(blocking, timeout, *more)
         if lock[False]:
             if lock.depth:
                 lock.depth += 1
@@ -309,7 +309,7 @@ def pose(made, posed, methods=()):
     for slot in space["__slots__"]:
         space.pop(slot, None)
     space.update(methods, __module__=posed.__module__, __qualname__=posed.__name__, __doc__=posed.__doc__, posed=posed)
-    for name, value in space.items():
+    for name, value in reversed(list(space.items())):  # a function of two names has the first
         if type(value) is type(pose) and hasattr(posed, name):
             value.__doc__ = getattr(posed, name).__doc__
             value.__module__, value.__qualname__ = posed.__module__, "%s.%s" % (posed.__name__, name)
@@ -360,9 +360,9 @@ def _methods(ledger, entering, probe):
 
     if _CERTAIN:
 
-        def acquire(self, blocking=True, timeout=-1):
-            if timeout != -1 or (blocking is not True and blocking is not False):
-                return otherwise(self, probe(), blocking, timeout)
+        def acquire(self, blocking=True, timeout=-1, *more):
+            if timeout != -1 or (blocking is not True and blocking is not False) or more:
+                return otherwise(self, probe(), blocking, timeout, *more)
             if not self[False]:
                 return blocking and wait(self)
             if self.depth:
@@ -378,9 +378,9 @@ def _methods(ledger, entering, probe):
 
     else:
 
-        def acquire(self, blocking=True, timeout=-1):
-            if timeout != -1 or (blocking is not True and blocking is not False):
-                return otherwise(self, probe(), blocking, timeout)
+        def acquire(self, blocking=True, timeout=-1, *more):
+            if timeout != -1 or (blocking is not True and blocking is not False) or more:
+                return otherwise(self, probe(), blocking, timeout, *more)
             got, depth, booked = [], self.depth, False
             try:
                 got += map(self.__getitem__, _NOT_BLOCKING)

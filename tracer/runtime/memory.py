@@ -177,11 +177,14 @@ def wrap_mmap(runtime, module):
         setattr(mmap, name, recorded)
 
     def __reduce_ex__(self, protocol):
-        # The error names the type as C does: a map of the C type is asked for its own.
-        return (original(-1, 1) if type(self) is mmap else super(mmap, self)).__reduce_ex__(protocol)
+        if type(self) is not mmap:
+            return super(mmap, self).__reduce_ex__(protocol)
+        # A map of the C type is asked: its error names the type as C does, and PyPy's, which can be, has no slot of ours
+        function, args, *rest = original(-1, 1).__reduce_ex__(protocol)
+        return (function, tuple(mmap if arg is original else arg for arg in args), *rest)
 
+    mmap.__reduce_ex__ = __reduce_ex__
     if sys.implementation.name == "cpython":
-        mmap.__reduce_ex__ = __reduce_ex__
         iterates("__iter__", iter)  # which would take our __getitem__, and get numbers
         iterates("__reversed__", reversed)
     for name in ("write", "write_byte"):

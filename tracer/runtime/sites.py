@@ -18,6 +18,8 @@ from . import table
 _OWN, RUNTIME, _PACKAGE, LIBRARY = "own", "runtime", "package", "library"
 _HERE = os.path.dirname(__file__) + os.sep
 _STANDARD = os.path.dirname(os.__file__) + os.sep
+MARK = "<ipctrace>"  # what a code object of ours is called that has the file of the program, or of the library
+CODES: set = set()  # ids of those that need a name of their own, too (coroutines.py); they are never freed
 _MOST_CODES = 50_000  # a program that compiles code in a loop must not make us keep all of it
 
 
@@ -118,8 +120,10 @@ class Sites:
             self.codes.clear()
             self.kept.clear()
             self.others.clear()
+        if code.co_name == MARK:  # most are made for one call: that's not worth remembering
+            return RUNTIME
         self.kept.append(code)
-        owner = _owner(code.co_filename)
+        owner = RUNTIME if is_ours(code) else _owner(code.co_filename)
         self.codes[id(code)] = known = {} if owner is _OWN else owner
         return known
 
@@ -139,6 +143,11 @@ class Sites:
         return number
 
 
+def is_ours(code):
+    """Whether a code object is the runtime's own, wherever it says that it stands."""
+    return code.co_filename.startswith(_HERE) or code.co_name == MARK or id(code) in CODES
+
+
 def _line(code, instruction):
     """The line of an instruction."""
     if hasattr(code, "co_lines"):
@@ -154,8 +163,6 @@ def _line(code, instruction):
 
 def _owner(file):
     """Whose a source file is. The main program's own folder wins over what it lies in: the longest path decides."""
-    if file.startswith(_HERE):
-        return RUNTIME
     if file.startswith("<frozen"):
         return LIBRARY
     main = getattr(sys.modules.get("__main__"), "__file__", None)

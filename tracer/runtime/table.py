@@ -116,10 +116,11 @@ TASKS = 1 << 31  # native thread ids are far below
 #   make             a pipe (fd = the reading end, result = the writing end)
 #   pair             two ends that are each other's peers: socketpair, openpty (fd, result)
 #   open duplicate close   descriptors (duplicate: fd → result; open: result; close: fd; closerange: fd to extra)
+#                    open of a name: size = flags of open(2), payload = the name, extra = 1: it made what it opened
 #   pass             a descriptor (fd) went along with a message; it arrives as an open in the receiver
 #   connect          two ends meet: connect (fd), accept (fd = who listens, result = the new one)
 #   bind listen shutdown   of a socket (fd); bind: address; shutdown: size = how
-#   control          fcntl, set_blocking, set_inheritable (fd, size = command, result)
+#   control          fcntl (fd, size = command, result, extra = argument), set_blocking and set_inheritable (size = 0 1)
 #   entry unlink     a name in the file system (FIFO, shared memory) appears or goes; payload: the name
 #   map unmap        memory that several processes see (channel, size)
 #   select           waits until one of several ends is ready: the payload lists them ("r3 w4"), result = how many are,
@@ -143,7 +144,8 @@ TASKS = 1 << 31  # native thread ids are far below
 # end; task: of a task · stream calls: pending = bytes stuck in the stream's buffers after the call; offset = bytes
 # accepted (accept) or reached (write) before it · read, write of a plain file: extra = position in it after the call ·
 # acquire, await, send, receive, select: size = nanoseconds that it waits at most, NONE: as long as it takes (send,
-# receive of a Connection: bytes).
+# receive of a Connection: bytes); but acquire of a file's lock: size = operation of flock(2), payload = "start+length"
+# of a lock on a part of the file.
 CALLS = (
     (16, "os.read", "read", "nodata"),
     (17, "os.write", "write", "noroom"),
@@ -151,7 +153,7 @@ CALLS = (
     (19, "raw.write", "write", "noroom"),
     (20, "os.readv", "read", "nodata"),
     (21, "os.writev", "write", "noroom"),
-    (22, "os.sendfile", "write", "noroom"),  # fd = out; extra = in
+    (22, "os.sendfile", "write", "noroom"),  # fd = out; extra = in; so for splice and copy_file_range
     (23, "os.splice", "write", "noroom"),
     (24, "os.pipe", "make", ""),
     (25, "os.pipe2", "make", ""),
@@ -193,6 +195,7 @@ CALLS = (
     (60, "stream.flush", "flush", ""),
     (61, "stream.readline", "take", ""),
     (62, "stream.read", "take", ""),
+    (63, "os.splice source", "read", "nodata"),  # the pipe that a splice reads
     (64, "time.sleep", "sleep", "sleep"),
     (65, "os.unlink", "unlink", ""),  # of a FIFO or socket
     (66, "os.set_blocking", "control", ""),
