@@ -117,11 +117,11 @@ def adds_up(run: ipctrace.Run) -> None:
     data = events[events["kind"].isin(["read", "write", "accept"])]
     assert (data["exit"].isna() | (data["exit"] >= before)).all()
     assert {"make", "fork", "close", "wait"} <= set(events["kind"]) or not events["kind"].isin(["fork"]).any()
-    row = run.trace.channels[run.trace.channels["dropped_written"].notna()]
-    for channel in row.itertuples():
+    rows = run.trace.channels[run.trace.channels["dropped_written"].notna()].fillna({"dropped_read": 0})
+    for channel in rows.itertuples():
         of = events[(events["channel"] == channel.channel) & (events["result"] > 0)]
         written = int(of.loc[of["kind"] == "write", "result"].sum()) + channel.dropped_written
-        read = int(of.loc[of["kind"] == "read", "result"].sum()) + (channel.dropped_read or 0)
+        read = int(of.loc[of["kind"] == "read", "result"].sum()) + channel.dropped_read
         assert written == read or channel.outside
 
 

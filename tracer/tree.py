@@ -195,7 +195,7 @@ class Tree:
     def _meet(self, pid: int, parent: int | None) -> bool:
         """Take in a process, unless it is known; True if it is new."""
         status = None if pid in self._alive else proc.read_stat(pid)
-        if status is None or (pid in self._unreaped and status.state == "Z"):
+        if status is None or (pid in self._unreaped and status.state in "ZX"):  # X: being reaped just now
             return False
         self._unreaped.discard(pid)
         argv = proc.command_line(pid)
