@@ -79,6 +79,7 @@ def wrap_mmap(runtime, module):
             fd = table.NO_FD
         else:
             self._ipctrace = descriptors.channel_of(fd)
+            descriptors.mapped.add(self._ipctrace)
         leave(enter(code["mmap"], fd, channel(self), 0, 0, len(self), here()))
 
     def channel(self):
