@@ -180,7 +180,7 @@ def wrap_mmap(runtime, module):
     def __reduce_ex__(self, protocol):
         if type(self) is not mmap:
             return super(mmap, self).__reduce_ex__(protocol)
-        # A map of the C type is asked: its error names the type as C does, and PyPy's, which can be, has no slot of ours
+        # A map of the C type is asked: its error names the type as C does, and PyPy's raises none, but has no slots
         function, args, *rest = original(-1, 1).__reduce_ex__(protocol)
         return (function, tuple(mmap if arg is original else arg for arg in args), *rest)
 
