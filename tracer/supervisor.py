@@ -124,7 +124,7 @@ class _Recording:
                 return self._nothing("interrupted", None)
             program = self._start()
             program.returncode = 0  # the tree reaps it, and Popen must not
-            self.tree = Tree(program.pid, self.origin, self.options.command, before)
+            self.tree = Tree(program.pid, self.origin, self.facts["command"], before)
             stack.callback(self.tree.close)
             stack.callback(self.tree.kill)
             self.root = self.tree.lives[0]
@@ -287,11 +287,14 @@ class _Recording:
     def _facts(self) -> dict[str, Any]:
         """run.json as it is known at the start."""
         options = self.options
+        command = [schema.printable(part) for part in options.command]
+        environment = ((name, os.environ.get(name)) for name in _BUFFERING)
         return dict.fromkeys(schema.FACTS) | {
             "schema": schema.VERSION, "ipctrace": version("ipctrace"), "state": "recording",
-            "command": options.command, "program": options.program or program_name(options.command),
+            "command": command, "program": options.program or program_name(command),
             "options": {name: value for name, value in asdict(options).items() if name not in _TOLD_ELSEWHERE},
-            "cwd": str(Path.cwd()), "environment": {name: os.environ.get(name) for name in _BUFFERING},
+            "cwd": schema.printable(str(Path.cwd())),
+            "environment": {name: value and schema.printable(value) for name, value in environment},
             "platform": {
                 "system": platform.system(), "release": platform.release(), "machine": platform.machine(),
                 "cores": os.cpu_count(),

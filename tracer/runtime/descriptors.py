@@ -51,6 +51,7 @@ class Descriptors:
         self.known = {}  # descriptor → number
         self.sockets = {}  # descriptor → number, for as long as the same socket object of Python's has it: sockets.py
         self.files = set()  # the numbers of plain files: there nobody ever waits for somebody else
+        self.mapped = set()  # those of files of which there is or was a map: it outlives every descriptor (memory.py)
         self.unblocked = set()  # descriptors of which we know that they don't wait (others may have changed it since)
         self.numbers = count(1)  # `+= 1` would give two threads the same number
 
@@ -74,13 +75,14 @@ class Descriptors:
 
     def _forget_files(self):
         """A program opens thousands; each is defined again where it turns up again."""
+        forgotten = self.files - self.mapped
         for key, found in list(self.channels.items()):
-            if found[1] == "file":
+            if found[0] in forgotten:
                 self.channels.pop(key, None)
         for fd, number in list(self.known.items()):
-            if number in self.files:
+            if number in forgotten:
                 self.known.pop(fd, None)
-        self.files.clear()
+        self.files -= forgotten
 
     def list(self):
         """Record every end that the process holds."""
@@ -221,7 +223,7 @@ class Descriptors:
         found = next(self.numbers), kind, name
         self.log.define(table.CHANNEL, kind, key[0], key[1], name, channel=found[0])
         if kind == "file":
-            if len(self.files) >= _MOST_FILES:
+            if len(self.files) - len(self.mapped) >= _MOST_FILES:
                 self._forget_files()
             self.files.add(found[0])
         self.channels[key] = found  # only now: another thread must not refer to what isn't defined

@@ -79,6 +79,7 @@ def wrap_mmap(runtime, module):
             fd = table.NO_FD
         else:
             self._ipctrace = descriptors.channel_of(fd)
+            descriptors.mapped.add(self._ipctrace)
         leave(enter(code["mmap"], fd, channel(self), 0, 0, len(self), here()))
 
     def channel(self):
@@ -179,7 +180,7 @@ def wrap_mmap(runtime, module):
     def __reduce_ex__(self, protocol):
         if type(self) is not mmap:
             return super(mmap, self).__reduce_ex__(protocol)
-        # A map of the C type is asked: its error names the type as C does; PyPy pickles maps, and must not ours
+        # A map of the C type is asked: its error names the type as C does, and PyPy's raises none, but has no slots
         function, args, *rest = original(-1, 1).__reduce_ex__(protocol)
         return (function, tuple(mmap if arg is original else arg for arg in args), *rest)
 
