@@ -18,21 +18,13 @@ import os
 import sys
 
 from . import (
-    asynchronous,
     builtin,
-    conditions,
     descriptors,
     filelocks,
     files,
-    futures,
     locks,
-    memory,
-    multiprocess,
     processes,
-    queues,
-    readiness,
     signals,
-    sockets,
     streams,
     table,
     threads,
@@ -48,10 +40,25 @@ _open = open  # the program's own is wrapped, and a fork's child asks too
 # What is wrapped at once has wrap(runtime); what begins anew after a fork has forked(runtime); what is wrapped when
 # its module is imported stands in PATCHES, a table of module names and functions(runtime, module). Their order is the
 # order in which they are applied.
-_PARTS = (
-    descriptors, files, processes, builtin, threads, signals, tracebacks, locks, conditions, queues, futures, readiness,
-    sockets, filelocks, memory, multiprocess, asynchronous,
+_PARTS = (descriptors, files, processes, builtin, threads, signals, tracebacks, locks, filelocks)
+# The rest is loaded when the program imports one of these modules: the keys of each part's own PATCHES.
+LATER = (
+    ("conditions", ("threading",)),
+    ("queues", ("queue",)),
+    ("futures", ("concurrent.futures._base", "concurrent.futures.thread", "concurrent.futures.process")),
+    ("readiness", ("select",)),
+    ("sockets", ("socket",)),
+    ("memory", ("mmap", "multiprocessing.shared_memory")),
+    ("multiprocess", (
+        "multiprocessing.process", "multiprocessing.connection", "multiprocessing.synchronize",
+        "multiprocessing.queues", "multiprocessing.resource_tracker", "multiprocessing.forkserver",
+    )),
+    ("asynchronous", (
+        "asyncio.tasks", "asyncio.base_events", "asyncio.selector_events", "asyncio.streams", "asyncio.locks",
+        "asyncio.queues", "asyncio.subprocess", "asyncio.timeouts",
+    )),
 )  # fmt: skip
+later = None  # function(name) → module: inject.py's
 
 
 class Runtime:
@@ -66,6 +73,7 @@ class Runtime:
         self.addresses = Addresses(self.log)
         self.objects = Objects(self.log, self.sites, self.descriptors)
         self.streams = streams.Streams(self)
+        self.begun = set()  # the later parts that have begun
         self.environment = processes.Environment(run, folder, self.log)
 
     def begin(self):
@@ -82,10 +90,25 @@ class Runtime:
                 part.wrap(self)
             for name, patch in getattr(part, "PATCHES", {}).items():
                 patches.setdefault(name, []).append(patch)
+        for part, names in LATER:
+            for name in names:
+                patches.setdefault(name, []).append(self._later(part, name))
         Imports(self, patches).begin()
         if hasattr(os, "register_at_fork"):
             # The first of all hooks, since we come first. The interpreter keeps it to its end, and so us and our maps.
             os.register_at_fork(after_in_child=self.forked)
+
+    def _later(self, name, wrapped):
+        """A patch of a part that is loaded only when it is needed."""
+
+        def patch(runtime, module):
+            part = later(name)
+            if hasattr(part, "wrap") and name not in self.begun:
+                self.begun.add(name)
+                part.wrap(runtime)
+            part.PATCHES[wrapped](runtime, module)
+
+        return patch
 
     def forked(self):
         """Begin anew in the child of a fork: its own file, its inherited streams, no other thread."""

@@ -11,29 +11,34 @@ import marshal
 import os
 import sys
 
-# In the order in which they can be loaded
+# What is loaded at once, in the order in which it can be.
 MODULES = (
     "table", "log", "sites", "addresses", "calls", "descriptors", "objects", "layers", "files", "streams", "builtin",
-    "threads", "signals", "processes", "coroutines", "tracebacks", "locks", "conditions", "queues", "futures",
-    "readiness", "socketfiles", "sockets", "filelocks", "memory", "multiprocess", "asynchronous", "imports", "__init__",
+    "threads", "signals", "processes", "tracebacks", "locks", "filelocks", "imports", "__init__",
 )  # fmt: skip
+# What is loaded when the program imports what it wraps, and what it needs of these: most programs need little of it.
+LATER = {
+    "conditions": (), "queues": ("conditions",), "futures": ("conditions",), "readiness": (), "socketfiles": (),
+    "sockets": ("socketfiles",), "memory": (), "multiprocess": (), "coroutines": (), "asynchronous": ("coroutines",),
+}  # fmt: skip
 PACKAGE = "_ipctrace"
 
 
-def bundle(folder: str) -> "list[tuple[str, object]]":
-    """The code of each module in `folder`/_ipctrace, by name; kept in a file there for this version of Python."""
+def bundle(folder: str) -> "dict[str, bytes]":
+    """The bytecode of each module in `folder`/_ipctrace, by name; kept in a file there for this version of Python."""
     path = os.path.join(folder, PACKAGE, "%s.bytecode" % sys.implementation.cache_tag)
     try:
         with open(path, "rb") as file:
-            codes: "list[tuple[str, object]]" = marshal.loads(file.read())
+            codes: "dict[str, bytes]" = marshal.loads(file.read())
             return codes  # marshal.load would read the file in small bites: 5 ms
     except (OSError, EOFError, ValueError, TypeError):
         pass
-    codes = []
-    for name in MODULES:
+    codes = {}
+    for name in (*MODULES, *LATER):
         source = os.path.join(folder, PACKAGE, name + ".py")
         with open(source, "rb") as file:
-            codes.append((name, compile(file.read(), source, "exec", dont_inherit=True)))
+            # without docstrings: what isn't there needn't be read at each start
+            codes[name] = marshal.dumps(compile(file.read(), source, "exec", dont_inherit=True, optimize=2))
     try:
         made = "%s.%d" % (path, os.getpid())
         with open(made, "wb") as file:
@@ -50,23 +55,40 @@ def _load(folder: str) -> "dict[str, object]":
     They are out of the program's sight afterwards, and out of the interpreter's when it clears modules at its end:
     streams are flushed after that.
     """
-    kind = type(sys)
+    kind, codes = type(sys), bundle(folder)
     package = kind(PACKAGE)
     package.__path__ = []
     loaded = {PACKAGE: package}
-    try:
-        for name, code in bundle(folder):
-            module = package
-            if name != "__init__":
-                module = loaded[PACKAGE + "." + name] = kind(PACKAGE + "." + name)
-                setattr(package, name, module)
-            module.__package__ = PACKAGE
-            module.__file__ = os.path.join(folder, PACKAGE, name + ".py")
-            sys.modules.update(loaded)
-            exec(code, module.__dict__)  # type: ignore[arg-type]
-    finally:
-        for name in loaded:
-            sys.modules.pop(name, None)
+
+    def run(name):
+        module = package
+        if name != "__init__":
+            module = loaded[PACKAGE + "." + name] = kind(PACKAGE + "." + name)
+            setattr(package, name, module)
+        module.__package__ = PACKAGE
+        module.__file__ = os.path.join(folder, PACKAGE, name + ".py")
+        sys.modules.update(loaded)
+        try:
+            exec(marshal.loads(codes[name]), module.__dict__)
+        finally:
+            for each in loaded:
+                sys.modules.pop(each, None)
+        return module
+
+    def later(name):
+        if PACKAGE + "." + name not in loaded:
+            for needed in LATER[name]:
+                later(needed)
+            run(name)
+        return loaded[PACKAGE + "." + name]
+
+    known = "mmap" in sys.modules or sys.implementation.name != "cpython"
+    for name in MODULES:
+        run(name)
+    if not known:
+        # the log's own: the program, which hasn't imported it, gets one of its own, and then it is wrapped
+        sys.modules.pop("mmap", None)
+    package.__dict__["later"] = later
     return package.__dict__
 
 
