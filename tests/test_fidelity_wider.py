@@ -264,7 +264,7 @@ def outcome(python: str, text: str, live: Path | None, folder: Path) -> tuple[in
 
 def settled(output: bytes) -> str:
     text = re.sub(r"pid=\d+|0x[0-9a-f]+|/tmp/tmp\w+|object at \w+|-\d+'", "…", output.decode("utf-8", "replace"))
-    return re.sub(r"process \d+|Task-\d+", "…", text)
+    return re.sub(r"process \d+|Task-\d+|SigQ:[^']*", "…", text)  # SigQ: of all that the user's processes have
 
 
 @pytest.mark.parametrize("python", EACH)

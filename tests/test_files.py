@@ -312,6 +312,16 @@ def test_a_name_that_is_not_utf_8_is_kept_apart_from_others(tmp_path: Path) -> N
     assert {"a\\xff", "a\\xfe"} <= names
 
 
+def test_a_program_with_a_name_and_arguments_that_are_not_utf_8_is_recorded(tmp_path: Path) -> None:
+    (tmp_path / "p\udcff.py").write_text("import threading\nthreading.Thread(target=print, name='n\\udcff').start()\n")
+    recorded = record(tmp_path, "p\udcff.py", "a\udcff")
+    run = recorded.run
+    assert (recorded.status, run.verdict.name) == (0, "completed"), recorded.errors.decode()
+    assert run.trace.facts["command"][-2:] == ["p\\xff.py", "a\\xff"]
+    assert run.trace.processes.program.tolist() == ["p\\xff.py"]
+    assert "n\\xff" in run.trace.threads.name.tolist()
+
+
 def test_the_program_that_writes_a_file_and_the_one_that_reads_it_share_a_channel(tmp_path: Path) -> None:
     made = record(tmp_path, CHAPTER / "plain_file.py")
     assert made.status == 0, made

@@ -177,6 +177,11 @@ class Descriptors:
         found = None if made else self.channels.get(key)
         return (found or self._number("fifo", key, path.realpath(_text(name))))[0]
 
+    def unlinked(self, status):
+        """A name is gone: whoever makes the next one, in another process perhaps, may be given the same inode. Where it
+        is still open it is defined again, as the one that it is by the time of that."""
+        self.channels.pop((status.st_dev, status.st_ino), None)
+
     def waits(self, fd, channel):
         """The flags of a read or write: whether it can wait at all."""
         return table.NONBLOCKING if fd in self.unblocked or channel in self.files else 0

@@ -296,6 +296,7 @@ class Unlink(Call):
         except BaseException as error:
             self.fail(ticket, error)
             raise
+        self.runtime.descriptors.unlinked(status)
         self.leave(ticket)
         return result
 
