@@ -31,6 +31,7 @@ from .sources import Sources
 
 Ints = npt.NDArray[np.int64]
 _NOTHING = np.iinfo(np.int64).min
+_ID_BITS = 34  # a log's own ids have 32; a damaged log may name any, so none of them may become an array's length
 _FOREVER = np.iinfo(np.int64).max
 
 _KIND = {code: kind for code, _, kind, _ in table.CALLS}
@@ -340,12 +341,16 @@ class _Assembly:
 
     def _global(self, what: str, numbers: npt.NDArray[Any], log_of: Ints) -> Ints:
         """The run's ids for a column of the logs' own; -1 where there is none."""
-        maps = [getattr(local, what) for local in self.locals]
-        widths = [max(numbering, default=0) + 1 for numbering in maps]
-        flat = joined([_lookup(numbering, width) for numbering, width in zip(maps, widths, strict=True)])
-        begin, width = np.cumsum([0, *widths])[:-1][log_of], np.array(widths)[log_of]
-        inside = numbers < width
-        return np.where(inside, flat[begin + np.where(inside, numbers, 0)], -1)
+        known = [
+            (index << _ID_BITS | number, found)
+            for index, local in enumerate(self.locals)
+            for number, found in sorted(getattr(local, what).items())
+        ]
+        keys, found = np.array(known, np.int64).reshape(-1, 2).T
+        own = numbers.astype(np.int64)
+        wanted = np.where(own >> _ID_BITS == 0, log_of.astype(np.int64) << _ID_BITS | own, -1)
+        place = np.minimum(np.searchsorted(keys, wanted), max(len(keys) - 1, 0))
+        return np.where(keys[place] == wanted, found[place], -1) if len(keys) else np.full(len(wanted), -1)
 
     def _sites(self) -> pd.DataFrame:
         rows = [
@@ -596,12 +601,6 @@ def nesting(thread: Ints, enter: Ints, exit: Ints) -> Ints:
             upper, lower = own[depth == level - 1], own[depth == level]
             parent[lower] = upper[np.searchsorted(upper, lower) - 1]
     return parent
-
-
-def _lookup(numbering: Mapping[int, int], width: int) -> Ints:
-    found = np.full(width, -1, np.int64)
-    found[list(numbering)] = list(numbering.values())
-    return found
 
 
 def _texts(codes: npt.NDArray[Any], names: Mapping[int, str | None]) -> pd.Series[str]:
