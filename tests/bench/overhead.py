@@ -75,6 +75,41 @@ for _ in range(50_000):
     with lock: pass
 print(time.perf_counter() - started)
 """
+SOCKET = """
+import os, socket, time
+ours, theirs = socket.socketpair()
+N = 20_000
+if os.fork() == 0:
+    for _ in range(N): theirs.sendall(theirs.recv(64))
+    os._exit(0)
+started = time.perf_counter()
+for _ in range(N): ours.sendall(b'Spam' * 6); ours.recv(64)
+print(time.perf_counter() - started)
+"""
+LINES = """
+import os, time
+line = 'x' * 99 + '\\n'
+reading, writing = os.pipe()
+if os.fork() == 0:
+    os.close(reading)
+    with os.fdopen(writing, 'w') as out:
+        for _ in range(100_000): out.write(line)
+    os._exit(0)
+os.close(writing)
+started = time.perf_counter()
+with os.fdopen(reading) as lines:
+    assert sum(map(len, lines)) == 10_000_000
+print(time.perf_counter() - started)
+"""
+CONVERSATIONS = {
+    "os.pipe ping-pong": PIPE,
+    "text-mode Popen echo": POPEN,
+    "multiprocessing.Pipe echo": CONNECTION,
+    "multiprocessing.Queue stream": QUEUE,
+    "multiprocessing.Lock alone": LOCK,
+    "socket pair echo": SOCKET,
+    "10 MB of lines through a pipe": LINES,
+}
 
 
 def conversation(text: str, live: Path | None) -> float:
@@ -91,19 +126,13 @@ def main() -> None:
     repeats = int(sys.argv[1]) if len(sys.argv) > 1 else 5
     with tempfile.TemporaryDirectory() as folder:
         live = Path(folder) / "live"
-        for name, text in (
-            ("os.pipe ping-pong", PIPE),
-            ("text-mode Popen echo", POPEN),
-            ("multiprocessing.Pipe echo", CONNECTION),
-            ("multiprocessing.Queue stream", QUEUE),
-            ("multiprocessing.Lock alone", LOCK),
-        ):
+        for name, text in CONVERSATIONS.items():
             pairs = [(conversation(text, None), conversation(text, live)) for _ in range(repeats)]
             alone, traced = (min(times) for times in zip(*pairs, strict=True))
-            print(f"{name:28} {traced / alone:5.2f} ×   ({alone * 1e3:7.1f} ms alone, {traced * 1e3:7.1f} ms traced)")
+            print(f"{name:30} {traced / alone:5.2f} ×   ({alone * 1e3:7.1f} ms alone, {traced * 1e3:7.1f} ms traced)")
         pairs = [(start_up(None), start_up(live)) for _ in range(max(20, repeats))]
         alone, traced = (min(times) for times in zip(*pairs, strict=True))
-        print(f"{'start-up of python -c pass':28} {(traced - alone) * 1e3:5.1f} ms more ({alone * 1e3:.1f} ms alone)")
+        print(f"{'start-up of python -c pass':30} {(traced - alone) * 1e3:5.1f} ms more ({alone * 1e3:.1f} ms alone)")
 
 
 if __name__ == "__main__":
