@@ -6,11 +6,13 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
+from ipctrace.tracer.schema import WRAPPED
 
 from .events import NEVER, NONE, groups, number, rows_of
 from .findings import Context, finding, ids
 from .naming import listing, plural, sentence
 from .results import Finding
+from .run import Run
 
 
 def merged_messages(context: Context) -> Iterator[Finding]:
@@ -102,7 +104,7 @@ def leaked_descriptor(context: Context) -> Iterator[Finding]:
     pipes = set(
         run.trace.channels.loc[(run.trace.channels["kind"] == "pipe") & ~run.trace.channels["outside"], "channel"]
     )
-    spans = run.spans[run.spans["channel"].isin(pipes)]
+    spans = run.spans[run.spans["channel"].isin(pipes - _internal(run))]
     ended = run.trace.processes["ended"].reindex(spans["process"]).to_numpy()
     for (channel, access), rows in groups(spans.assign(ended=ended), ["channel", "access"]):
         users = {
@@ -114,6 +116,20 @@ def leaked_descriptor(context: Context) -> Iterator[Finding]:
         holders = rows[kept & ~rows["process"].isin(users | run.unseen)].drop_duplicates("process")
         if len(holders):
             yield _leak(context, int(channel), str(access), holders, int(min(users)))
+
+
+def _internal(run: Run) -> set[int]:
+    """The pipes of multiprocessing's own machinery: all ends of a queue's stay open by design, as those of its helper
+    processes do; nobody waits for their end of file."""
+    events = run.events
+    moved = np.flatnonzero(events.is_kind("read", "write") & (events.channel != NONE))
+    queue = events.is_op(*(op for op in WRAPPED if op.startswith("multiprocessing.Queue")))
+    within, above = np.zeros(len(moved), dtype=bool), events.parent[moved]
+    while len(nested := np.flatnonzero(above != NONE)):
+        within[nested] |= queue[above[nested]]
+        above[nested] = events.parent[above[nested]]
+    helper = run.trace.processes["name"].isin(["resource_tracker", "forkserver"]).to_numpy()[events.process[moved]]
+    return set(events.channel[moved[within | helper]].tolist())
 
 
 def _leak(context: Context, channel: int, access: str, holders: pd.DataFrame, user: int) -> Finding:

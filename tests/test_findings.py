@@ -207,6 +207,18 @@ def test_ends_that_each_side_keeps_and_never_uses_are_leaked(close: bool) -> Non
     assert ends == ([] if close else [("child", False), ("parent", True)])
 
 
+def test_all_ends_of_a_queues_pipe_stay_open_by_design() -> None:
+    build = TraceBuilder()
+    parent = build.process("work.py")
+    pipe, queue = build.pipe(parent), build.object(None, "queue")
+    child = build.fork(parent)
+    with build.inside(child, "multiprocessing.Queue.feed", channel=queue):
+        build.write(child, pipe.writer, b"Spam 0")
+    with build.inside(parent, "multiprocessing.Queue.get", channel=queue):
+        build.read(parent, pipe.reader, b"Spam 0")
+    assert of(analyze(build.trace(ended="duration")), "IPC301") == []
+
+
 def test_a_program_of_one_process_leaks_nothing_to_itself() -> None:
     build = TraceBuilder()
     parent = build.process("pipe_thread.py")
