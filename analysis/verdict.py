@@ -126,7 +126,9 @@ def _traffic(context: Context) -> str:
     messages = context.run.messages
     if not len(messages):
         return "no bytes passed between processes or threads"
-    told = [f"{plural(len(messages), 'message')} over {plural(messages['channel'].nunique(), 'pipe')}"]
+    kinds = context.run.trace.channels["kind"].iloc[messages["channel"].unique()].value_counts()
+    over = listing([plural(int(count), str(kind)) for kind, count in kinds.items()])
+    told = [f"{plural(len(messages), 'message')} over {over}"]
     never = int((messages["written"].isna() & messages["writer"].notna()).sum())
     told.append(f"{never} never sent" if never else "none lost")
     held = messages["written"] - messages["accepted"]

@@ -91,11 +91,13 @@ def title(run: Run) -> str:
 
 def summary(run: Run) -> str:
     """`2.000 s · 3 processes · 4 threads · 3 pipes · 61 events`."""
-    pipes = sum(row["kind"] in ("pipe", "fifo", "socket") and not row["outside"] for row in run.channels)
+    own = [row["kind"] for row in run.channels if not row["outside"]]
+    told = [(sum(kind in kinds for kind in own), kinds[0]) for kinds in (("pipe", "fifo"), ("socket",))]
     tasks = int(run.trace.threads["loop"].notna().sum())
     return " · ".join((
         moment(run.end, 3), count(len(run.processes), "process"), count(len(run.threads) - tasks, "thread"),
-        *([count(tasks, "task")] if tasks else []), count(pipes, "pipe"), count(len(run.trace.events), "event"),
+        *([count(tasks, "task")] if tasks else []),
+        *(count(many, kind) for many, kind in told if many or kind == "pipe"), count(len(run.trace.events), "event"),
     ))  # fmt: skip
 
 

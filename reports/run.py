@@ -160,8 +160,10 @@ class Run:
 
     @cached_property
     def outermost(self) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """Event → the outermost event around it: the `input()` around the `read`."""
+        """Event → the outermost call around it: the `input()` around the `read`. A thread's life is no call."""
         parents = self.trace.events["parent"].to_numpy(dtype="int64", na_value=-1)
+        lives = self.trace.events["kind"].isin(["thread", "task", "work", "signal"]).to_numpy()
+        parents = np.where((parents >= 0) & lives[parents], -1, parents) if len(parents) else parents
         outer = np.arange(len(parents))
         while True:
             above = parents[outer]
