@@ -37,6 +37,7 @@ from . import (
     table,
     threads,
     tracebacks,
+    tracing,
 )
 from .addresses import Addresses
 from .imports import Imports
@@ -50,7 +51,7 @@ _open = open  # the program's own is wrapped, and a fork's child asks too
 # order in which they are applied.
 _PARTS = (
     descriptors, files, processes, builtin, threads, signals, tracebacks, locks, conditions, queues, futures, readiness,
-    sockets, filelocks, memory, multiprocess, asynchronous,
+    sockets, filelocks, memory, multiprocess, asynchronous, tracing,
 )  # fmt: skip
 
 

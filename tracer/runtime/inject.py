@@ -15,7 +15,8 @@ import sys
 MODULES = (
     "table", "log", "sites", "addresses", "calls", "descriptors", "objects", "layers", "files", "streams", "builtin",
     "threads", "signals", "processes", "coroutines", "tracebacks", "locks", "conditions", "queues", "futures",
-    "readiness", "socketfiles", "sockets", "filelocks", "memory", "multiprocess", "asynchronous", "imports", "__init__",
+    "readiness", "socketfiles", "sockets", "filelocks", "memory", "multiprocess", "asynchronous", "tracing",
+    "imports", "__init__",
 )  # fmt: skip
 PACKAGE = "_ipctrace"
 
