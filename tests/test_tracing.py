@@ -1,4 +1,4 @@
-"""A program that debugs itself, or reads what its errors say, finds its own calls and not ours."""
+"""A program that debugs or audits itself, or reads what its errors say, finds its own calls and not ours."""
 
 from __future__ import annotations
 
@@ -47,9 +47,47 @@ class Redirect:
 print(print >> Redirect(), type(print).__name__, type(time.sleep).__module__)
 """
 
+AUDITED = """
+import os, sys, threading
+told = []
+def hook(event, args):
+    if event.startswith(("sys.", "os.", "open", "object.", "mmap.")):
+        print(event, len(args))  # which is recorded
+        told.append(event)
+sys.addaudithook(hook)
+frame = sys._getframe(); frame.f_code
+def function(): pass
+function.__code__
+open(os.devnull).close(); reader, writer = os.pipe(); os.write(writer, b"x"); os.read(reader, 1); os.listdir("/")
+with threading.Lock(): print(len(told), sys.addaudithook)
+def refuse(event, args):
+    if event == "os.mkdir": raise ValueError("no")
+sys.addaudithook(hook=refuse)
+try: sys.audit("os.mkdir")
+except ValueError as error: print(error)
+for wrong in ((), (1, 2)):
+    try: sys.addaudithook(*wrong)
+    except TypeError as error: print(error)
+"""
+
+CLASSES = """
+import sys, threading
+if sys.version_info < (3, 13):
+    try: type(threading.Lock())()
+    except TypeError as error: print(error)
+else: print(type(threading.Lock())().acquire())
+"""
+
+PROGRAMS = {
+    "what a trace function is called for": TRACED,
+    "what an audit hook is told": AUDITED,
+    "messages": MESSAGES,
+    "who may make a lock": CLASSES,
+}
+
 
 @pytest.mark.parametrize("python", EACH)
-@pytest.mark.parametrize("program", [TRACED, MESSAGES], ids=["what a trace function is called for", "messages"])
+@pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS)
 def test_it_is_the_same_as_untraced(program: str, python: str, tmp_path: Path) -> None:
     alone, traced = (target.run(program, live=live, python=python, cwd=tmp_path) for live in (None, tmp_path / "live"))
     assert alone.returncode == 0, alone.stderr

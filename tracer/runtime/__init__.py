@@ -19,6 +19,7 @@ import sys
 
 from . import (
     asynchronous,
+    auditing,
     builtin,
     conditions,
     descriptors,
@@ -52,6 +53,7 @@ _open = open  # the program's own is wrapped, and a fork's child asks too
 _PARTS = (
     descriptors, files, processes, builtin, threads, signals, tracebacks, locks, conditions, queues, futures, readiness,
     sockets, filelocks, memory, multiprocess, asynchronous, tracing,
+    auditing,
 )  # fmt: skip
 
 

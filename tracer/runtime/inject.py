@@ -15,7 +15,7 @@ import sys
 MODULES = (
     "table", "log", "sites", "addresses", "calls", "descriptors", "objects", "layers", "files", "streams", "builtin",
     "threads", "signals", "processes", "coroutines", "tracebacks", "locks", "conditions", "queues", "futures",
-    "readiness", "socketfiles", "sockets", "filelocks", "memory", "multiprocess", "asynchronous", "tracing",
+    "readiness", "socketfiles", "sockets", "filelocks", "memory", "multiprocess", "asynchronous", "tracing", "auditing",
     "imports", "__init__",
 )  # fmt: skip
 PACKAGE = "_ipctrace"
