@@ -18,6 +18,7 @@ import os
 import sys
 
 from . import (
+    auditing,
     builtin,
     descriptors,
     filelocks,
@@ -29,6 +30,7 @@ from . import (
     table,
     threads,
     tracebacks,
+    tracing,
 )
 from .addresses import Addresses
 from .imports import Imports
@@ -40,7 +42,7 @@ _open = open  # the program's own is wrapped, and a fork's child asks too
 # What is wrapped at once has wrap(runtime); what begins anew after a fork has forked(runtime); what is wrapped when
 # its module is imported stands in PATCHES, a table of module names and functions(runtime, module). Their order is the
 # order in which they are applied.
-_PARTS = (descriptors, files, processes, builtin, threads, signals, tracebacks, locks, filelocks)
+_PARTS = (descriptors, files, processes, builtin, threads, signals, tracebacks, locks, filelocks, tracing, auditing)
 # The rest is loaded when the program imports one of these modules: the keys of each part's own PATCHES.
 LATER = (
     ("conditions", ("threading",)),
@@ -102,7 +104,7 @@ class Runtime:
         """A patch of a part that is loaded only when it is needed."""
 
         def patch(runtime, module):
-            part = later(name)
+            part = tracing.unseen(later, name)
             if hasattr(part, "wrap") and name not in self.begun:
                 self.begun.add(name)
                 part.wrap(runtime)

@@ -35,6 +35,9 @@ class Print(Call):
         finally:
             account.printing = outer
 
+    def __rshift__(self, file):
+        return self.original >> file  # `print >> sys.stderr, ...` is answered by what to write in its place
+
 
 class Input(Call):
     """input: around the flush and the read that it makes; on a terminal it reads in C, past every stream."""

@@ -50,8 +50,18 @@ def as_caller(function, args, kwargs):
     return located(program_frame(_getframe(1)))(function, args, kwargs)
 
 
+_BUILTIN = type(len)
+
+
 class Call:
-    """A wrapped call: `begin` records its enter and `end` its exit, around the original."""
+    """A wrapped call: `begin` records its enter and `end` its exit, around the original.
+
+    Its class is named as theirs is that most originals have: messages say the name, as in print[1], os.read + 1.
+    """
+
+    def __init_subclass__(cls):
+        cls.__name__ = cls.__qualname__ = _BUILTIN.__name__
+        cls.__module__ = _BUILTIN.__module__
 
     def __init__(self, original, op, runtime):
         self.original, self.op, self.runtime = original, op, runtime
@@ -90,6 +100,9 @@ class Call:
 
     def __reduce__(self):
         return self.__name__
+
+
+Call.__init_subclass__()
 
 
 def install(wrapper, name, *modules):

@@ -483,6 +483,11 @@ def _lock_class(ledger, entering):
         # isinstance(lock, _thread.LockType): what isn't of a class may still say that it is
         __class__ = property(lambda self: posed)
 
+        if not hasattr(_thread, "lock"):  # before 3.13 nobody can make one by its class
+
+            def __new__(cls, *args, **kwargs):
+                return posed(*args, **kwargs)
+
         def __init__(self, *args, **kwargs):
             lock = _allocate(*args, **kwargs)
             self.__getitem__, self.free = lock.acquire, lock.release
@@ -586,7 +591,9 @@ class Allocate(Call):
         self.stand_in = stand_in
 
     def __call__(self, *args, **kwargs):
-        return self.stand_in(*args, **kwargs)
+        lock = object.__new__(self.stand_in)
+        lock.__init__(*args, **kwargs)
+        return lock
 
     def __reduce__(self):
         return getattr, (_Module("_thread"), "allocate_lock")

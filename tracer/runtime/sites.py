@@ -16,7 +16,7 @@ from sys import _getframe
 from . import table
 
 _OWN, RUNTIME, _PACKAGE, LIBRARY = "own", "runtime", "package", "library"
-_HERE = os.path.dirname(__file__) + os.sep
+_HERE = os.path.dirname(os.path.dirname(__file__)) + os.sep  # with the file that loads us
 _STANDARD = os.path.dirname(os.__file__) + os.sep
 MARK = "<ipctrace>"  # what a code object of ours is called that has the file of the program, or of the library
 CODES: set = set()  # ids of those that need a name of their own, too (coroutines.py); they are never freed

@@ -39,7 +39,7 @@ def wrap_threading(runtime, module):
 
         def method(self, *args, **kwargs):
             limit = args[0] if args else kwargs.get("timeout")
-            code, tid = op if limit is None else timed, getattr(self, "native_id", None) or 0
+            code, tid = op if limit is None else timed, getattr(self, "_native_id", None) or 0
             ticket = log.enter(code, -1, 0, 0, 0, tid, here())
             try:
                 result = original(self, *args, **kwargs)
