@@ -93,3 +93,4 @@ def test_it_is_the_same_as_untraced(program: str, python: str, tmp_path: Path) -
     assert alone.returncode == 0, alone.stderr
     assert traced.stdout.decode().splitlines() == alone.stdout.decode().splitlines()
     assert traced.stderr == alone.stderr
+    assert list((tmp_path / "live").glob("*.log")), "nothing was recorded"
