@@ -69,6 +69,16 @@ def _c(name: str, type: Type, meaning: str, unit: str = "") -> Column:
     return Column(name.rstrip("?"), type, meaning, unit, name.endswith("?"))
 
 
+# A thread as /proc shows it.
+_SEEN = (
+    _c("process", "int", "process"),
+    _c("tid", "int", "the system's number for the thread"),
+    _c("state", "text", "R S D T Z, as proc(5) says"),
+    _c("syscall?", "text", "name of the system call it is in, where known"),
+    _c("fd?", "int", "that call's descriptor, for read and write"),
+    _c("pid?", "int", "that call's pid, for wait4 (-1: any)"),
+)
+
 # fmt: off
 TABLES: dict[str, Table] = {
     table.name: table
@@ -87,7 +97,7 @@ TABLES: dict[str, Table] = {
             _c("channel?", "int", "what the descriptor led to as the call began"),
             _c("stream?", "int", "the stream object it was called on, or that called it"),
             _c("site?", "int", "where in the program's own source"),
-            _c("size?", "int", "what was asked: bytes; for wait and kill the pid, for sleep and arm ns, for exit the status, for handle and signal the signal, for start and join the other thread's native id, for acquire, await, select and a queue's send and receive the ns that it waits at most"),
+            _c("size?", "int", "what was asked: bytes; for wait and kill the pid, for sleep and arm ns, for exit the status, for handle and signal the signal, for start and join the other thread's native id, for acquire, await, select and a queue's send and receive the ns that it waits at most; for a file's lock the operation"),
             _c("result?", "int", "what came back: bytes moved, a descriptor, a pid"),
             _c("extra?", "int", "a second result: the raw wait status; for arm the ns between further signals, for handle whether the program's code handles it, for kill the signal; for read and write of a plain file the position after the call; for select the first descriptor that is ready"),
             _c("error?", "int", "errno it raised; -1 for an exception without one"),
@@ -188,12 +198,7 @@ TABLES: dict[str, Table] = {
         Table("looks", "a thread as /proc showed it when nothing moved, or when the recording stopped", (
             _c("look", "int", "which look; the last two before a verdict are equal where it is proven"),
             _c("time", "int", "when", "ns"),
-            _c("process", "int", "process"),
-            _c("tid", "int", "the system's number for the thread"),
-            _c("state", "text", "R S D T Z, as proc(5) says"),
-            _c("syscall?", "text", "name of the system call it is in, where known"),
-            _c("fd?", "int", "that call's descriptor, for read and write"),
-            _c("pid?", "int", "that call's pid, for wait4 (-1: any)"),
+            *_SEEN,
         )),
         Table("ends", "an open descriptor of a process at a look", (
             _c("look", "int", "which look"),
@@ -216,12 +221,7 @@ TABLES: dict[str, Table] = {
         )),
         Table("samples", "what a thread of a process that isn't traced was seen doing; of equal ones in a row the first and the last", (
             _c("time", "int", "when", "ns"),
-            _c("process", "int", "process"),
-            _c("tid", "int", "the system's number for the thread"),
-            _c("state", "text", "R S D T Z, as proc(5) says"),
-            _c("syscall?", "text", "name of the system call it is in, where known"),
-            _c("fd?", "int", "that call's descriptor, for read and write"),
-            _c("pid?", "int", "that call's pid, for wait4 (-1: any)"),
+            *_SEEN,
             _c("runs?", "int", "how often it had been given a processor: between two equal ones it didn't run"),
         )),
         Table("stacks", "a frame of a thread's Python stack, taken when it hung", (

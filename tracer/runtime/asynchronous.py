@@ -19,7 +19,7 @@ from sys import _getframe
 from . import table
 from .calls import first, like
 from .coroutines import replacement
-from .log import _ours
+from .log import ours_raised
 from .objects import Identity
 from .threads import nanoseconds
 
@@ -154,7 +154,7 @@ class Tasks:
                     self.found(agent, task, waiter)
                     state.found[key] = agent
             except BaseException as error:  # not a task as we know them
-                if not _ours(error):
+                if not ours_raised(error):
                     raise
                 restless.pop(key, None)
 
@@ -559,7 +559,7 @@ def _wrap_waits(runtime, module):
             try:
                 return begin(tasks, op, args, kwargs)
             except BaseException as error:  # wrong arguments, or a stand-in of the program's: the original will see
-                if not _ours(error):
+                if not ours_raised(error):
                     raise
                 return None
 
@@ -572,7 +572,7 @@ def _wrap_waits(runtime, module):
                     else:
                         end(tasks, wait[1], args, result)
                 except BaseException as error:
-                    if not _ours(error):
+                    if not ours_raised(error):
                         raise
                     log.leave(wait[1])
             if acquired is not None:
@@ -620,7 +620,7 @@ def _wrap_loop(runtime, module):
             if agent.epoch:  # an eager one, which has waited before it has got its name
                 agent.state.late.append(agent)
         except BaseException as error:  # a factory of the program's makes what it likes
-            if not _ours(error):
+            if not ours_raised(error):
                 raise
         return task
 

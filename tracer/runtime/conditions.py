@@ -10,7 +10,7 @@ from sys import _getframe
 
 from . import table
 from .calls import first, like, method
-from .log import _ours
+from .log import ours_raised
 from .threads import nanoseconds
 
 _CODE, _NONE, _TIMED, _NONBLOCKING = table.CODE, table.NONE, table.TIMED, table.NONBLOCKING
@@ -38,7 +38,7 @@ def replace(runtime, owner, name, begin, end=None):
         try:
             return begin(self, args, kwargs, _getframe(2))
         except BaseException as error:
-            if not _ours(error):
+            if not ours_raised(error):
                 raise
             return None  # the object isn't what it should be: the original will say so
 
@@ -126,7 +126,7 @@ def _wrap_semaphores(runtime, module, end):
         try:
             ledger.identify(self, self._cond._lock, "semaphore", self._value)  # later its value isn't its capacity
         except BaseException as error:
-            if not _ours(error):
+            if not ours_raised(error):
                 raise
 
     def semaphore(self):

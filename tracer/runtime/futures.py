@@ -9,7 +9,7 @@ from __future__ import annotations
 from . import table
 from .calls import first
 from .conditions import limit, replace
-from .log import _ours
+from .log import ours_raised
 
 _CODE, _NONE = table.CODE, table.NONE
 
@@ -56,7 +56,7 @@ def _submits(runtime, owner):
         try:
             runtime.log.about(ticket, channel(runtime, future))
         except BaseException as error:
-            if not _ours(error):
+            if not ours_raised(error):
                 raise
         leave(ticket)
 

@@ -22,7 +22,7 @@ from time import monotonic_ns
 
 from . import table
 from .calls import Call, like
-from .log import _ours
+from .log import ours_raised
 from .objects import Identity
 from .sites import LIBRARY, RUNTIME
 from .threads import nanoseconds
@@ -129,7 +129,7 @@ class Ledger:
                     makes, lock.internal = False, known is LIBRARY
                 frame = frame.f_back
         except BaseException as error:
-            if not _ours(error):  # ours: no Python code made it
+            if not ours_raised(error):  # ours: no Python code made it
                 raise
 
     def number(self, lock, kind):
@@ -216,7 +216,7 @@ class Ledger:
                     self.note(lock, holder)
                 holder.held = lock
         except BaseException as error:
-            if not _ours(error):
+            if not ours_raised(error):
                 raise
 
     def awaits(self, lock, holder, timeout):
@@ -355,7 +355,7 @@ def _methods(ledger, entering, probe):
                     note(self, holder)
                 holder.held = self
         except BaseException as error:
-            if not _ours(error):  # ours: no Python code calls
+            if not ours_raised(error):  # ours: no Python code calls
                 raise
 
     if _CERTAIN:

@@ -39,7 +39,7 @@ _ftruncate = os.ftruncate
 _UNTRACKED = {"trackfd": False} if sys.version_info >= (3, 13) and sys.implementation.name == "cpython" else {}
 
 
-def _ours(error):
+def ours_raised(error):
     """Whether an exception arose in our own code, and not in a signal's handler that ran in the middle of it.
 
     What a handler raises is meant for the program. KeyboardInterrupt comes from C, without a frame of its own.
@@ -256,7 +256,7 @@ class Log:
             )  # fmt: skip
             return segment, at, slot
         except BaseException as error:
-            if _ours(error):  # a size beyond 64 bits, no memory: the call matters, the record doesn't
+            if ours_raised(error):  # a size beyond 64 bits, no memory: the call matters, the record doesn't
                 return self.scratch, 0, -1
             # a signal's handler has run just here and raises into the program: the call won't be made
             if segment.buffer[at + _STATE_AT] == _OPEN:
@@ -288,7 +288,7 @@ class Log:
             )  # fmt: skip
             return segment, at, slot
         except BaseException as error:
-            if _ours(error):
+            if ours_raised(error):
                 return self.scratch, 0, -1
             raise
 
@@ -302,7 +302,7 @@ class Log:
             )
             _EXIT.pack_into(segment.buffer, at + _EXIT_AT, time, _NONE, _NONE, _NONE, 0, 0, _DONE)
         except BaseException as error:
-            if not _ours(error):
+            if not ours_raised(error):
                 raise
 
     def address(self, ticket, number):
@@ -331,7 +331,7 @@ class Log:
                 segment.buffer, at + _EXIT_AT, monotonic_ns(), result, extra, pending, 0, kept, _DONE, data
             )  # fmt: skip
         except BaseException as error:
-            if not _ours(error):
+            if not ours_raised(error):
                 self._finish(segment, at, result, extra, pending, 0, _DONE)
                 raise
 
@@ -353,7 +353,7 @@ class Log:
                 segment.buffer, at + _EXIT_AT, monotonic_ns(), result, extra, pending, error, 0, state
             )  # fmt: skip
         except BaseException as problem:
-            if not _ours(problem):  # a signal's handler: its exception is the program's, and the record is completed
+            if not ours_raised(problem):  # a handler: its exception is the program's, and the record is completed
                 self._finish(segment, at, result, extra, pending, error, state)
                 raise
 
@@ -380,5 +380,5 @@ class Log:
             slot = self._piece(op, head, thread or self.thread(), fd, site, channel, stream, offset, size)
             self._more(slot, text, self.area)
         except BaseException as error:
-            if not _ours(error):
+            if not ours_raised(error):
                 raise

@@ -9,7 +9,7 @@ from . import table
 from .calls import first
 from .conditions import limit, replace
 from .locks import pose
-from .log import _ours
+from .log import ours_raised
 from .objects import Identity
 
 _CODE, _NONE = table.CODE, table.NONE
@@ -84,7 +84,7 @@ def _simple_queue(runtime, simple):
         try:
             return log.enter(op, -1, objects.number(queue.identity), 0, 0, size, here(), item, flags)
         except BaseException as error:
-            if not _ours(error):
+            if not ours_raised(error):
                 raise
             return log.scratch, 0, -1
 

@@ -21,7 +21,7 @@ from . import table
 from .addresses import words
 from .calls import install, like
 from .descriptors import Duplicate
-from .log import _ours as ours
+from .log import ours_raised
 from .socketfiles import Files
 
 _IS_CONNECTED = errno.EISCONN
@@ -92,7 +92,7 @@ class Sockets:
                     if any(self.getsockopt(sock, self.level, limit, 16)):
                         self.limited.add(number)
                 except OSError as error:
-                    if not ours(error):
+                    if not ours_raised(error):
                         raise
             self.describe(sock, number)
         return number
@@ -130,7 +130,7 @@ class Sockets:
         try:
             address = ask(sock)
         except OSError as error:
-            if not ours(error):
+            if not ours_raised(error):
                 raise
             return None
         if isinstance(address, tuple) and len(address) in (2, 4) and not address[1]:
@@ -142,7 +142,7 @@ class Sockets:
         try:
             return int.from_bytes(self.getsockopt(sock, self.level, self.credentials, 12)[:4], sys.byteorder)
         except OSError as error:
-            if not ours(error):
+            if not ours_raised(error):
                 raise
             return ""
 
