@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 import threading
 
-# A shell that runs the tests in the background has them ignore Ctrl-C, and every program that they start would too.
-if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# A shell that runs the tests in the background, or nohup, has them ignore signals, and every program that they start too.
+if threading.current_thread() is threading.main_thread():
+    for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, usual)

@@ -187,7 +187,10 @@ def test_the_other_end_of_a_tools_socket_is_known(out: Path) -> None:
 def test_tools_alone_are_looked_at_when_all_sleep(out: Path) -> None:
     fifo = out.with_name("fifo")
     os.mkfifo(fifo)
-    trace = record(out, "sh", "-c", f"cat <{fifo} & wait", duration=2)
+    for duration in (2, 5, 15):  # a busy machine gets to its second look late
+        trace = record(out, "sh", "-c", f"cat <{fifo} & wait", duration=duration)
+        if trace.looks["look"].nunique() >= 2:
+            break
     assert trace.looks["look"].nunique() >= 2
     assert {"sh", "cat"} & set(trace.processes["program"])
     assert set(trace.looks["state"]) == {"S"}
