@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from ipctrace.tracer.schema import Trace
 
-from .events import NEVER, NONE, Events, Flags, Ints, groups, number, optional, pick, rows_of, whole
+from .events import ENDED_BY, NEVER, NONE, Events, Flags, Ints, groups, number, optional, pick, rows_of, whole
 
 LONG = 1_000_000  # ns: longer than any call that doesn't wait takes, scheduling included
 ROOM = 100_000  # ns: a write that finds room takes less
@@ -193,15 +193,11 @@ def _made_room(trace: Trace, events: Events, slow: Ints) -> Iterator[tuple[int, 
         yield from zip(waiting[enough].tolist(), events.thread[last].tolist(), last.tolist(), strict=True)
 
 
-# What ends a wait on an object of Python's, by the waiting event's kind
-_ENDS = {"acquire": "release", "await": "notify", "receive": "send", "send": "receive"}
-
-
 def _told(events: Events) -> Waits:
     """Waits for a lock, a notification, an item: ended by the last such deed of another thread meanwhile."""
 
     def found() -> Iterator[tuple[int, int, int]]:
-        for kind, ending in _ENDS.items():
+        for kind, ending in ENDED_BY.items():
             waits = np.flatnonzero(events.is_kind(kind) & events.waiting & (events.channel != NONE))
             deeds = np.flatnonzero(events.is_kind(ending) & (events.channel != NONE) & (events.exit != NEVER))
             deeds = deeds[np.lexsort((events.exit[deeds], events.channel[deeds]))]
@@ -275,7 +271,7 @@ def _others(events: Events) -> Waits:
         | events.waits_for("sleep")
         | events.waits_for("nodata")
         | events.waits_for("noroom")
-        | (events.is_kind(*_ENDS) & (events.channel != NONE))
+        | (events.is_kind(*ENDED_BY) & (events.channel != NONE))
     )
     chosen = np.flatnonzero(events.waiting & ~ruled)
     return _nobody(chosen[events.exit[chosen] - events.enter[chosen] > LONG])

@@ -55,6 +55,22 @@ def groups(table: pd.DataFrame, by: str | list[str]) -> Iterator[tuple[Any, pd.D
     yield from table.groupby(by)
 
 
+LIVES = ("thread", "task", "work", "signal")  # kinds of events that last, with calls inside them: no calls themselves
+# What ends a wait on an object of Python's, by the waiting event's kind.
+ENDED_BY = {"acquire": "release", "await": "notify", "receive": "send", "send": "receive"}
+
+
+def outermost(parent: Ints, lives: Flags) -> Ints:
+    """For every event the outermost call around it, itself where there is none (negative); `lives` aren't calls."""
+    above = parent.copy()
+    inner = np.flatnonzero(above >= 0)
+    above[inner[lives[above[inner]]]] = NONE
+    top = np.arange(len(parent))
+    while (nested := above[top] >= 0).any():
+        top[nested] = above[top[nested]]
+    return top
+
+
 class Events:
     """`trace.events`, column by column, and what kinds of event there are. Row k is event k."""
 
@@ -122,14 +138,8 @@ class Events:
 
     @cached_property
     def outermost(self) -> Ints:
-        """For every event the outermost call around it, itself where there is none (a thread's life isn't a call)."""
-        lives = self.is_kind("thread", "task", "work", "signal")
-        above = self.parent.copy()
-        above[above != NONE] = np.where(lives[above[above != NONE]], NONE, above[above != NONE])
-        top = np.arange(len(self))
-        while (nested := above[top] != NONE).any():
-            top[nested] = above[top[nested]]
-        return top
+        """For every event the outermost call around it; see `outermost`."""
+        return outermost(self.parent, self.is_kind(*LIVES))
 
     def enclosing(self, kind: str) -> Ints:
         """For every event the innermost event of `kind` around it (not itself), or NONE."""

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from ipctrace.tracer.schema import OBJECTS
 
-from .events import NONE, Ints, groups, number, rows_of
+from .events import ENDED_BY, NONE, Ints, groups, number, rows_of
 from .run import Run
 
 READING = frozenset({"read", "readv", "pread64", "preadv", "recvfrom", "recvmsg"})
@@ -33,9 +33,7 @@ CALLS = {
     "receive": FUTEX,
     "select": frozenset({"select", "pselect6", "poll", "ppoll", "epoll_wait", "epoll_pwait", "epoll_pwait2"}),
 }
-# Objects of Python's that any thread of their process may act on; those with a name in the system, any process too.
 OUTSIDE = {"read": "nodata", "write": "noroom", "wait": "child"}  # what /proc alone can tell of, and its reason
-SAID = ("acquire", "await", "send", "receive")
 ASLEEP = ("S", "D")
 TICK = 10_000_000  # ns: /proc counts a process's start in these
 SLACK = 50_000_000  # ns within which a signal is delivered and handled
@@ -266,7 +264,7 @@ class Situation:
             return self._by_thread(agent, index, agents)
         if agent.call == "select":
             return self._by_members(agent, of_process)
-        if agent.call in SAID and agent.channel is not None:
+        if agent.call in ENDED_BY and agent.channel is not None:
             return self._by_object(agent, index, agents)
         if agent.reason == "signal":
             return replace(agent, why="waits for a signal, which anybody may send")

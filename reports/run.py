@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from ipctrace.analysis.events import LIVES, outermost, whole
 from ipctrace.analysis.results import Analysis, Waiter
 
 
@@ -161,15 +162,8 @@ class Run:
     @cached_property
     def outermost(self) -> np.ndarray[Any, np.dtype[np.int64]]:
         """Event → the outermost call around it: the `input()` around the `read`. A thread's life is no call."""
-        parents = self.trace.events["parent"].to_numpy(dtype="int64", na_value=-1)
-        lives = self.trace.events["kind"].isin(["thread", "task", "work", "signal"]).to_numpy()
-        parents = np.where((parents >= 0) & lives[parents], -1, parents) if len(parents) else parents
-        outer = np.arange(len(parents))
-        while True:
-            above = parents[outer]
-            if (above < 0).all():
-                return outer
-            outer = np.where(above >= 0, above, outer)
+        events = self.trace.events
+        return outermost(whole(events["parent"]), events["kind"].isin(LIVES).to_numpy())
 
 
 def members(run: Run, role: str) -> list[Waiter]:

@@ -702,7 +702,10 @@ def _wrap_streams(runtime, module):
 
 
 def _note(runtime, owner, name, op, begin):
-    """Record a plain method; `begin(self, args, kwargs)` gives (channel, size), or None where it tells nothing."""
+    """Record a plain method; `begin(self, args, kwargs)` gives (channel, size), or None where it tells nothing.
+
+    Not by calls.method: `Tasks.note` counts the frames between the program's call and itself.
+    """
     tasks, log, original = runtime.tasks, runtime.log, getattr(owner, name)
 
     def recorded(self, *args, **kwargs):

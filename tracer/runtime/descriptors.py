@@ -191,10 +191,10 @@ class Descriptors:
         status = opening.status
         self.gone(fd)
         if status is not None and status.st_rdev == _LEADER:
-            self.log.led_to(ticket, self.terminal(fd))
+            self.log.about(ticket, self.terminal(fd))
         else:
             channel = self.made(fd) if opening.makes else self.channel_of(fd)
-            self.log.led_to(ticket, channel)
+            self.log.about(ticket, channel)
             if channel in self.files:
                 if stays:
                     self.known[fd] = channel

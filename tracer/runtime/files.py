@@ -269,7 +269,7 @@ class Entry(Call):
             status = _lstat(name, dir_fd=folder)
             if folder is not None:
                 name = os.path.join(os.readlink("/proc/self/fd/%d" % folder), os.fsdecode(name))
-            self.runtime.log.led_to(ticket, self.runtime.descriptors.named(status, name, made=True))
+            self.runtime.log.about(ticket, self.runtime.descriptors.named(status, name, made=True))
         except OSError:  # somebody has removed it already
             pass
         self.leave(ticket)
@@ -338,7 +338,7 @@ class OpenLeader(Call):
         return self.enter(self.op, -1, 0, 0, 0, size, self.here(), b"/dev/ptmx", _NONBLOCKING, True)
 
     def end(self, ticket, result, args):
-        self.runtime.log.led_to(ticket, self.runtime.descriptors.terminal(result))
+        self.runtime.log.about(ticket, self.runtime.descriptors.terminal(result))
         self.leave(ticket, result, MADE)
 
 

@@ -335,12 +335,6 @@ class Log:
                 self._finish(segment, at, result, extra, pending, 0, _DONE)
                 raise
 
-    def led_to(self, ticket, channel):
-        """Say which channel a call turned out to be about; before it is completed."""
-        segment, at, slot = ticket
-        if slot >= 0:
-            _CHANNEL.pack_into(segment.buffer, at + table.CHANNEL_AT, channel)
-
     def fail(self, ticket, error, pending=_NONE):
         """Complete a record: the call has raised `error`."""
         number = getattr(error, "errno", None)

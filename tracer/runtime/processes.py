@@ -30,7 +30,7 @@ class Fork(Call):
             raise
         if isinstance(result, tuple):  # forkpty: the child's streams are a new terminal, the parent has its leader
             if result[0]:
-                self.runtime.log.led_to(ticket, self.runtime.descriptors.terminal(result[1]))
+                self.runtime.log.about(ticket, self.runtime.descriptors.terminal(result[1]))
             else:
                 self.runtime.descriptors.replaced((0, 1, 2))
         self.leave(ticket, result[0] if isinstance(result, tuple) else result)

@@ -60,9 +60,7 @@ class Sites:
 
     def at(self, code, instruction, line=None):
         """The site of a place that `mark` gave, in this log. `line`: None where it wasn't worth asking at the time."""
-        known = self.codes.get(id(code))
-        if known is None:
-            known = self._learn(code)
+        known = self.whose(code)
         if type(known) is not dict:
             return 0
         site = known.get(instruction)

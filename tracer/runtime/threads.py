@@ -6,7 +6,7 @@ import time
 from _thread import get_native_id
 
 from . import table
-from .calls import Call, install, like
+from .calls import Call, install, like, method
 
 
 class Sleep(Call):
@@ -35,21 +35,12 @@ def wrap_threading(runtime, module):
     thread = module.Thread
 
     def around(name, op, timed):
-        original = getattr(thread, name)
-
-        def method(self, *args, **kwargs):
+        def begin(self, args, kwargs):
             limit = args[0] if args else kwargs.get("timeout")
             code, tid = op if limit is None else timed, getattr(self, "_native_id", None) or 0
-            ticket = log.enter(code, -1, 0, 0, 0, tid, here())
-            try:
-                result = original(self, *args, **kwargs)
-            except BaseException as error:
-                log.fail(ticket, error)
-                raise
-            log.leave(ticket)
-            return result
+            return log.enter(code, -1, 0, 0, 0, tid, here())
 
-        setattr(thread, name, like(original, method))
+        method(runtime, thread, name, begin)
 
     around("start", table.CODE["Thread.start"], 0)
     around("join", table.CODE["Thread.join"], table.CODE["Thread.join timed"])
