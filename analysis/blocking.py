@@ -163,9 +163,7 @@ def _writes(trace: Trace, events: Events) -> Waits:
     connected = connected[events.exit[connected] - events.enter[connected] > LONG]
     slow = slow[(events.result[slow] > 0) & (trace.channels["kind"].to_numpy()[events.channel[slow]] == "pipe")]
     room = _collect(_made_room(trace, events, slow))
-    return tuple(
-        np.concatenate(parts) for parts in zip(_nobody(opened), _nobody(connected), room, strict=True)
-    )  # type: ignore[return-value]
+    return tuple(np.concatenate(parts) for parts in zip(_nobody(opened), _nobody(connected), room, strict=True))  # type: ignore[return-value]
 
 
 def _made_room(trace: Trace, events: Events, slow: Ints) -> Iterator[tuple[int, int, int]]:

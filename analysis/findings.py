@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from .agents import Agent
 from .catalogue import CATALOGUE
 from .naming import the
 from .results import Edit, Finding, WaitGraph
 from .run import Run
-from .situation import Agent, Situation
+from .situation import Situation
 from .waiting import Knot
 
 
@@ -66,20 +67,23 @@ def ids(*values: int | None) -> tuple[int, ...]:
 
 
 def find(context: Context) -> list[Finding]:
-    """What all rules find, most important first: by severity; equal ones in the order of `CHECKS`."""
-    from . import hangs, latent, risks, waste
+    """What all rules find, most important first.
 
-    found: list[Finding] = []
-    for check in (*hangs.CHECKS, *latent.CHECKS, *risks.CHECKS, *waste.CHECKS):
-        found.extend(check(context))
-    if (
-        context.knot is not None
-        and context.knot.level in ("proven", "likely")
-        and not any(f.rule < "IPC2" for f in found)
-    ):
-        found.extend(hangs.unexplained(context))
+    What keeps the program from going on comes first, in the order of `rules.FIRST`, but before all what alone would
+    untie the knot; then errors, warnings, notes.
+    """
+    from . import rules
+    from .rules.unexplained import unexplained
+
+    found = [each for check in rules.CHECKS for each in check(context)]
+    sure = context.knot is not None and context.knot.level in ("proven", "likely")
+    if sure and not any(each.rule < "IPC2" and each.certainty != "latent" for each in found):
+        found.extend(unexplained(context))
     weight = {"error": 0, "warning": 1, "info": 2}
-    return sorted(found, key=lambda each: (each.rule >= "IPC2", weight[each.severity]))
+    first = {code: place for place, code in enumerate(rules.FIRST)}
+    return sorted(
+        found, key=lambda each: (each.rule >= "IPC2", weight[each.severity], first.get(each.rule, len(first)))
+    )
 
 
 __all__ = ["Check", "Context", "Edit", "find", "finding", "ids"]

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from .agents import Agent
 from .events import NONE
 from .naming import listing, plural
 from .results import Edge, Role, Waiter, WaitGraph
 from .run import Run
-from .situation import Agent, Situation
+from .situation import Situation
 from .waiting import Knot, repeats
 
 

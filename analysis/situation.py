@@ -1,8 +1,8 @@
-"""The situation at the cut: every thread that lives, what it waits for, and who could end its wait.
+"""The situation at the cut: every thread and task that lives, what it waits for, and who could end its wait.
 
-A wait is satisfied by any of a set of enablers. All threads of a process count as able to act on all of its ends; what
-can't be seen (a terminal, a socket, a FIFO's name, descriptors in flight, a process outside the run, a call that /proc
-does not confirm) is the outside, and whoever waits for the outside, or for a time, is live by itself: `Agent.why`.
+First every agent is placed: is it stopped, running, asleep for a time, or within a call that may last for ever, and do
+/proc's looks agree? Then the wait's family (`waits`) says what it needs. What can't be seen is the outside, and whoever
+waits for the outside, or for a time, is live by itself: `Agent.why`.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ from functools import cached_property
 
 import numpy as np
 import pandas as pd
-from ipctrace.tracer.schema import OBJECTS
 
-from .events import ENDED_BY, NONE, Ints, groups, number, rows_of
+from .agents import Agent
+from .events import NONE, Ints, groups, number, rows_of
 from .run import Run
+from .waits import FAMILIES
+from .waits import tasks as asyncio_tasks
 
 READING = frozenset({"read", "readv", "pread64", "preadv", "recvfrom", "recvmsg"})
 WRITING = frozenset({"write", "writev", "pwrite64", "pwritev", "sendto", "sendmsg"})
@@ -35,35 +37,7 @@ CALLS = {
 }
 OUTSIDE = {"read": "nodata", "write": "noroom", "wait": "child"}  # what /proc alone can tell of, and its reason
 ASLEEP = ("S", "D")
-TICK = 10_000_000  # ns: /proc counts a process's start in these
 SLACK = 50_000_000  # ns within which a signal is delivered and handled
-
-
-@dataclass(frozen=True, slots=True)
-class Agent:
-    """A thread at the cut. `thread` is None where the trace has no row for it; `call`: kind of call that it waits in.
-
-    `enablers`: indices of the agents of which any could end the wait; None: the outside can, or it waits for nothing.
-    `why`: what makes it live by itself ("" where it waits for others), with {channel} for the channel's name.
-    `confirmed`: two looks show the same wait. `timed`: a time will end the wait, or may.
-    `ready`: what it waits for is there.
-    """
-
-    thread: int | None
-    process: int
-    tid: int
-    reason: str = "run"
-    call: str = ""
-    event: int | None = None
-    channel: int | None = None
-    target: int | None = None  # pid, or native id of a thread
-    since: int = 0
-    stopped: bool = False
-    timed: bool = False
-    ready: bool = False
-    confirmed: bool = False
-    enablers: frozenset[int] | None = None
-    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +102,32 @@ class Situation:
 
     @cached_property
     def agents(self) -> list[Agent]:
-        """Every thread that lives, with who could end its wait."""
-        found = [agent for process in self.alive for agent in self._threads(process)]
-        of_process: dict[int, frozenset[int]] = {process: frozenset() for process in self.alive}
-        for index, agent in enumerate(found):
-            of_process[agent.process] |= {index}
-        return [self._satisfied(agent, index, found, of_process) for index, agent in enumerate(found)]
+        """Every thread and task that lives, with what it needs: who could end its wait."""
+        return [
+            FAMILIES[agent.call](self, agent)
+            if not agent.why and agent.call in FAMILIES
+            else replace(agent, why=agent.why or "waits for something that ipctrace can't see")
+            for agent in self.placed
+        ]
+
+    @cached_property
+    def placed(self) -> list[Agent]:
+        """The same agents, before it is asked who could end their waits."""
+        found = [
+            agent
+            for process in self.alive
+            for agent in (*self._threads(process), *asyncio_tasks.agents_of(self, process))
+        ]
+        return [replace(agent, index=index) for index, agent in enumerate(found)]
+
+    @cached_property
+    def threads_of(self) -> dict[int, frozenset[int]]:
+        """Living process → the indices of its threads' agents (not of its tasks')."""
+        found: dict[int, frozenset[int]] = {process: frozenset() for process in self.alive}
+        for agent in self.placed:
+            if agent.loop is None:
+                found[agent.process] |= {agent.index}
+        return found
 
     @cached_property
     def index(self) -> dict[int, int]:
@@ -149,10 +143,10 @@ class Situation:
         alive = [tid for tid, row in known.items() if number(row.ended) is None or row.ended > self.run.cut]
         tids = list(dict.fromkeys([*(tid for tid in alive if not seen or tid in seen), *seen]))
         if not tids:
-            yield Agent(None, process, 0, why="nothing is known of it")
+            yield Agent(NONE, None, process, 0, why="nothing is known of it")
         for tid in tids:
             thread = known[tid].thread if tid in known else None
-            agent = Agent(thread, process, tid)
+            agent = Agent(NONE, thread, process, tid)
             look = seen.get(tid)
             if look is not None and look.state in "Tt":
                 yield replace(agent, stopped=True, why="is stopped")
@@ -168,7 +162,7 @@ class Situation:
         if look is None or kind is None or look.state not in ASLEEP:
             return replace(agent, why="runs, and isn't traced")
         reason = OUTSIDE[kind]
-        channel = self._channel_of(agent.process, look.fd) if look.fd is not None else None
+        channel = self.channel_of(agent.process, look.fd) if look.fd is not None else None
         same = len(self.looks) == 2 and self.looks[0].get((agent.process, agent.tid)) == look
         return replace(
             agent,
@@ -251,120 +245,10 @@ class Situation:
                 found.add(row.process)
         return found
 
-    # Who could end a wait
-
-    def _satisfied(self, agent: Agent, index: int, agents: list[Agent], of_process: dict[int, frozenset[int]]) -> Agent:
-        if agent.why:
-            return agent
-        if agent.call in ("read", "write"):
-            return self._by_channel(agent, of_process)
-        if agent.call == "wait":
-            return self._by_child(agent, of_process)
-        if agent.call == "join":
-            return self._by_thread(agent, index, agents)
-        if agent.call == "select":
-            return self._by_members(agent, of_process)
-        if agent.call in ENDED_BY and agent.channel is not None:
-            return self._by_object(agent, index, agents)
-        if agent.reason == "signal":
-            return replace(agent, why="waits for a signal, which anybody may send")
-        if agent.call == "connect":
-            return replace(agent, why="waits for somebody to connect, or to be accepted")
-        return replace(agent, why="waits for something that ipctrace can't see")
-
-    def _by_channel(self, agent: Agent, of_process: dict[int, frozenset[int]]) -> Agent:
-        if agent.channel is None:
-            return replace(agent, why="waits for something unknown")
-        row = self.trace.channels.iloc[agent.channel]
-        if row["kind"] == "socket":
-            return self._by_connection(agent, row, of_process)
-        if row["kind"] != "pipe":
-            return replace(agent, why="waits for {channel}, where ipctrace cannot see")
-        if row["outside"]:
-            return replace(agent, why="waits for {channel}, which came from outside the run")
-        way = "w" if agent.call == "read" else "r"
-        if self._strangers(agent.channel, way):
-            return replace(agent, why="waits for {channel}, which a process outside the run holds too")
-        holders = self.holders(agent.channel, way)
-        if not holders:
-            return replace(agent, why="waits for {channel}, whose other end nobody can be seen to hold")
-        if agent.call == "read" and self.left(agent.channel):
-            return replace(agent, why="has bytes to read on {channel}", ready=True)
-        if any(not of_process[process] for process in holders):
-            return replace(agent, why="waits for a process of which nothing is known")
-        return replace(agent, enablers=frozenset().union(*(of_process[process] for process in holders)))
-
-    def _by_connection(self, agent: Agent, row: pd.Series, of_process: dict[int, frozenset[int]]) -> Agent:
-        """A socket: who holds its other end could write, read or close it, if that is within the run for certain."""
-        peer = number(row["peer"])
-        if peer is None or row["outside"] or row["form"] in ("udp", "unix-datagram"):
-            return replace(agent, why="waits for {channel}, whose other end ipctrace cannot see")
-        if peer in self.passed:
-            return replace(agent, why="waits for {channel}, whose other end was passed on")
-        holders = self.holders(peer, "r")
-        if not holders or any(not of_process[process] for process in holders):
-            return replace(agent, why="waits for {channel}, whose other end nobody can be seen to hold")
-        if agent.call == "read" and agent.channel is not None and self.left(agent.channel):
-            return replace(agent, why="has bytes to read on {channel}", ready=True)
-        return replace(agent, enablers=frozenset().union(*(of_process[process] for process in holders)))
-
-    def _by_members(self, agent: Agent, of_process: dict[int, frozenset[int]]) -> Agent:
-        """A select: any of its members could become ready."""
-        members = self.trace.members[self.trace.members["event"] == agent.event]
-        enablers: frozenset[int] = frozenset()
-        for member in rows_of(members):
-            channel = self._channel_of(agent.process, member.fd)
-            for way, call in (("r", "read"), ("w", "write")):
-                if way not in member.access:
-                    continue
-                one = self._by_channel(replace(agent, call=call, channel=channel), of_process)
-                if one.enablers is None:
-                    return replace(agent, why=one.why, channel=channel, ready=one.ready)
-                enablers |= one.enablers
-        return replace(agent, enablers=enablers)
-
-    def _by_object(self, agent: Agent, index: int, agents: list[Agent]) -> Agent:
-        """A lock, condition, queue, …: any other thread that can reach it may release, notify, put or take.
-
-        Any, though a lock's owner is known: what is wrongly counted as able to act can't make a false proof.
-        """
-        assert agent.channel is not None
-        row = self.trace.channels.iloc[agent.channel]
-        if row["kind"] not in OBJECTS:
-            return replace(agent, why="waits for {channel}, where ipctrace cannot see")
-        shared = number(row["process"]) is None
-        others = frozenset(k for k, other in enumerate(agents) if shared or other.process == agent.process)
-        return replace(agent, enablers=others - {index})
-
-    def _by_child(self, agent: Agent, of_process: dict[int, frozenset[int]]) -> Agent:
-        children = self.trace.processes[self.trace.processes["parent"] == agent.process]
-        if agent.target is not None and agent.target > 0:
-            children = children[children["pid"] == agent.target]
-        if agent.event is not None and self.events.op(agent.event) == "os.system":
-            children = children[children["started"] >= agent.since - TICK]  # its own child is started within it
-        living = [process for process in children["process"].tolist() if process in of_process]
-        if len(living) < len(children) and (agent.target or -1) > 0:
-            return replace(agent, why="waits for a process that has ended", ready=True)
-        if not living or any(not of_process[process] for process in living):
-            return replace(agent, why="waits for a process of which nothing is known")
-        return replace(agent, enablers=frozenset().union(*(of_process[process] for process in living)))
-
-    def _by_thread(self, agent: Agent, index: int, agents: list[Agent]) -> Agent:
-        siblings = {k: other for k, other in enumerate(agents) if other.process == agent.process and k != index}
-        if agent.target:
-            named = frozenset(k for k, other in siblings.items() if other.tid == agent.target)
-            return (
-                replace(agent, enablers=named)
-                if named
-                else replace(agent, why="waits for a thread that has ended", ready=True)
-            )
-        if not siblings:
-            return replace(agent, why="waits for threads that can't be seen")
-        return replace(agent, enablers=frozenset(siblings))
-
     # Channels at the cut
 
-    def _channel_of(self, process: int, fd: int) -> int | None:
+    def channel_of(self, process: int, fd: int) -> int | None:
+        """What a descriptor leads to at the cut."""
         found = self.run.held[(self.run.held["process"] == process) & (self.run.held["fd"] == fd)]["channel"]
         return int(found.iloc[-1]) if len(found) else None
 
@@ -374,7 +258,8 @@ class Situation:
         rows = held[(held["channel"] == channel) & held["access"].str.contains(way)]
         return [process for process in sorted(set(rows["process"].tolist())) if process in set(self.alive)]
 
-    def _strangers(self, channel: int, way: str) -> bool:
+    def strangers(self, channel: int, way: str) -> bool:
+        """Whether a process outside the run holds an end too."""
         ends = self.trace.ends
         last = ends[ends["process"].isna() & (ends["channel"] == channel) & ends["access"].str.contains(way)]
         return bool(len(last) and (last["look"] == self.trace.looks["look"].max()).any())

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from .agents import Agent
 from .events import number, rows_of
 from .findings import Context
-from .hangs import awaited
 from .naming import listing, plural, sentence, span, the
 from .results import Finding, Stuck, Verdict
-from .situation import Agent
+from .rules.channels import awaited
 from .waiting import Knot
 
 # Signals by which programs end one another on purpose, as by any that they were seen to send. Only the recorded program

@@ -1,9 +1,8 @@
 """Who waits for whom at the cut, and whether that can ever end.
 
-The model is Holt's reduction ("Some deadlock properties of computer systems", 1972) as MUST applies it to MPI: whoever
-can act is live; whoever a live agent could satisfy is live; repeat. What is left is deadlocked. Every wait here is
-satisfied by any of a set of enablers (an OR); where a wait needs several parties, any of them counts, which can only
-make more agents live, so what is left is still certain.
+The model is Holt's reduction ("Some deadlock properties of computer systems", 1972) on AND-OR graphs, as MUST applies
+it to MPI (Hilbrich et al., "Distributed wait state tracking for runtime MPI deadlock detection", 2013): whoever can act
+is live; whoever has each of its needs within reach of a live agent is live; repeat. What is left is deadlocked.
 
 Soundness: who could act is never counted too small (see situation.py). `deadlock` is proven by two equal looks at
 /proc; less than that is `stalled`, which says what it hangs on.
@@ -17,9 +16,10 @@ from dataclasses import dataclass
 import numpy as np
 from ipctrace.tracer.schema import Trace
 
+from .agents import Agent, Need
 from .events import NEVER
 from .run import Run
-from .situation import Agent, Situation
+from .situation import Situation
 
 ROUNDS = 5  # equal rounds of a loop after which a thread is taken to go on like that
 PATIENCE = 1_000_000_000  # ns that such a loop must have lasted as well
@@ -42,80 +42,71 @@ class Knot:
     outside: tuple[int, ...] = ()
 
 
-Enablers = frozenset[int] | None  # None: live by itself
+Waits = tuple[frozenset[int], ...] | None  # all of these have to act, of each any member; None: live by itself
 
 
-def reduce(waits: dict[int, Enablers]) -> frozenset[int]:
-    """What is left when all that can act has acted: of each agent, who could end its wait."""
-    dead = {index for index, others in waits.items() if others is not None}
+def reduce(waits: dict[int, Waits]) -> frozenset[int]:
+    """What is left when all that can act has acted: of each agent, who would have to."""
+    dead = {index for index, needs in waits.items() if needs is not None}
     moved = True
     while moved:
-        freed = {index for index in dead if not (waits[index] or frozenset()) <= dead}
+        freed = {index for index in dead if not any(able <= dead for able in waits[index] or ())}
         dead -= freed
         moved = bool(freed)
     return frozenset(dead)
 
 
-# Who could end an agent's wait, from the most cautious answer to the boldest.
+# What an agent waits for, from the most cautious answer to the boldest.
 
 
-def certain(situation: Situation, index: int) -> Enablers:
+def certain(situation: Situation, index: int) -> Waits:
     """For a proof: a wait that two looks don't confirm counts as live."""
-    agent = situation.agents[index]
-    return agent.enablers if agent.confirmed else None
+    return visible(situation, index) if situation.agents[index].confirmed else None
 
 
-def visible(situation: Situation, index: int) -> Enablers:
+def visible(situation: Situation, index: int) -> Waits:
     """The same where there is nothing to confirm it by."""
-    return situation.agents[index].enablers
+    needs = situation.agents[index].needs
+    return None if needs is None else tuple(need.able for need in needs)
 
 
-def seen_using(situation: Situation, index: int) -> Enablers:
-    """In those processes in which some thread has used the end: only the threads that have, or that wait themselves."""
-    return _only(situation, index, lambda process: _users(situation, situation.agents[index]))
+def likely(situation: Situation, index: int) -> Waits:
+    """Only those that were seen to use, make or be given what it takes, and whoever waits itself."""
+    return _chosen(situation, index, lambda need: need.seen)
 
 
-def concerned(situation: Situation, index: int) -> Enablers:
-    """The same, and where nobody has used the end: only the threads that had to do with the channel at all."""
-    agent = situation.agents[index]
-    users, owners = _users(situation, agent), situation.trace.threads["process"]
-
-    def threads(process: int) -> set[int]:
-        own = {user for user in users if owners.iloc[user] == process}
-        return own if own or agent.channel is None else situation.touched(agent.channel, process)
-
-    return _only(situation, index, threads)
+def meant(situation: Situation, index: int) -> Waits:
+    """The same, without who merely came to hold what it takes."""
+    return _chosen(situation, index, lambda need: need.seen if need.meant is None else need.meant)
 
 
-def _only(situation: Situation, index: int, chosen: Callable[[int], set[int]]) -> Enablers:
-    """An agent's enablers, in each process only the chosen threads if any of its threads are; and those that wait."""
-    agents, agent = situation.agents, situation.agents[index]
-    if agent.enablers is None or agent.call not in ("read", "write") or situation.forgotten(agent.channel):
-        return agent.enablers
-    kept: set[int] = set()
-    for process in {agents[other].process for other in agent.enablers}:
-        threads = {other for other in agent.enablers if agents[other].process == process}
-        wanted = chosen(process)
-        seen = any(agents[other].thread in wanted for other in threads)
-        kept |= {other for other in threads if not seen or agents[other].thread in wanted or not agents[other].why}
-    return frozenset(kept)
+def _chosen(situation: Situation, index: int, chosen: Callable[[Need], frozenset[int] | None]) -> Waits:
+    agents, needs = situation.agents, situation.agents[index].needs
+    if needs is None:
+        return None
+    found = []
+    for need in needs:
+        some = chosen(need)
+        waiting = {other for other in need.able if not agents[other].why}
+        found.append(need.able if some is None else (some | waiting) & need.able)
+    return tuple(found)
 
 
-def without_outside(situation: Situation, index: int) -> Enablers:
+def without_outside(situation: Situation, index: int) -> Waits:
     """If the outside never acted; but what waits for a terminal waits for a person, and isn't stuck."""
     agent = situation.agents[index]
-    if agent.enablers is not None:
-        return concerned(situation, index)
+    if agent.needs is not None:
+        return meant(situation, index)
     terminal = agent.channel is not None and situation.trace.channels["kind"].iloc[agent.channel] == "tty"
     waits = agent.reason != "run" and not (agent.timed or terminal or agent.ready)
-    return frozenset() if agent.stopped or waits else None
+    return (frozenset(),) if agent.stopped or waits else None
 
 
-LEVELS: tuple[tuple[str, Callable[[Situation, int], Enablers]], ...] = (
+LEVELS: tuple[tuple[str, Callable[[Situation, int], Waits]], ...] = (
     ("proven", certain),
     ("stalled", visible),
-    ("likely", seen_using),
-    ("stalled", concerned),
+    ("likely", likely),
+    ("stalled", meant),
     ("stalled", without_outside),
 )
 
@@ -123,8 +114,8 @@ LEVELS: tuple[tuple[str, Callable[[Situation, int], Enablers]], ...] = (
 def find_knot(situation: Situation) -> Knot | None:
     """The knot at the cut, at the highest level that holds; None: nothing is stuck."""
     found = []
-    for level, enablers in LEVELS:
-        waits = {index: enablers(situation, index) for index in range(len(situation.agents))}
+    for level, wanted in LEVELS:
+        waits = {index: wanted(situation, index) for index in range(len(situation.agents))}
         dead = reduce(_signalled(situation, waits) if level != "stalled" else waits)
         if dead:
             knot = _knot(situation, level, dead, waits)
@@ -137,12 +128,12 @@ def find_knot(situation: Situation) -> Knot | None:
     return found[0] if found else None
 
 
-def _signalled(situation: Situation, waits: dict[int, Enablers]) -> dict[int, Enablers]:
+def _signalled(situation: Situation, waits: dict[int, Waits]) -> dict[int, Waits]:
     """The same waits, if whoever is live sends a signal to all whose program would run code of its own then."""
     everyone = frozenset(waits)
     return {
-        index: everyone if others is not None and situation.agents[index].process in situation.handling else others
-        for index, others in waits.items()
+        index: (everyone,) if needs is not None and situation.agents[index].process in situation.handling else needs
+        for index, needs in waits.items()
     }
 
 
@@ -166,10 +157,10 @@ def _is_likely(situation: Situation, knot: Knot) -> bool:
     )
 
 
-def _knot(situation: Situation, level: str, dead: frozenset[int], waits: dict[int, Enablers]) -> Knot:
+def _knot(situation: Situation, level: str, dead: frozenset[int], waits: dict[int, Waits]) -> Knot:
     """The dead agents' bottom components: from whichever of a core's members one starts, one comes back to it."""
     agents = situation.agents
-    arcs = {index: _likeliest(situation, index, (waits[index] or frozenset()) & dead) for index in sorted(dead)}
+    arcs = {index: _likeliest(situation, index, _unmet(waits[index] or (), dead)) for index in sorted(dead)}
     reach = {index: _reachable(index, arcs) for index in arcs}
     core = tuple(index for index in arcs if all(index in reach[other] for other in reach[index]))
     return Knot(
@@ -178,27 +169,25 @@ def _knot(situation: Situation, level: str, dead: frozenset[int], waits: dict[in
         core,
         arcs,
         formed=max(agents[index].since for index in core),
-        hangs_on=tuple(sorted({other for index in dead for other in (agents[index].enablers or frozenset()) - dead})),
+        hangs_on=tuple(sorted({other for index in dead for other in agents[index].enablers - dead})),
         outside=tuple(index for index in sorted(dead) if agents[index].why),
     )
 
 
+def _unmet(needs: tuple[frozenset[int], ...], dead: frozenset[int]) -> frozenset[int]:
+    """Who would have to act for the needs that nobody who is live can meet."""
+    return frozenset().union(*(able for able in needs if able <= dead))
+
+
 def _likeliest(situation: Situation, index: int, others: frozenset[int]) -> tuple[int, ...]:
-    """Of the agents that could end a wait, in each process those that have done the like before, if any have."""
+    """Of the agents that could end a wait, in each process those that were seen to do the like, if any were."""
     agents = situation.agents
-    users = _users(situation, agents[index])
+    seen = frozenset().union(*(need.able if need.seen is None else need.seen for need in agents[index].needs or ()))
     kept: list[int] = []
     for process in sorted({agents[other].process for other in others}):
         threads = sorted(other for other in others if agents[other].process == process)
-        kept += [other for other in threads if agents[other].thread in users] or threads
+        kept += [other for other in threads if other in seen] or threads
     return tuple(kept)
-
-
-def _users(situation: Situation, agent: Agent) -> set[int]:
-    """Threads that have moved bytes through the end that an agent's wait is about."""
-    if agent.channel is None or agent.call not in ("read", "write"):
-        return set()
-    return situation.uses.get((agent.channel, "w" if agent.call == "read" else "r"), set())
 
 
 def repeats(situation: Situation, agent: Agent, knot: Knot) -> bool:

@@ -1,4 +1,7 @@
-"""IPC1xx: the program can't go on. Each rule looks at the knot's core and says what would untie it."""
+"""IPC1xx: the program can't go on, because of what lies in pipes, sockets and buffers, or doesn't.
+
+Each rule looks at the knot's core and says what would untie it.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from .edits import flush_after
-from .events import NONE, number, rows_of
-from .findings import Context, finding, ids
-from .naming import listing, plural, sentence
-from .results import Finding, Stuck
-from .situation import Agent
+from ..agents import Agent
+from ..edits import flush_after
+from ..events import NONE, number, rows_of
+from ..findings import Context, finding, ids
+from ..naming import listing, plural, sentence
+from ..results import Finding, Stuck
 
 
 def awaited(context: Context) -> list[tuple[Agent, Stuck]]:
@@ -193,53 +196,4 @@ def mutual_receive(context: Context) -> Iterator[Finding]:
     )
 
 
-def wait_cycle(context: Context) -> Iterator[Finding]:
-    """IPC109: a member waits for another's end that waits for it."""
-    run = context.run
-    for index, agent in zip(context.knot.core if context.knot else (), context.core, strict=True):
-        if agent.reason != "child" or context.knot is None:
-            continue
-        others = [context.situation.agents[other] for other in context.knot.arcs[index]]
-        if not others:
-            continue
-        other = others[0]
-        call = run.events.op(agent.event) if agent.event is not None else "wait"
-        needs = {"nodata": "to be written to", "noroom": "to be read from", "child": "to end"}.get(
-            other.reason, "to act"
-        )
-        on = f" ({run.channel_name(other.channel)})" if other.channel is not None else ""
-        yield finding(
-            "IPC109",
-            f"{sentence(context.the(agent))} waits in {call}{run.at_event(agent.event)} for "
-            f"{context.the(other)} to end, which waits for {context.the(agent)} {needs}{on}.",
-            f"Answer, or close what it waits for, before the wait{run.at_event(agent.event)}.",
-            certainty=context.certainty,
-            threads=ids(agent.thread, other.thread),
-            channels=ids(other.channel),
-            sites=ids(run.site_of(agent.event), run.site_of(other.event)),
-            events=ids(agent.event, other.event),
-        )
-
-
-def unexplained(context: Context) -> Iterator[Finding]:
-    """IPC199: the knot stands, and no rule knows its like."""
-    run, core = context.run, context.core
-    waits = listing(
-        [
-            f"{context.the(agent)} {run.waits_for(agent.reason, agent.channel)}{run.at_event(agent.event)}"
-            for agent in core
-        ]
-    )
-    yield finding(
-        "IPC199",
-        f"None of these can go on: {waits}. No rule explains why.",
-        "Look at the graph and the stacks: one of them has to act before it waits.",
-        certainty=context.certainty,
-        threads=ids(*(agent.thread for agent in core)),
-        channels=ids(*(agent.channel for agent in core)),
-        sites=ids(*(run.site_of(agent.event) for agent in core)),
-        events=ids(*(agent.event for agent in core)),
-    )
-
-
-CHECKS = (unflushed_buffer, pipe_full, missing_eof, short_frame, wait_cycle, mutual_receive)
+CHECKS = (unflushed_buffer, pipe_full, missing_eof, short_frame, mutual_receive)

@@ -7,10 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from .events import groups, number, rows_of, whole
-from .findings import Context, finding, ids
-from .naming import sentence, span
-from .results import Finding
+from ..events import groups, number, rows_of, whole
+from ..findings import Context, finding, ids
+from ..naming import sentence, span
+from ..results import Finding
 
 SHARE = 0.1  # of the run: less isn't noticed
 LEAST = 50_000_000  # ns

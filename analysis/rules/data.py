@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 from ipctrace.tracer.schema import WRAPPED
 
-from .events import NEVER, NONE, groups, number, rows_of
-from .findings import Context, finding, ids
-from .naming import listing, plural, sentence
-from .results import Finding
-from .run import Run
+from ..events import NEVER, NONE, groups, number, rows_of
+from ..findings import Context, finding, ids
+from ..naming import listing, plural, sentence
+from ..results import Finding
+from ..run import Run
 
 
 def merged_messages(context: Context) -> Iterator[Finding]:

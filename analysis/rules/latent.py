@@ -12,11 +12,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from .edits import flush_after
-from .events import NONE, number, rows_of
-from .findings import Context, finding, ids
-from .naming import plural
-from .results import Finding
+from ..edits import flush_after
+from ..events import NONE, number, rows_of
+from ..findings import Context, finding, ids
+from ..naming import plural
+from ..results import Finding
 
 # Why a stream isn't block-buffered, in the recorder's words, where the program itself did not ask for it.
 LUCK = {"a terminal when Python started": "in a terminal", "PYTHONUNBUFFERED is set": "with PYTHONUNBUFFERED set"}

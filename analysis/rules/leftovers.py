@@ -1,0 +1,7 @@
+"""IPC3xx: something is left behind."""
+
+from __future__ import annotations
+
+from ..findings import Check
+
+CHECKS: tuple[Check, ...] = ()
