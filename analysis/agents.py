@@ -17,7 +17,7 @@ DEEDS: dict[str, str] = {
     "ready": "make one of several ends ready",
     "open": "open the other end of {channel}",
     "release": "release {channel}",
-    "notify": "say that it is so on {channel}",
+    "notify": "notify {channel}",
     "put": "put something on {channel}",
     "take": "take something from {channel}",
     "end": "end",
