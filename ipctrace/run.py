@@ -11,7 +11,7 @@ import pandas as pd
 
 from .analysis import analyze
 from .analysis.results import Analysis, Finding, Verdict
-from .reports import json, page
+from .reports import json, page, sarif
 from .tracer.errors import IpctraceError
 from .tracer.schema import TABLES, Trace
 
@@ -75,6 +75,12 @@ class Run:
     def to_json(self) -> dict[str, Any]:
         """The analysis as plain data; docs/analysis-json.md says what is in it."""
         return json.to_json(self.analysis)
+
+    def to_sarif(self) -> dict[str, Any]:
+        """The findings as a SARIF 2.1.0 log."""
+        from . import __version__
+
+        return sarif.to_sarif(self.analysis, __version__)
 
     def report(self, path: str | Path) -> Path:
         """Write the HTML page to `path` and return it. Raises IpctraceError where it can't be written."""
