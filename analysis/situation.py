@@ -13,6 +13,7 @@ from functools import cached_property
 
 import numpy as np
 import pandas as pd
+from ipctrace.tracer.schema import OBJECTS
 
 from .agents import Agent
 from .events import NONE, Ints, groups, number, rows_of
@@ -280,9 +281,14 @@ class Situation:
         return max(put - got, 0)
 
     def forgotten(self, channel: int | None) -> bool:
-        """Whether some of what was done to a channel was dropped: who used it isn't known any more."""
+        """Whether some of what was done to an object of Python's was dropped: who used it isn't known any more.
+
+        Of pipes and the like it is: `users`.
+        """
+        if channel is None or self.trace.channels["kind"].iloc[channel] not in OBJECTS:
+            return False
         columns = ["dropped_written", "dropped_read"]
-        return channel is not None and bool(self.trace.channels.loc[channel, columns].notna().any())
+        return bool(self.trace.channels.loc[channel, columns].notna().any())
 
     @cached_property
     def passed(self) -> set[int]:
@@ -299,6 +305,10 @@ class Situation:
         found: dict[tuple[int, str], set[int]] = {}
         for channel, way, thread in rows_of(pairs.drop_duplicates()):
             found.setdefault((channel, way), set()).add(thread)
+        peers = self.trace.channels["peer"]
+        for row in rows_of(self.trace.users):  # of events that were dropped
+            peer = number(peers.iloc[row.channel]) if row.access == "w" else None
+            found.setdefault((row.channel if peer is None else peer, row.access), set()).add(row.thread)
         return found
 
     def touched(self, channel: int, process: int) -> set[int]:

@@ -22,10 +22,11 @@ import pandas as pd
 
 from .runtime import table as calls
 
-VERSION = 2
+VERSION = 3
 HISTORY = {
     1: "first version",
     2: "every mechanism: sockets, locks, queues, memory, signals, tasks; members, environment, samples; what was dropped",
+    3: "users: who used what in events that were dropped",
 }
 
 Type = Literal["int", "bool", "text", "bytes", "texts"]
@@ -223,6 +224,11 @@ TABLES: dict[str, Table] = {
             _c("time", "int", "when", "ns"),
             *_SEEN,
             _c("runs?", "int", "how often it had been given a processor: between two equal ones it didn't run"),
+        )),
+        Table("users", "a thread that moved bytes in events that were dropped", (
+            _c("thread", "int", "who"),
+            _c("channel", "int", "where"),
+            _c("access", "text", "r or w"),
         )),
         Table("stacks", "a frame of a thread's Python stack, taken when it hung", (
             _c("process", "int", "process"),

@@ -22,7 +22,7 @@ _ARROW: dict[schema.Type, pa.DataType] = {
     "int": pa.int64(), "bool": pa.bool_(), "text": pa.string(), "bytes": pa.binary(), "texts": pa.list_(pa.string()),
 }  # fmt: skip
 _INTEGERS: Any = {pa.int64(): pd.Int64Dtype()}.get
-_LATER = ("members", "environment", "samples")  # tables that the first schema didn't have
+_LATER = ("members", "environment", "samples", "users")  # tables that the first schemas didn't have
 _UNFINISHED = "the recorder was stopped before the program ended: this is what the processes themselves had written"
 
 
