@@ -10,8 +10,8 @@ Soundness: who could act is never counted too small (see situation.py). `deadloc
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 
 import numpy as np
 from ipctrace.tracer.schema import Trace
@@ -25,12 +25,15 @@ ROUNDS = 5  # equal rounds of a loop after which a thread is taken to go on like
 PATIENCE = 1_000_000_000  # ns that such a loop must have lasted as well
 
 
+Waits = tuple[frozenset[int], ...] | None  # all of these have to act, of each any member; None: live by itself
+
+
 @dataclass(slots=True)
 class Knot:
     """What can't go on: agents (indices) that are dead, of them the core, and arcs for the picture.
 
-    `level`: proven, likely or stalled. `hangs_on`: live agents that could help; `outside`: members for which only
-    the outside could act.
+    `level`: proven, likely or stalled. `waits`: what each agent waits for, as that level tells. `hangs_on`: live agents
+    that could help; `outside`: members for which only the outside could act.
     """
 
     level: str
@@ -38,19 +41,25 @@ class Knot:
     core: tuple[int, ...]
     arcs: dict[int, tuple[int, ...]]
     formed: int
+    waits: dict[int, Waits] = field(default_factory=dict)
     hangs_on: tuple[int, ...] = ()
     outside: tuple[int, ...] = ()
 
 
-Waits = tuple[frozenset[int], ...] | None  # all of these have to act, of each any member; None: live by itself
-
-
 def reduce(waits: dict[int, Waits]) -> frozenset[int]:
-    """What is left when all that can act has acted: of each agent, who would have to."""
+    """What is left when all that can act has acted: of each agent, who would have to.
+
+    That an agent counts itself among those changes nothing: sets may be shared, and are looked at once a round.
+    """
     dead = {index for index, needs in waits.items() if needs is not None}
     moved = True
     while moved:
-        freed = {index for index in dead if not any(able <= dead for able in waits[index] or ())}
+        hopeless: dict[int, bool] = {}
+        for needs in waits.values():
+            for able in needs or ():
+                if id(able) not in hopeless:
+                    hopeless[id(able)] = able <= dead
+        freed = {index for index in dead if not any(hopeless[id(able)] for able in waits[index] or ())}
         dead -= freed
         moved = bool(freed)
     return frozenset(dead)
@@ -128,6 +137,12 @@ def find_knot(situation: Situation) -> Knot | None:
     return found[0] if found else None
 
 
+def untied(knot: Knot, freed: Iterable[int]) -> frozenset[int]:
+    """Which of the core could go on if the waits of these agents ended: what a repair would come to."""
+    waits = knot.waits | dict.fromkeys(freed, None)
+    return frozenset(knot.core) - reduce(waits)
+
+
 def _signalled(situation: Situation, waits: dict[int, Waits]) -> dict[int, Waits]:
     """The same waits, if whoever is live sends a signal to all whose program would run code of its own then."""
     everyone = frozenset(waits)
@@ -169,6 +184,7 @@ def _knot(situation: Situation, level: str, dead: frozenset[int], waits: dict[in
         core,
         arcs,
         formed=max(agents[index].since for index in core),
+        waits=waits,
         hangs_on=tuple(sorted({other for index in dead for other in agents[index].enablers - dead})),
         outside=tuple(index for index in sorted(dead) if agents[index].why),
     )
