@@ -10,8 +10,9 @@ from functools import cached_property
 import pandas as pd
 from ipctrace.tracer.schema import REASONS, Trace
 
-from . import blocking, descriptors, messages, naming, streams
-from .events import Events, Ints, cut_of, number
+from . import blocking, descriptors, edges, messages, naming, races, streams
+from .causality import Causality
+from .events import Events, Flags, Ints, cut_of, number
 from .messages import Units
 from .order import Payloads
 from .results import Stuck
@@ -112,6 +113,36 @@ class Run:
     def busy(self) -> pd.DataFrame:
         """How long each thread lived, waited and ran."""
         return blocking.busy(self.trace, self.blocking, self.cut)
+
+    @cached_property
+    def edges(self) -> pd.DataFrame:
+        """What orders events of different threads; see edges.edges."""
+        return edges.edges(self)
+
+    @cached_property
+    def first_events(self) -> Ints:
+        """Thread → its first event; NONE: it has none."""
+        return edges.first_events(self.events, len(self.trace.threads))
+
+    @cached_property
+    def last_nodes(self) -> tuple[Ints, Flags]:
+        """Thread → the last that is known of it; see edges.last_nodes."""
+        return edges.last_nodes(self.events, len(self.trace.threads))
+
+    @cached_property
+    def contested(self) -> races.Pairs:
+        """Neighbours on a channel that may have raced."""
+        return races.contested(self)
+
+    @cached_property
+    def causality(self) -> Causality:
+        """What happened before what."""
+        return Causality(self, races.marks(self.contested))
+
+    @cached_property
+    def races(self) -> pd.DataFrame:
+        """A row a race of two sends, or two receives, on one channel."""
+        return races.races(self)
 
     @cached_property
     def streams(self) -> pd.DataFrame:
