@@ -99,7 +99,7 @@ TABLES: dict[str, Table] = {
             _c("site?", "int", "where in the program's own source"),
             _c("size?", "int", "what was asked: bytes; for wait and kill the pid, for sleep and arm ns, for exit the status, for handle and signal the signal, for start and join the other thread's native id, for acquire, await, select and a queue's send and receive the ns that it waits at most; for a file's lock the operation"),
             _c("result?", "int", "what came back: bytes moved, a descriptor, a pid"),
-            _c("extra?", "int", "a second result: the raw wait status; for arm the ns between further signals, for handle whether the program's code handles it, for kill the signal; for read and write of a plain file the position after the call; for select the first descriptor that is ready"),
+            _c("extra?", "int", "a second result: the raw wait status; for arm the ns between further signals, for handle whether the program's code handles it, for kill the signal; for read and write of a plain file the position after the call; for write to a pseudo-terminal the bytes of a line that is too long for it; for map whether it made the memory; for select the first descriptor that is ready"),
             _c("error?", "int", "errno it raised; -1 for an exception without one"),
             _c("offset?", "int", "accept: bytes that the stream had accepted before; write by a stream: bytes that had reached the descriptor before; load and store: the position", "bytes"),
             _c("address?", "text", "whom a datagram came from or goes to, what a socket was bound or connected to"),
