@@ -8,7 +8,7 @@ looks at what the kernel sees as well (a full pipe, an open end), and that befor
 from __future__ import annotations
 
 from ..findings import Check
-from . import channels, data, latent, leftovers, locks, notices, processes, streams, time
+from . import channels, data, latent, leftovers, locks, notices, processes, streams, system, time
 
 CHECKS: tuple[Check, ...] = (
     *processes.CHECKS,
@@ -18,6 +18,7 @@ CHECKS: tuple[Check, ...] = (
     *latent.CHECKS,
     *data.CHECKS,
     *streams.CHECKS,
+    *system.CHECKS,
     *leftovers.CHECKS,
     *time.CHECKS,
 )
