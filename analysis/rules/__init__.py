@@ -1,8 +1,8 @@
 """All rules, by subject; a rule is a function from a `Context` to findings, its words are the catalogue's.
 
 `FIRST` decides what explains a hang: of several rules that fit a knot, the one that says most about its cause. A rule
-that looks at what only ipctrace sees (bytes in a buffer, a lock's owner, a thread that a fork lost) goes before one that
-looks at what the kernel sees as well (a full pipe, an open end), and that before the bare shape of the graph.
+that looks at what only ipctrace sees (bytes in a buffer, a lock's owner, a thread that a fork lost) goes before one
+that looks at what the kernel sees as well (a full pipe, an open end), and that before the bare shape of the graph.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from ..events import NEVER, NONE, Ints, groups, number, rows_of
+from ..events import NEVER, NONE, Ints, groups, number
 from ..findings import Check, Context, finding, ids
 from ..naming import plural, sentence
 from ..results import Finding
@@ -130,7 +130,9 @@ def _pairs(context: Context, reads: Ints) -> Iterator[tuple[int, int | None]]:
     events = context.run.events
     for read in reads[::-1].tolist():
         same = (events.channel == events.channel[read]) & (events.process == events.process[read])
-        later = np.flatnonzero(same & events.is_kind("read") & (events.enter >= events.exit[read]) & (events.result > 0))
+        later = np.flatnonzero(
+            same & events.is_kind("read") & (events.enter >= events.exit[read]) & (events.result > 0)
+        )
         yield read, int(later[0]) if len(later) else None
 
 

@@ -1,4 +1,4 @@
-"""IPC2xx: data is at risk, in what the system does by rules of its own: to FIFOs, terminals, exit statuses and locks."""
+"""IPC2xx: data is at risk, in what the system does by rules of its own: to FIFOs, terminals, statuses and locks."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _next_writer(context: Context, channel: int, end: int) -> Iterator[Finding]:
     yield finding(
         "IPC210",
         f"{sentence(run.the_thread(reader))} got end of file on {fifo}{run.at_event(end)}, {before} "
-        f"{run.the_process(writer)} had not opened it yet{run.at(opened_at)}: what comes from then on, it doesn't read.",
+        f"{run.the_process(writer)} had not opened it yet{run.at(opened_at)}: what comes after that isn't read.",
         f"Keep a write end open in the reader (os.open with O_RDWR), or open {fifo} again at end of file"
         f"{run.at_event(end)}.",
         threads=ids(reader, run.main_threads.get(writer)),
@@ -155,7 +155,7 @@ def _ignored(context: Context, wait: int, child: int | None) -> Iterator[Finding
     if ignoring is None:
         yield _status(context, wait, child, "nothing had kept its status: SIGCHLD was ignored as the program began",
                       "Set SIGCHLD to SIG_DFL before the child is started.", None)  # fmt: skip
-    elif events.result[ignoring] != 0:
+    elif events.result[ignoring] == 1:
         yield _status(context, wait, child, f"SIGCHLD is ignored since{run.at_event(ignoring).removeprefix(' at')}, so "
                       "the system keeps no status", f"Leave SIGCHLD at SIG_DFL{run.at_event(ignoring)} in a program "
                       "that waits for children.", ignoring)  # fmt: skip
@@ -174,9 +174,13 @@ def _ignoring(run: Run, process: int | None, time: int) -> int | None:
     return None
 
 
-def _status(
-    context: Context, wait: int, child: int | None, why: str, remedy: str, other: int | None
-) -> Finding:
+def ignores_children(run: Run, process: int, time: int) -> bool:
+    """Whether a process had told the system to ignore SIGCHLD: then its children's statuses are kept for nobody."""
+    told = _ignoring(run, process, time)
+    return told is not None and run.events.result[told] == 1
+
+
+def _status(context: Context, wait: int, child: int | None, why: str, remedy: str, other: int | None) -> Finding:
     run, events = context.run, context.run.events
     status = number(run.trace.processes["status"].iloc[child]) if child is not None else None
     ended = f", which ended with status {status}," if status is not None and status >= 0 else ""
@@ -198,7 +202,7 @@ RECORD_LOCKS = ("fcntl.lockf", "os.lockf")
 
 def lock_dropped(context: Context) -> Iterator[Finding]:
     """IPC214: a descriptor was closed while its process held a record lock on the same file by another one."""
-    run, events = context.run, context.run.events
+    events = context.run.events
     done = (events.error == NONE) & (events.exit != NEVER)
     locks = np.flatnonzero(events.is_op(*RECORD_LOCKS) & done & (events.channel != NONE))
     if not len(locks):

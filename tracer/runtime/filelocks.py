@@ -97,8 +97,8 @@ def _os_lockf(fd, command, length):
 
 class Control(Call):
     """fcntl.fcntl: size = command, result, extra = argument; only of commands that change or tell something of a
-    channel or descriptor. Its copies are recorded as dup's; its locks as lockf's, which belong to the process, but those
-    that belong to the open file (F_OFD_SETLK) as flock's."""
+    channel or descriptor. Its copies are recorded as dup's; its locks as lockf's, which belong to the process, or
+    as flock's, which belong to the open file (F_OFD_SETLK)."""
 
     def __init__(self, original, op, runtime, module, lockf, flock):
         super().__init__(original, op, runtime)

@@ -237,9 +237,7 @@ class Layers:
         write_layer = getattr(layer, "write", None)
 
         class Counting(layer):
-            __repr__ = (
-                layer.__repr__ if sys.version_info < (3, 13) and layer is io.TextIOWrapper else named_like(layer)
-            )
+            __repr__ = layer.__repr__ if sys.version_info < (3, 13) and layer is io.TextIOWrapper else named_like(layer)
 
             __reduce_ex__ = unpicklable(layer)
 

@@ -143,7 +143,7 @@ TASKS = 1 << 31  # native thread ids are far below
 # join: size = native id of the other thread, 0 where it isn't known yet · thread: the life of a thread, from begin to
 # end; task: of a task · stream calls: pending = bytes stuck in the stream's buffers after the call; offset = bytes
 # accepted (accept) or reached (write) before it · read, write of a plain file: extra = position in it after the call ·
-# write to a pseudo-terminal's leader: extra = bytes of the longest line in it, where the terminal drops what is beyond ·
+# write to a pseudo-terminal's leader: extra = bytes of the longest line in it, where the terminal drops some of it ·
 # acquire, await, send, receive, select: size = nanoseconds that it waits at most, NONE: as long as it takes (send,
 # receive of a Connection: bytes); but acquire of a file's lock: size = operation of flock(2), payload = "start+length"
 # of a lock on a part of the file.
