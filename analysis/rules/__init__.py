@@ -8,7 +8,7 @@ that looks at what the kernel sees as well (a full pipe, an open end), and that 
 from __future__ import annotations
 
 from ..findings import Check
-from . import channels, data, latent, leftovers, locks, notices, processes, streams, system, time
+from . import channels, data, latent, leftovers, locks, notices, processes, streams, system, time, traffic
 
 CHECKS: tuple[Check, ...] = (
     *processes.CHECKS,
@@ -21,6 +21,7 @@ CHECKS: tuple[Check, ...] = (
     *system.CHECKS,
     *leftovers.CHECKS,
     *time.CHECKS,
+    *traffic.CHECKS,
 )
 
 FIRST: tuple[str, ...] = (

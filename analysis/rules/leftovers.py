@@ -53,10 +53,25 @@ def zombie(context: Context) -> Iterator[Finding]:
 
 
 def _waited_for(run: Run) -> set[int]:
-    """Processes whose status was collected, by a wait for them or by the system() that started them."""
+    """Processes whose status was collected, by a wait for them or by the system() that started them.
+
+    What the interpreter asks as it ends, when it frees a Popen that nobody has waited for, is no wait;
+    multiprocessing's asking at that time is: it joins what it has started.
+    """
     events, rows = run.events, run.trace.processes
+    ending = np.full(len(rows), NEVER)
+    shutdowns = np.flatnonzero(events.is_op("threading.shutdown"))
+    ending[events.process[shutdowns]] = events.enter[shutdowns]
     waits = np.flatnonzero(events.is_kind("wait") & (events.error == NONE))
-    got = set(zip(events.process[waits].tolist(), events.result[waits].tolist(), strict=True))
+    freeing = ~events.waiting[waits] & (events.enter[waits] > ending[events.process[waits]])
+    named = set(rows.loc[rows["name"].notna(), "pid"].tolist())
+    got = {
+        (process, pid)
+        for process, pid, freed in zip(
+            events.process[waits].tolist(), events.result[waits].tolist(), freeing.tolist(), strict=True
+        )
+        if not freed or pid in named
+    }
     systems = waits[events.is_op("os.system")[waits]]
     begun = {
         int(row.process)
@@ -308,7 +323,7 @@ def stale_endpoint(context: Context) -> Iterator[Finding]:
     made = _names_made(run)
     in_the_way = np.flatnonzero(events.is_kind("bind") & (events.error == EADDRINUSE)).tolist()
     for name, event in made.items():
-        again = [late for late in in_the_way if _address(run, late) == name and events.enter[late] > events.exit[event]]
+        again = [late for late in in_the_way if events.table["address"].iloc[late] == name and events.enter[late] > events.exit[event]]
         removed = _removed(run, name, event)
         refused = next((late for late in again if not removed or events.enter[late] < min(removed)), None)
         if refused is not None and not _still_held(run, event, int(events.enter[refused])):

@@ -75,6 +75,7 @@ def _signal_name(number_: int) -> str:
 
 DECODING = b"UnicodeDecodeError"
 CUT = b"unexpected end of data"  # codecs: what a strict decoder says of bytes that end within a character
+MOST_READS = 1000  # how far back it is looked for what was replaced
 REPLACED = "\N{REPLACEMENT CHARACTER}".encode()
 
 
@@ -88,12 +89,13 @@ def split_character(context: Context) -> Iterator[Finding]:
     for sign in _signs(context):
         before = (events.enter < events.enter[sign]) & (events.thread == events.thread[sign]) & events.is_kind("read")
         reads = np.flatnonzero(before & (events.stream == NONE) & (events.result > 0) & (events.error == NONE))
-        split = next((pair for pair in _pairs(context, reads[-3:]) if _cut(context, *pair)), None)
-        if split is None:
+        raised = events.kind(sign) in ("uncaught", "decode")
+        asked = reads[-2:] if raised else reads[-MOST_READS:]
+        split = next((pair for pair in _pairs(context, asked) if _cut(context, *pair)), None)
+        if split is None or (not raised and any(REPLACED in run.payloads[read] for read in reads.tolist())):
             continue
         first, second = split
         tail = bytes(_open_character(run.payloads[first]))
-        raised = events.kind(sign) in ("uncaught", "decode")
         yield finding(
             "IPC215",
             f"The read of {plural(int(events.result[first]), 'byte')}{run.at_event(first)} by "
@@ -130,9 +132,8 @@ def _pairs(context: Context, reads: Ints) -> Iterator[tuple[int, int | None]]:
     events = context.run.events
     for read in reads[::-1].tolist():
         same = (events.channel == events.channel[read]) & (events.process == events.process[read])
-        later = np.flatnonzero(
-            same & events.is_kind("read") & (events.enter >= events.exit[read]) & (events.result > 0)
-        )
+        same &= events.is_kind("read") & (events.result > 0)
+        later = np.flatnonzero(same & (events.enter >= events.exit[read]))
         yield read, int(later[0]) if len(later) else None
 
 
