@@ -323,7 +323,11 @@ def stale_endpoint(context: Context) -> Iterator[Finding]:
     made = _names_made(run)
     in_the_way = np.flatnonzero(events.is_kind("bind") & (events.error == EADDRINUSE)).tolist()
     for name, event in made.items():
-        again = [late for late in in_the_way if events.table["address"].iloc[late] == name and events.enter[late] > events.exit[event]]
+        again = [
+            late
+            for late in in_the_way
+            if events.table["address"].iloc[late] == name and events.enter[late] > events.exit[event]
+        ]
         removed = _removed(run, name, event)
         refused = next((late for late in again if not removed or events.enter[late] < min(removed)), None)
         if refused is not None and not _still_held(run, event, int(events.enter[refused])):

@@ -74,7 +74,6 @@ def _signal_name(number_: int) -> str:
 
 
 DECODING = b"UnicodeDecodeError"
-CUT = b"unexpected end of data"  # codecs: what a strict decoder says of bytes that end within a character
 MOST_READS = 1000  # how far back it is looked for what was replaced
 REPLACED = "\N{REPLACEMENT CHARACTER}".encode()
 
@@ -91,6 +90,8 @@ def split_character(context: Context) -> Iterator[Finding]:
         reads = np.flatnonzero(before & (events.stream == NONE) & (events.result > 0) & (events.error == NONE))
         raised = events.kind(sign) in ("uncaught", "decode")
         asked = reads[-2:] if raised else reads[-MOST_READS:]
+        if events.kind(sign) == "decode":  # of this very read's bytes, not of what was joined
+            asked = asked[events.result[asked] == events.size[sign]]
         split = next((pair for pair in _pairs(context, asked) if _cut(context, *pair)), None)
         if split is None or (not raised and any(REPLACED in run.payloads[read] for read in reads.tolist())):
             continue

@@ -8,7 +8,7 @@ from errno import EAGAIN
 import numpy as np
 import pandas as pd
 
-from ..events import NEVER, NONE, Events, Flags, Ints, groups, number, whole
+from ..events import NEVER, NONE, Events, Flags, Ints, groups, number, rows_of, whole
 from ..findings import Check, Context, finding, ids
 from ..naming import sentence, span
 from ..results import Finding
@@ -53,30 +53,30 @@ def tiny_writes(context: Context) -> Iterator[Finding]:
         "write": writes,
     })  # fmt: skip
     sums = table.groupby(["thread", "channel", "site"]).agg(
-        count=("size", "size"), bytes=("size", "sum"), took=("took", "sum"), follows=("follows", "mean"),
+        calls=("size", "size"), bytes=("size", "sum"), took=("took", "sum"), follows=("follows", "mean"),
         first=("write", "first"),
     )  # fmt: skip
-    found = sums[(sums["count"] >= MANY) & (sums["bytes"] < FEW_BYTES * sums["count"]) & (sums["follows"] > TOGETHER)]
-    for (thread, channel, site), row in found.iterrows():
-        flushed = events.stream[int(row["first"])] != NONE
+    found = sums[(sums["calls"] >= MANY) & (sums["bytes"] < FEW_BYTES * sums["calls"]) & (sums["follows"] > TOGETHER)]
+    for row in rows_of(found.reset_index()):
+        flushed = events.stream[row.first] != NONE
         yield finding(
             "IPC401",
-            f"{sentence(run.the_thread(int(thread)))} made {int(row['count']):,} system calls{run.at(int(site))} to "
-            f"write {int(row['bytes']):,} bytes to {run.channel_name(int(channel))}, "
-            f"{row['bytes'] / row['count']:.0f} at a time: {span(int(row['took']))} in all.",
-            f"Flush once, after the loop{run.at(int(site))}, not with every write; or buffer by the block."
+            f"{sentence(run.the_thread(row.thread))} made {row.calls:,} system calls{run.at(row.site)} to write "
+            f"{row.bytes:,} bytes to {run.channel_name(number(row.channel))}, {row.bytes / row.calls:.0f} at a time: "
+            f"{span(row.took)} in all.",
+            f"Flush once, after the loop{run.at(row.site)}, not with every write; or buffer by the block."
             if flushed
-            else f"Collect the bytes{run.at(int(site))} and write them together, or write to a buffered stream.",
-            threads=ids(int(thread)),
-            channels=ids(int(channel)),
-            sites=ids(int(site)),
-            events=ids(int(row["first"])),
+            else f"Collect the bytes{run.at(row.site)} and write them together, or write to a buffered stream.",
+            threads=ids(row.thread),
+            channels=ids(number(row.channel)),
+            sites=ids(row.site),
+            events=ids(row.first),
         )
 
 
 def ping_pong(context: Context) -> Iterator[Finding]:
     """IPC405: two threads that sent each other small messages by turns, one at a time, and mostly waited."""
-    run, events = context.run, context.run.events
+    run = context.run
     table = run.messages
     table = table[table["written"].notna() & table["read"].notna() & table["writer"].notna() & table["reader"].notna()]
     if len(table) < 2 * ROUNDS:
@@ -101,16 +101,16 @@ def ping_pong(context: Context) -> Iterator[Finding]:
         waits = run.blocking[(run.blocking["reason"] == "nodata") & ~run.blocking["open"]]
         waits = waits[waits["thread"].isin([one, other]) & waits["by"].isin([one, other])]
         waited = (waits["end"] - waits["begin"]).groupby(waits["thread"]).sum()
-        asks = int(waited.idxmax()) if len(waited) else int(one)
-        total, rounds = int(waited.max()) if len(waited) else 0, int(by_turns.sum() + 1) // 2
+        asks = one if waited.get(one, 0) >= waited.get(other, 0) else other
+        total, rounds = int(waited.get(asks, 0)), int(by_turns.sum() + 1) // 2
         if total < max(SHARE * run.cut, LEAST) or total / rounds > AT_ONCE:
             continue  # slow answers are work, not switching
-        answers = int(other) if asks == one else int(one)
+        answers = other if asks == one else one
         mine = waits[waits["thread"] == asks]
         yield finding(
             "IPC405",
-            f"{sentence(run.the_thread(asks))} and {run.the_thread(answers)} exchanged {rounds:,} messages of "
-            f"{rows['size'].mean():.0f} bytes by turns, each waiting for the answer to the one before: "
+            f"{sentence(run.the_thread(asks))} and {run.the_thread(answers)} exchanged {rounds:,} questions and "
+            f"answers of {rows['size'].mean():.0f} bytes by turns, each waiting for the one before: "
             f"{span(total)} of waits{run.at(number(mine['site'].iloc[0]))}, {span(total // rounds)} a round.",
             "Send several before waiting for the first answer, or several in one message"
             f"{run.at(number(mine['site'].iloc[0]))}.",
@@ -136,24 +136,23 @@ def polling(context: Context) -> Iterator[Finding]:
         "exit": events.exit[empty],
     })  # fmt: skip
     sums = table.groupby(["thread", "site"]).agg(
-        count=("event", "size"), first=("event", "first"), begin=("enter", "min"), end=("exit", "max")
+        calls=("event", "size"), first=("event", "first"), begin=("enter", "min"), end=("exit", "max")
     )
     lasts = sums["end"] - sums["begin"]
-    found = sums[(sums["count"] >= POLLS) & (lasts >= max(LASTS * run.cut, LEAST)) & (lasts / sums["count"] < SHORT)]
-    for (thread, site), row in found.iterrows():
-        first, lasted = int(row["first"]), int(row["end"] - row["begin"])
-        channel = number(events.channel[first])
+    found = sums[(sums["calls"] >= POLLS) & (lasts >= max(LASTS * run.cut, LEAST)) & (lasts / sums["calls"] < SHORT)]
+    for row in rows_of(found.reset_index()):
+        call, channel = events.op(row.first) + run.at(row.site), number(events.channel[row.first])
         what = f" on {run.channel_name(channel)}" if channel is not None else ""
         yield finding(
             "IPC406",
-            f"{sentence(run.the_thread(int(thread)))} asked {int(row['count']):,} times in {span(lasted)}, by "
-            f"{events.op(first)}{run.at(int(site))}{what}, and got nothing.",
-            f"Let {events.op(first)}{run.at(int(site))} wait as long as it takes, or wait for several at once with "
-            "select: it returns as soon as there is something.",
-            threads=ids(int(thread)),
+            f"{sentence(run.the_thread(row.thread))} asked {row.calls:,} times in {span(row.end - row.begin)}, by "
+            f"{call}{what}, and got nothing.",
+            f"Let {call} wait as long as it takes, or wait for several at once with select: it returns as soon as "
+            "there is something.",
+            threads=ids(row.thread),
             channels=ids(channel),
-            sites=ids(int(site)),
-            events=ids(first),
+            sites=ids(row.site),
+            events=ids(row.first),
         )
 
 
@@ -161,7 +160,8 @@ def _asks_shortly(events: Events) -> Flags:
     """Which calls could have waited, and did so not at all or for a short time only."""
     brief = events.timed & (events.size >= 0) & (events.size <= SHORT)
     at_once = events.is_kind("read", "receive", "connect") & (events.error == EAGAIN)
-    return events.is_kind(*POLLED) & (events.exit != NEVER) & (brief | at_once)
+    asks: Flags = events.is_kind(*POLLED) & (events.exit != NEVER) & (brief | at_once)
+    return asks
 
 
 def _got_nothing(events: Events, asked: Ints) -> Flags:
@@ -169,7 +169,8 @@ def _got_nothing(events: Events, asked: Ints) -> Flags:
     failed = events.error[asked] != NONE
     nothing = events.is_kind("select", "acquire", "await")[asked] & (events.result[asked] == 0)
     refused = (events.error[asked] == EAGAIN) | (events.is_kind("receive")[asked] & (events.error[asked] == -1))
-    return np.where(failed, refused, nothing)
+    empty: Flags = np.where(failed, refused, nothing)
+    return empty
 
 
 CHECKS: tuple[Check, ...] = (tiny_writes, ping_pong, polling)

@@ -136,6 +136,7 @@ TASKS = 1 << 31  # native thread ids are far below
 #   signal           a signal's handler runs, from begin to end (size = signal; site: what it interrupted)
 #   environment      a variable is set or unset for later children (payload: its name)
 #   uncaught         an exception that nothing handled (payload: its type and message)
+#   decode           bytes ended within a character, as they were decoded by themselves: UnicodeDecodeError
 # wait is the reason why a thread stays in it ("" where it doesn't wait): schema.REASONS.
 # Fields by kind: fork: result = child's pid (in the parent) · wait: size = pid asked for, result = pid got, extra = raw
 # wait status · exit: size = status · sleep: size = nanoseconds · arm: size = nanoseconds until the first signal, 0 to
@@ -229,6 +230,7 @@ CALLS = (
     (92, "signal.sigwaitinfo", "await", "signal"),
     (93, "signal.sigtimedwait", "await", "signal"),
     (94, "signal handler", "signal", ""),
+    (95, "decode", "decode", ""),  # size = bytes that were to be decoded, payload: those of the character that is cut
     # threads. Of locks only what shows something: an acquire that had to wait, and for whom
     (100, "Lock.acquire", "acquire", "lock"),
     (101, "Lock.release", "release", ""),
