@@ -8,7 +8,7 @@ well (a full pipe, an open end), and that before the bare shape of the graph.
 from __future__ import annotations
 
 from ..findings import Check
-from . import channels, data, latent, leftovers, locks, notices, processes, streams, time
+from . import channels, data, latent, leftovers, locks, notices, processes, streams, system, time, traffic
 
 CHECKS: tuple[Check, ...] = (
     *processes.CHECKS,
@@ -18,8 +18,10 @@ CHECKS: tuple[Check, ...] = (
     *latent.CHECKS,
     *data.CHECKS,
     *streams.CHECKS,
+    *system.CHECKS,
     *leftovers.CHECKS,
     *time.CHECKS,
+    *traffic.CHECKS,
 )
 
 FIRST: tuple[str, ...] = (

@@ -122,6 +122,7 @@ class Layers:
         enter, leave, got, fail = log.enter, log.leave, log.got, log.fail
         descriptors = self.runtime.descriptors
         known, channel_of, unblocked = descriptors.known, descriptors.channel_of, descriptors.unblocked
+        lines = descriptors.lines
         accept, _, closing = self._calls()
         write_raw, readinto_raw, read_raw, close_raw = (
             io.FileIO.write,
@@ -144,7 +145,8 @@ class Layers:
                 fail(ticket, error, account.accepted - account.reached)
                 raise
             account.reached += written or 0  # None: the descriptor doesn't block, and there is no room
-            leave(ticket, written or 0, _NONE, account.accepted - account.reached)
+            extra = lines.wrote(channel, fd, data, written or 0) if channel in lines.lengths else _NONE
+            leave(ticket, written or 0, extra, account.accepted - account.reached)
             return written
 
         class FileIO(io.FileIO):
@@ -235,9 +237,7 @@ class Layers:
         write_layer = getattr(layer, "write", None)
 
         class Counting(layer):
-            __repr__ = (
-                layer.__repr__ if sys.version_info < (3, 13) and layer is io.TextIOWrapper else named_like(layer)
-            )
+            __repr__ = layer.__repr__ if sys.version_info < (3, 13) and layer is io.TextIOWrapper else named_like(layer)
 
             __reduce_ex__ = unpicklable(layer)
 

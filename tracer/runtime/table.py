@@ -122,7 +122,7 @@ TASKS = 1 << 31  # native thread ids are far below
 #   bind listen shutdown   of a socket (fd); bind: address; shutdown: size = how
 #   control          fcntl (fd, size = command, result, extra = argument), set_blocking and set_inheritable (size = 0 1)
 #   entry unlink     a name in the file system (FIFO, shared memory) appears or goes; payload: the name
-#   map unmap        memory that several processes see (channel, size)
+#   map unmap        memory that several processes see (channel, size; extra = 1: SharedMemory made it)
 #   select           waits until one of several ends is ready: the payload lists them ("r3 w4"), result = how many are,
 #                    extra = the first of them (a descriptor)
 #   acquire release  a lock or semaphore (channel); acquire: offset = native id of the thread that held it as the call
@@ -132,10 +132,11 @@ TASKS = 1 << 31  # native thread ids are far below
 #   fork exec exit wait start join thread task sleep
 #   arm              a timer that will send a signal: whoever armed one can always be woken
 #   kill             a signal is sent to a process
-#   handle           a signal gets a handler (extra 1: the program's own code) or loses it (extra 0)
+#   handle           a signal gets a handler (extra 1: the program's own code) or loses it (extra 0; result 1: ignored)
 #   signal           a signal's handler runs, from begin to end (size = signal; site: what it interrupted)
 #   environment      a variable is set or unset for later children (payload: its name)
 #   uncaught         an exception that nothing handled (payload: its type and message)
+#   decode           bytes ended within a character, as they were decoded by themselves: UnicodeDecodeError
 # wait is the reason why a thread stays in it ("" where it doesn't wait): schema.REASONS.
 # Fields by kind: fork: result = child's pid (in the parent) · wait: size = pid asked for, result = pid got, extra = raw
 # wait status · exit: size = status · sleep: size = nanoseconds · arm: size = nanoseconds until the first signal, 0 to
@@ -143,6 +144,7 @@ TASKS = 1 << 31  # native thread ids are far below
 # join: size = native id of the other thread, 0 where it isn't known yet · thread: the life of a thread, from begin to
 # end; task: of a task · stream calls: pending = bytes stuck in the stream's buffers after the call; offset = bytes
 # accepted (accept) or reached (write) before it · read, write of a plain file: extra = position in it after the call ·
+# write to a pseudo-terminal's leader: extra = bytes of the longest line in it, where the terminal drops some of it ·
 # acquire, await, send, receive, select: size = nanoseconds that it waits at most, NONE: as long as it takes (send,
 # receive of a Connection: bytes); but acquire of a file's lock: size = operation of flock(2), payload = "start+length"
 # of a lock on a part of the file.
@@ -228,6 +230,7 @@ CALLS = (
     (92, "signal.sigwaitinfo", "await", "signal"),
     (93, "signal.sigtimedwait", "await", "signal"),
     (94, "signal handler", "signal", ""),
+    (95, "decode", "decode", ""),  # size = bytes that were to be decoded, payload: those of the character that is cut
     # threads. Of locks only what shows something: an acquire that had to wait, and for whom
     (100, "Lock.acquire", "acquire", "lock"),
     (101, "Lock.release", "release", ""),
