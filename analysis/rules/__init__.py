@@ -8,7 +8,21 @@ looks at what the kernel sees as well (a full pipe, an open end), and that befor
 from __future__ import annotations
 
 from ..findings import Check
-from . import channels, data, latent, leftovers, locks, notices, processes, streams, time
+from . import (
+    buffers,
+    channels,
+    ends,
+    latent,
+    leftovers,
+    locks,
+    messages,
+    notices,
+    processes,
+    sharing,
+    streams,
+    time,
+    transfers,
+)
 
 CHECKS: tuple[Check, ...] = (
     *processes.CHECKS,
@@ -16,7 +30,11 @@ CHECKS: tuple[Check, ...] = (
     *notices.CHECKS,
     *channels.CHECKS,
     *latent.CHECKS,
-    *data.CHECKS,
+    *messages.CHECKS,
+    *buffers.CHECKS,
+    *transfers.CHECKS,
+    *sharing.CHECKS,
+    *ends.CHECKS,
     *streams.CHECKS,
     *leftovers.CHECKS,
     *time.CHECKS,
