@@ -261,8 +261,8 @@ def _overtaken(run: Run, held: Held, write: int, start: int, child: int, ahead: 
     name = run.trace.streams["name"].iloc[held.stream]
     return finding(
         "IPC209",
-        f"What {run.the_thread(int(events.thread[write]))} printed first{run.at(sites[-1] if sites else None)} came out "
-        f"later: {plural(held.end - held.start, 'byte')} lay in {name} while {run.the_process(child)}, started"
+        f"What {run.the_thread(int(events.thread[write]))} printed first{run.at(sites[-1] if sites else None)} came "
+        f"out later: {plural(held.end - held.start, 'byte')} lay in {name} while {run.the_process(child)}, started"
         f"{run.at_event(start)}, wrote {ahead} to {run.channel_name(channel)}.",
         f"Flush {name} before the child is started{run.at_event(start)}: print(…, flush=True), or {name}.flush().",
         threads=ids(int(events.thread[write]), run.main_threads.get(child)),
