@@ -227,7 +227,7 @@ def _grown(run: Run, channel: int, puts: Ints, begun: int, until: int, write: in
         before = puts[(events.exit[puts] <= until) & (events.extra[puts] != NONE)]
         if not len(before) or events.extra[write] == NONE:
             return 0
-        return int(events.extra[write] - events.result[write] - events.extra[before].max())
+        return int(events.extra[write] - events.result[write]) - int(events.extra[before].max())
     reads = moved(run, channel, "read")
     reads = reads[events.exit[reads] != NEVER]
 
@@ -250,7 +250,7 @@ def _before(run: Run, reads: Ints, puts: Ints, write: int) -> int:
         kept = payloads[read]
         at = kept.find(mark[: max(len(kept) // 2, 2)], max(earlier - position, 0))
         if at >= 0:
-            return position + at - earlier
+            return int(position + at - earlier)
         position += int(events.result[read])
     return 0
 
