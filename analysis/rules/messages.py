@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -113,6 +113,25 @@ def _collects(run: Run, channel: int, reads: Ints) -> bool:
 # IPC202
 
 
+class Torn(NamedTuple):
+    """The first and last write of a message, a write of somebody else's, and how they met (a key of `HOW`)."""
+
+    first: int
+    last: int
+    other: int
+    how: str
+
+
+HOW = {
+    "between": "{two} wrote{there} between two parts of a message that {one} wrote{here}: their bytes are mixed up on "
+    "{name}",
+    "together": "{one}{here} and {two}{there} were at once in the middle of a message on {name}: each writes its "
+    "length first and then its bytes",
+    "within": "{one} was still writing {size} to {name}{here} when {two} wrote{there}: only up to 4,096 bytes go as "
+    "a whole",
+}
+
+
 @dataclass(slots=True)
 class Gaps:
     """Messages that leave in several writes: between the events `first` and `last` they are open to others' bytes."""
@@ -131,15 +150,18 @@ def torn_messages(context: Context) -> Iterator[Finding]:
     if not len(shared):
         return
     by_stream = np.where(events.stream != NONE, -1 - events.stream, owner)  # a stream keeps its bytes in order
-    found: dict[int, list[tuple[int, int, int, bool]]] = {}
-    for gaps, who in ((_sends(run, shared), owner), (_prints(run, shared), owner), (_framed(run, shared), owner),
-                      (_cut(run, shared), by_stream)):  # fmt: skip
-        for first, last, other in _between(run, gaps, shared, who):
-            found.setdefault(int(run.lanes.channel[first]), []).append((first, last, other, True))
-    for first, other in _within(run, shared):
-        found.setdefault(int(run.lanes.channel[first]), []).append((first, first, other, False))
-    for channel, torn in sorted(found.items()):
-        yield _torn(run, channel, torn)
+    sends = _joined(_sends(run, shared), _framed(run, shared))
+    torn = [
+        *_between(run, _joined(sends, _prints(run, shared)), shared, owner),
+        *_between(run, _cut(run, shared), shared, by_stream),
+        *_together(run, sends),
+        *_within(run, shared),
+    ]
+    found: dict[int, list[Torn]] = {}
+    for each in torn:
+        found.setdefault(int(run.lanes.channel[each.first]), []).append(each)
+    for channel, each_torn in sorted(found.items()):
+        yield _torn(run, channel, each_torn)
 
 
 def _shared(channel: Ints, owner: Ints, writes: Ints) -> Ints:
@@ -152,7 +174,11 @@ def _shared(channel: Ints, owner: Ints, writes: Ints) -> Ints:
     return writes[np.isin(channel[writes], channels[several])]
 
 
-def _between(run: Run, gaps: Gaps, shared: Ints, owner: Ints) -> Iterator[tuple[int, int, int]]:
+def _joined(one: Gaps, two: Gaps) -> Gaps:
+    return Gaps(np.append(one.first, two.first), np.append(one.last, two.last))
+
+
+def _between(run: Run, gaps: Gaps, shared: Ints, owner: Ints) -> Iterator[Torn]:
     """Gaps into which a write of another owner fell, on the same channel, and that write; some of each channel."""
     events, channel = run.events, run.lanes.channel
     if not len(gaps.first):
@@ -175,7 +201,19 @@ def _between(run: Run, gaps: Gaps, shared: Ints, owner: Ints) -> Iterator[tuple[
     other = np.where(same, following[other], other)
     hit = other < high[inside]
     for gap, write in zip(inside[hit][:MOST].tolist(), shared[other[hit][:MOST]].tolist(), strict=True):
-        yield int(gaps.first[gap]), int(gaps.last[gap]), int(write)
+        yield Torn(int(gaps.first[gap]), int(gaps.last[gap]), int(write), "between")
+
+
+def _together(run: Run, sends: Gaps) -> Iterator[Torn]:
+    """Two threads were at once inside messages of several writes: the second had begun all of its writes before the
+    first's last had returned."""
+    events, channel = run.events, run.lanes.channel
+    order = np.lexsort((sends.first, channel[sends.first]))
+    first, last = sends.first[order], sends.last[order]
+    met = (channel[first[1:]] == channel[first[:-1]]) & (events.thread[first[1:]] != events.thread[first[:-1]])
+    met &= (events.enter[first[1:]] > events.exit[first[:-1]]) & (events.enter[last[1:]] < events.exit[last[:-1]])
+    for at in np.flatnonzero(met)[:MOST].tolist():
+        yield Torn(int(first[at]), int(last[at]), int(first[at + 1]), "together")
 
 
 def _runs(events_of: Ints, group: Ints) -> Gaps:
@@ -201,7 +239,7 @@ def _prints(run: Run, shared: Ints) -> Gaps:
     """A print to a stream without a buffer writes its text, and then its newline."""
     events, payloads = run.events, run.payloads
     above = events.parent[shared]
-    printed = shared[(above != NONE) & events.is_op("print")[above]]
+    printed = shared[(above != NONE) & events.is_op("print")[np.maximum(above, 0)]]
     order = printed[np.lexsort((printed, events.thread[printed]))]
     one, two = order[:-1], order[1:]
     ends = np.array([payloads[event] == b"\n" for event in order.tolist()], dtype=bool)
@@ -252,7 +290,7 @@ def _ends_line(run: Run, write: int) -> bool:
     return bool(len(kept) == run.events.result[write] and kept.endswith(b"\n"))
 
 
-def _within(run: Run, shared: Ints) -> Iterator[tuple[int, int]]:
+def _within(run: Run, shared: Ints) -> Iterator[Torn]:
     """Writes too large to be whole that weren't done when another thread's, begun meanwhile, was: by then not all of
     both can have been in the channel, as its readers had not made room for it."""
     channels = run.lanes.channel
@@ -262,7 +300,7 @@ def _within(run: Run, shared: Ints) -> Iterator[tuple[int, int]]:
             yield from _interrupted(run, channel, shared[channels[shared] == channel])
 
 
-def _interrupted(run: Run, channel: int, writes: Ints) -> Iterator[tuple[int, int]]:
+def _interrupted(run: Run, channel: int, writes: Ints) -> Iterator[Torn]:
     events, row = run.events, run.trace.channels.iloc[channel]
     room = max(number(row["capacity"]) or 0, ROOM[str(row["kind"])])
     reads = moved(run, channel, "read")
@@ -281,29 +319,25 @@ def _interrupted(run: Run, channel: int, writes: Ints) -> Iterator[tuple[int, in
         early = (events.thread[others] != events.thread[write]) & (ends != NEVER) & (ends < events.exit[write])
         torn = others[early & (done + events.size[write] > drained + room)]
         if len(torn):
-            yield write, int(torn[0])
+            yield Torn(write, write, int(torn[0]), "within")
 
 
-def _torn(run: Run, channel: int, torn: list[tuple[int, int, int, bool]]) -> Finding:
+def _torn(run: Run, channel: int, torn: list[Torn]) -> Finding:
     events = run.events
-    first, last, other, between = torn[0]
-    one, two = run.the_thread(int(events.thread[first])), run.the_thread(int(events.thread[other]))
-    place, name = run.at_event(first), run.channel_name(channel)
-    if between:
-        what = (f"The bytes of {one} and {two} are mixed up on {name}: between two parts of a message written{place}, "
-                f"{two} wrote{run.at_event(other)}")  # fmt: skip
-    else:
-        size = int(events.size[first])
-        what = (f"{sentence(one)} was still writing {plural(size, 'byte')} to {name}{place} when {two} "
-                f"wrote{run.at_event(other)}: only up to {PIPE_BUF:,} bytes go as a whole")  # fmt: skip
+    first, last, other, how = torn[0]
+    place, there = run.at_event(first), run.at_event(other)
+    what = HOW[how].format(
+        one=run.the_thread(int(events.thread[first])), two=run.the_thread(int(events.thread[other])),
+        here=place, there=there, name=run.channel_name(channel), size=plural(int(events.size[first]), "byte"),
+    )  # fmt: skip
     times = f" ({len(torn)} times in this run)." if len(torn) > 1 else "."
     lock = "threading.Lock" if events.process[first] == events.process[other] else "lock that both processes share"
     if events.stream[first] != NONE:
         lock += " (and flush before it is released)"
-    places = place if run.at_event(other) in ("", place) else f"{place} and{run.at_event(other)}"
+    places = place if there in ("", place) else f"{place} and{there}"
     return finding(
         "IPC202",
-        what + times,
+        sentence(what) + times,
         f"Hold one {lock} around each message{places}, or give every sender a channel of its own.",
         severity="error",
         threads=ids(int(events.thread[first]), int(events.thread[other])),

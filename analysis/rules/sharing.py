@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 from collections.abc import Iterator
 from errno import EAGAIN
 
@@ -17,6 +15,7 @@ from ..run import Run
 from .evidence import births, descends, forgotten, moved, total
 
 WAYS = {"r": "read", "w": "write"}
+F_SETFL, O_NONBLOCK = 4, 0o4000  # of Linux: fcntl(2), open(2)
 LONG = 100_000_000  # ns after which a read that got nothing has waited in vain
 NAMES = {0: "standard input", 1: "standard output", 2: "standard error"}
 
@@ -58,7 +57,7 @@ def _unblocked(run: Run) -> Iterator[Finding]:
 def _sets_nonblocking(events: Events) -> Flags:
     by_call = events.is_op("os.set_blocking") & (events.size == 0)
     flags = np.where(events.extra == NONE, 0, events.extra)
-    by_flags = events.is_op("fcntl.fcntl") & (events.size == fcntl.F_SETFL) & ((flags & os.O_NONBLOCK) != 0)
+    by_flags = events.is_op("fcntl.fcntl") & (events.size == F_SETFL) & ((flags & O_NONBLOCK) != 0)
     found: Flags = (by_call | by_flags) & (events.error == NONE)
     return found
 
@@ -92,8 +91,8 @@ def _refused(run: Run, change: int, event: int, born: dict[int, int]) -> Finding
     return finding(
         "IPC207",
         f"{sentence(run.the_process(process))} made {run.channel_name(channel)} non-blocking{run.at_event(change)}, "
-        f"and so for {run.the_process(other)}, which shares the open file: its {kind}{run.at_event(event)} {what} and failed in "
-        f"place of waiting.{gone}",
+        f"and so for {run.the_process(other)}, which shares the open file: its {kind}{run.at_event(event)} {what} and "
+        f"failed in place of waiting.{gone}",
         f"Set it back before the other uses it: os.set_blocking({events.fd[change]}, True) after it was"
         f" changed{run.at_event(change)}; or give {run.the_process(process)} a pipe of its own.",
         severity="error" if lost else "warning",
