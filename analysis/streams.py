@@ -30,7 +30,7 @@ def account(trace: Trace, events: Events, handed: Units, until: Ints, leads_to: 
     not its parent before a fork), peak, flushes, implicit, until (ns; NEVER), now (the channel it leads to).
     """
     count = len(trace.streams)
-    accepted, reached = whole(trace.streams["accepted"]), whole(trace.streams["reached"])
+    accepted, reached = (whole(trace.streams[column]).copy() for column in ("accepted", "reached"))
     inherited = accepted.copy()
     np.maximum.at(accepted, handed.stream, handed.end)
     raw = events.is_kind("write") & (events.stream != NONE) & (events.offset != NONE) & (events.result > 0)

@@ -8,7 +8,23 @@ well (a full pipe, an open end), and that before the bare shape of the graph.
 from __future__ import annotations
 
 from ..findings import Check
-from . import channels, data, latent, leftovers, locks, notices, processes, streams, system, time, traffic
+from . import (
+    buffers,
+    channels,
+    ends,
+    latent,
+    leftovers,
+    locks,
+    messages,
+    notices,
+    processes,
+    sharing,
+    streams,
+    system,
+    time,
+    traffic,
+    transfers,
+)
 
 CHECKS: tuple[Check, ...] = (
     *processes.CHECKS,
@@ -16,7 +32,11 @@ CHECKS: tuple[Check, ...] = (
     *notices.CHECKS,
     *channels.CHECKS,
     *latent.CHECKS,
-    *data.CHECKS,
+    *messages.CHECKS,
+    *buffers.CHECKS,
+    *transfers.CHECKS,
+    *sharing.CHECKS,
+    *ends.CHECKS,
     *streams.CHECKS,
     *system.CHECKS,
     *leftovers.CHECKS,
