@@ -101,6 +101,10 @@ class Events:
         """The name of an event's call."""
         return str(self._op_names[self._ops[event]])
 
+    def ops(self, chosen: Ints) -> pd.Series:
+        """The names of these events' calls, as a column; empty where there is no event."""
+        return pd.Series(pd.Categorical.from_codes(pick(self._ops, chosen, -1), self._op_names))
+
     def wait(self, event: int) -> str:
         """Why a thread stays in an event; "" where it doesn't wait."""
         return str(self._wait_names[self._waits[event]])

@@ -12,11 +12,9 @@ from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from .events import NEVER, Events, Flags, Ints, running_sum
-
-Payloads = npt.NDArray[np.object_]
+from .payloads import Payloads
 
 
 @dataclass(slots=True)
@@ -49,14 +47,16 @@ def arrange(events: Events, own: Transfers, other: Transfers, payloads: Payloads
     """
     event, ambiguous = own.event.copy(), own.ambiguous.copy()
     clusters = _clusters(events, own, begun)
-    if clusters:
-        earliest = dict(zip(own.event.tolist(), begun.tolist(), strict=True))
-        for first, last in clusters:
-            known = _Known(other, payloads, int(own.channel[first]))
-            members = own.event[first:last].tolist()
-            order, doubtful = _arrange(events, members, int(own.position[first]), earliest, payloads, known)
-            event[first:last] = order
-            ambiguous[first + doubtful : last] = True
+    known: dict[int, _Known] = {}
+    for first, last in clusters:
+        channel = int(own.channel[first])
+        if channel not in known:
+            known[channel] = _Known(other, payloads, channel)
+        members = own.event[first:last].tolist()
+        earliest = dict(zip(members, begun[first:last].tolist(), strict=True))
+        order, doubtful = _arrange(events, members, int(own.position[first]), earliest, payloads, known[channel])
+        event[first:last] = order
+        ambiguous[first + doubtful : last] = True
     size = np.where(events.exit[event] == NEVER, events.size[event], events.result[event])
     return _placed(event, own.channel, size, ambiguous, own.position - running_sum(own.size, own.channel))
 
@@ -78,11 +78,10 @@ def _clusters(events: Events, own: Transfers, begun: Ints) -> list[tuple[int, in
     border = np.flatnonzero(first_to_come[1:] >= (ends + shift)[:-1]) + 1
     firsts, lasts = np.append(0, border), np.append(border, len(ends))
     several = np.flatnonzero(lasts - firsts > 1)
-    found = []
-    for first, last in zip(firsts[several].tolist(), lasts[several].tolist(), strict=True):
-        if len(np.unique(events.thread[own.event[first:last]])) > 1:
-            found.append((first, last))
-    return found
+    # a run that only one thread is in needs nobody to decide
+    others = np.append(0, np.cumsum(np.diff(events.thread[own.event]) != 0))
+    several = several[others[lasts[several] - 1] > others[firsts[several]]]
+    return list(zip(firsts[several].tolist(), lasts[several].tolist(), strict=True))
 
 
 class _Known:
@@ -91,15 +90,14 @@ class _Known:
     def __init__(self, other: Transfers, payloads: Payloads, channel: int) -> None:
         low, high = np.searchsorted(other.channel, [channel, channel + 1])
         self.positions: list[int] = other.position[low:high].tolist()
-        self.fragments: list[bytes] = [payloads[event] for event in other.event[low:high].tolist()]
-        self.sizes: list[int] = other.size[low:high].tolist()
+        self.events, self.sizes, self.payloads = other.event[low:high], other.size[low:high], payloads
 
     def agrees(self, data: bytes, position: int) -> bool | None:
         """Whether these bytes can lie at this position; None where nothing is known of it."""
         compared = False
         at = max(bisect_right(self.positions, position) - 1, 0)
         while at < len(self.positions) and self.positions[at] < position + len(data):
-            start, fragment = self.positions[at], self.fragments[at][: self.sizes[at]]
+            start, fragment = self.positions[at], self.payloads[self.events[at]][: self.sizes[at]]
             low, high = max(position, start), min(position + len(data), start + len(fragment))
             if low < high:
                 compared = True

@@ -13,9 +13,9 @@ from ipctrace.tracer.schema import REASONS, Trace
 from . import blocking, descriptors, edges, messages, naming, races, streams
 from .causality import Causality
 from .events import Events, Flags, Ints, cut_of, number
-from .messages import Units
-from .order import Payloads
+from .payloads import Payloads
 from .results import Stuck
+from .units import Units
 
 
 class Run:
@@ -38,7 +38,7 @@ class Run:
     @cached_property
     def payloads(self) -> Payloads:
         """Event → bytes kept."""
-        return messages.payload_of(self.trace, len(self.events))
+        return Payloads(self.trace, len(self.events))
 
     @cached_property
     def unseen(self) -> set[int]:

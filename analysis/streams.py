@@ -7,9 +7,9 @@ import pandas as pd
 from ipctrace.tracer.schema import Trace
 
 from .events import NEVER, NONE, Events, Ints, number, optional, rows_of, whole
-from .messages import Units
-from .order import Payloads
+from .payloads import Payloads
 from .results import Stuck
+from .units import Units
 
 
 def lives(trace: Trace, events: Events) -> Ints:
@@ -82,7 +82,7 @@ def stuck_bytes(events: Events, handed: Units, payloads: Payloads, streams: pd.D
             stays = int(handed.end[unit] - max(handed.start[unit], reached))
             if stays > 0:
                 pieces.append((number(events.site[handed.event[unit]]), stays))
-                kept = b"".join(payloads[event] for event in handed.pieces[unit].tolist())
+                kept = b"".join(payloads[event] for event in handed.pieces(unit).tolist())
                 payload += kept[int(handed.end[unit] - handed.start[unit]) - stays :]
         unknown = size - sum(length for _, length in pieces)
         if unknown > 0:  # written by the parent, before the fork that copied the stream
