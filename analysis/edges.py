@@ -140,7 +140,10 @@ def _messages(run: Run) -> Edges:
 
 
 def _room(run: Run) -> Edges:
-    """A write comes to its end after the read that took the bytes which, with its own, the pipe can't have held."""
+    """A write comes to its end after the read that took the bytes which, with its own, the pipe can't have held.
+
+    Of those that it may have waited for: nobody asks whether a read of long ago had to be, and there is one a write.
+    """
     events, got = run.events, run.got
     capacity = whole(run.trace.channels["capacity"])
     pipes = run.trace.channels["kind"].isin(["pipe", "fifo"]).to_numpy() & (capacity > 0)
@@ -157,7 +160,8 @@ def _room(run: Run) -> Edges:
     base = base[np.cumsum(np.append(False, channel[1:] != channel[:-1]))]
     closing = np.flatnonzero((write != NONE) & np.append(write[1:] != write[:-1], True) & (end - base > capacity[channel]))
     freed = np.searchsorted(end, end[closing] - capacity[channel[closing]])
-    return _edges(read[freed], write[closing], channel[closing])
+    meanwhile = events.exit[read[freed]] > events.enter[write[closing]]
+    return _edges(read[freed[meanwhile]], write[closing[meanwhile]], channel[closing[meanwhile]])
 
 
 def _ready(run: Run) -> Edges:
@@ -257,7 +261,7 @@ def _after_threads(run: Run, thread: Ints, event: Ints, channel: Ints | None = N
     )
 
 
-def _of_process(run: Run, process: Ints) -> tuple[Ints, Ints]:
+def of_process(run: Run, process: Ints) -> tuple[Ints, Ints]:
     """All (number of the process in the list, thread of it)."""
     owner = whole(run.trace.threads["process"])
     order = np.argsort(owner, kind="stable")
@@ -279,7 +283,7 @@ def _forks(run: Run) -> Edges:
     forks = np.flatnonzero(events.is_kind("fork") & (events.result > 0) & (events.exit != NEVER))
     child = child_of(run, forks, events.result[forks], events.exit[forks])
     forks, child = forks[child >= 0], child[child >= 0]
-    which, thread = _of_process(run, child)
+    which, thread = of_process(run, child)
     main = run.trace.threads["main"].to_numpy(dtype=bool)[thread]
     forks, thread = forks[which[main]], thread[main]
     first = run.first_events[thread]
@@ -294,7 +298,7 @@ def _exits(run: Run) -> Edges:
     ended = whole(run.trace.processes["ended"], NEVER)
     kept = (child >= 0) & (pick(ended, child, NEVER) != NEVER)
     waits, child = waits[kept], child[kept]
-    which, thread = _of_process(run, child)
+    which, thread = of_process(run, child)
     return _after_threads(run, thread, waits[which])
 
 
@@ -334,7 +338,7 @@ def _joins(run: Run) -> Edges:
     thread = known.last(events.process[named] * width + events.size[named], events.exit[named])
     some = thread >= 0
     every = joins[events.is_op("threading.shutdown")[joins]]
-    which, each = _of_process(run, events.process[every])
+    which, each = of_process(run, events.process[every])
     thread, join = np.append(thread[some], each), np.append(named[some], every[which])
     over = (ended[thread] <= events.exit[join]) & (thread != events.thread[join])
     return _after_threads(run, thread[over], join[over])
@@ -394,7 +398,7 @@ def _closed(run: Run, told: Ints, channel: Ints, way: str) -> Edges:
     by_call = closers >= 0
     calls = _edges(closers[by_call], told[which[by_call]], channel[which[by_call]])
     gone = ~by_call & ended[span]
-    index, thread = _of_process(run, process[span][gone])
+    index, thread = of_process(run, process[span][gone])
     lives = _after_threads(run, thread, told[which[gone]][index], channel[which[gone]][index])
     return _both([calls, lives, _shut(run, told, channel, way)])
 

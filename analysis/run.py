@@ -10,7 +10,7 @@ from functools import cached_property
 import pandas as pd
 from ipctrace.tracer.schema import REASONS, Trace
 
-from . import blocking, descriptors, edges, messages, naming, races, streams
+from . import blocking, descriptors, edges, messages, naming, paths, races, streams
 from .causality import Causality
 from .events import Events, Flags, Ints, cut_of, number
 from .payloads import Payloads
@@ -107,7 +107,7 @@ class Run:
     @cached_property
     def blocking(self) -> pd.DataFrame:
         """A row an interval in which a thread waited."""
-        return blocking.blocking(self.trace, self.events, self.got, self.spans, self.cut)
+        return blocking.blocking(self)
 
     @cached_property
     def busy(self) -> pd.DataFrame:
@@ -143,6 +143,16 @@ class Run:
     def races(self) -> pd.DataFrame:
         """A row a race of two sends, or two receives, on one channel."""
         return races.races(self)
+
+    @cached_property
+    def matrix(self) -> pd.DataFrame:
+        """For how long who waited for whom."""
+        return blocking.matrix(self.blocking)
+
+    @cached_property
+    def path(self) -> pd.DataFrame:
+        """The critical path, in order of time."""
+        return paths.critical(self)
 
     @cached_property
     def streams(self) -> pd.DataFrame:
