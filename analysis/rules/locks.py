@@ -373,14 +373,18 @@ def _way(context: Context, start: int, goal: int) -> list[int] | None:
         at = todo.pop(0)
         for other in _awaited(context, at, goal):
             if other == goal:
-                way = [goal, at]
-                while way[-1] != start:
-                    way.append(came[way[-1]])
-                return way[::-1]
+                return [*_back(came, at, start), goal]
             if other not in came and other != start:
                 came[other] = at
                 todo.append(other)
     return None
+
+
+def _back(came: dict[int, int], at: int, start: int) -> list[int]:
+    way = [at]
+    while way[-1] != start:
+        way.append(came[way[-1]])
+    return way[::-1]
 
 
 def _awaited(context: Context, index: int, goal: int) -> list[int]:
@@ -388,17 +392,16 @@ def _awaited(context: Context, index: int, goal: int) -> list[int]:
 
     Of many that could use a channel, who has used it; where nobody has, who isn't of the same process, if anybody is.
     """
-    situation = context.situation
-    agent, arcs = situation.agents[index], list((context.knot.arcs if context.knot else {}).get(index, ()))
-    if agent.reason == "lock":
+    situation, knot = context.situation, context.knot
+    agent = situation.agents[index]
+    if agent.reason == "lock" or knot is None:
         holders = situation.ownership.holders(agent.event) or ()
         return [found for holder in holders if (found := _agent(context, holder)) is not None]
     if agent.call not in ("read", "write") or agent.channel is None:
-        return arcs
-    users = users_of(situation, agent)
-    used = [each for each in arcs if situation.agents[each].thread in users]
-    other = [each for each in arcs if situation.agents[each].process != agent.process]
-    found = used or other or arcs
+        return list(knot.arcs.get(index, ()))
+    users, dead = users_of(situation, agent), sorted(agent.enablers & knot.dead)
+    used = [each for each in dead if situation.agents[each].thread in users]
+    found = used or [each for each in dead if situation.agents[each].process != agent.process] or dead
     there = situation.agents[goal]
     same_end = there.call in STREAM_CALLS and there.channel == agent.channel  # would do the same, not what is needed
     return [each for each in found if not (each == goal and same_end)]
