@@ -328,12 +328,15 @@ def lock_and_channel(context: Context) -> Iterator[Finding]:
         keeps = situation.agents[holder]
         name = lock(context, link.waiter)
         through = [context.the(situation.agents[each]) for each in way[1:-1]]
+        helper = f", for which {context.the(link.waiter)} has to go on"
+        if not through and keeps.call in ("join", "wait"):
+            helper = ""  # it is who has to end
         yield finding(
             "IPC113",
             f"{sentence(context.the(keeps))} {_has(name)}{since(context, link.holder)} while it "
-            f"{_waits(context, keeps)}{run.at_event(keeps.event)}, for which "
-            f"{context.the(link.waiter)} has to go on{f' (by way of {listing(through)})' if through else ''}, which waits "
-            f"for {name}{run.at_event(link.waiter.event)}.",
+            f"{_waits(context, keeps)}{run.at_event(keeps.event)}{helper}"
+            f"{f' (by way of {listing(through)})' if through else ''}, which waits for {name}"
+            f"{run.at_event(link.waiter.event)}.",
             _let_go(context, link, keeps),
             certainty=context.certainty,
             **evidence(context, link) | {"sites": ids(

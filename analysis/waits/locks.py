@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..agents import Agent, Need
+from ..events import NONE
 from ..filelocks import FILE_LOCKS
 from ..ownership import STREAM_CALLS, Holder
 from .objects import by_object
@@ -75,8 +76,18 @@ def _disciplined(situation: Situation, agent: Agent, holder: Holder) -> bool:
         return True
     if run.source_line(run.site_of(holder.event)).startswith(("with ", "async with ")):
         return True
-    waits = situation.waits_in(thread) if thread != agent.thread else None
+    if thread == agent.thread:
+        return _interrupted(situation, agent, holder)
+    waits = situation.waits_in(thread)
     return waits is not None and situation.events.kind(waits) == "acquire"
+
+
+def _interrupted(situation: Situation, agent: Agent, holder: Holder) -> bool:
+    """Whether a signal handler waits for what its own thread took before the signal came."""
+    if agent.event is None or holder.event is None:
+        return False
+    handler = int(situation.events.enclosing("signal")[agent.event])
+    return handler != NONE and bool(situation.events.enter[holder.event] < situation.events.enter[handler])
 
 
 def _of_file(situation: Situation, agent: Agent, holders: tuple[Holder, ...]) -> Agent:
