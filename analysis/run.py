@@ -213,6 +213,15 @@ class Run:
         row = self.trace.sites.iloc[site]
         return f"{str(row['file']).rsplit('/', 1)[-1]}:{row['line']}"
 
+    def source_line(self, site: int | None) -> str:
+        """The line of source at a site, without indentation; "" where it isn't known."""
+        if site is None:
+            return ""
+        row = self.trace.sites.iloc[site]
+        lines = self.trace.sources
+        found = lines[(lines["file"] == row["file"]) & (lines["line"] == row["line"])]["text"]
+        return str(found.iloc[0]).strip() if len(found) else ""
+
     def at(self, site: int | None) -> str:
         """ " at deadlock.py:41", or nothing."""
         return f" at {self.place(site)}" if site is not None else ""

@@ -17,6 +17,7 @@ from ipctrace.tracer.schema import OBJECTS
 
 from .agents import Agent
 from .events import NONE, Ints, groups, number, rows_of
+from .ownership import STREAM_CALLS, Ownership
 from .run import Run
 from .waits import FAMILIES
 from .waits import tasks as asyncio_tasks
@@ -30,10 +31,11 @@ CALLS = {
     "write": WRITING,
     "wait": frozenset({"wait4", "waitid"}),
     "join": FUTEX,
-    "acquire": FUTEX,
+    "acquire": FUTEX | {"flock", "fcntl"},
     "await": FUTEX,
     "send": FUTEX,
     "receive": FUTEX,
+    **dict.fromkeys(STREAM_CALLS, FUTEX),
     "select": frozenset({"select", "pselect6", "poll", "ppoll", "epoll_wait", "epoll_pwait", "epoll_pwait2"}),
 }
 OUTSIDE = {"read": "nodata", "write": "noroom", "wait": "child"}  # what /proc alone can tell of, and its reason
@@ -121,6 +123,16 @@ class Situation:
         ]
         return [replace(agent, index=index) for index, agent in enumerate(found)]
 
+    def waits_in(self, thread: int) -> int | None:
+        """The innermost open event of a thread; None: it is in none."""
+        event = int(self._innermost[thread])
+        return None if event == NONE else event
+
+    @cached_property
+    def ownership(self) -> Ownership:
+        """Who holds the locks that are waited for."""
+        return Ownership(self)
+
     @cached_property
     def threads_of(self) -> dict[int, frozenset[int]]:
         """Living process → the indices of its threads' agents (not of its tasks')."""
@@ -187,6 +199,9 @@ class Situation:
         placed = replace(
             agent, event=event, channel=channel, since=int(self.events.enter[event]), reason=reason or "run", call=kind
         )
+        if not reason and kind in STREAM_CALLS and look is not None and look.syscall in FUTEX:
+            reason = "lock" if self.ownership.holders(event) else ""  # of the stream's buffer
+            placed = replace(placed, reason=reason or "run")
         if not reason:
             return replace(placed, why="runs", event=None, channel=None)
         if reason == "sleep" or self.events.timed[event]:

@@ -81,23 +81,27 @@ def visible(situation: Situation, index: int) -> Waits:
 
 def likely(situation: Situation, index: int) -> Waits:
     """Only those that were seen to use, make or be given what it takes, and whoever waits itself."""
-    return _chosen(situation, index, lambda need: need.seen)
+    agents = situation.agents
+    return _chosen(
+        situation,
+        index,
+        lambda need: None if need.seen is None else need.seen | {each for each in need.able if not agents[each].why},
+    )
 
 
 def meant(situation: Situation, index: int) -> Waits:
-    """The same, without who merely came to hold what it takes."""
+    """The same, without who merely came to hold what it takes, and without who waits for something else."""
     return _chosen(situation, index, lambda need: need.seen if need.meant is None else need.meant)
 
 
 def _chosen(situation: Situation, index: int, chosen: Callable[[Need], frozenset[int] | None]) -> Waits:
-    agents, needs = situation.agents, situation.agents[index].needs
+    needs = situation.agents[index].needs
     if needs is None:
         return None
     found = []
     for need in needs:
         some = chosen(need)
-        waiting = {other for other in need.able if not agents[other].why}
-        found.append(need.able if some is None else (some | waiting) & need.able)
+        found.append(need.able if some is None else some & need.able)
     return tuple(found)
 
 
@@ -196,14 +200,10 @@ def _unmet(needs: tuple[frozenset[int], ...], dead: frozenset[int]) -> frozenset
 
 
 def _likeliest(situation: Situation, index: int, others: frozenset[int]) -> tuple[int, ...]:
-    """Of the agents that could end a wait, in each process those that were seen to do the like, if any were."""
-    agents = situation.agents
-    seen = frozenset().union(*(need.able if need.seen is None else need.seen for need in agents[index].needs or ()))
-    kept: list[int] = []
-    for process in sorted({agents[other].process for other in others}):
-        threads = sorted(other for other in others if agents[other].process == process)
-        kept += [other for other in threads if other in seen] or threads
-    return tuple(kept)
+    """Of the agents that could end a wait those that were seen to do the like; none where there is nobody left to."""
+    needs = situation.agents[index].needs or ()
+    seen = frozenset().union(*(need.able if need.seen is None else need.seen for need in needs))
+    return tuple(sorted(others & seen or (others if seen else ())))
 
 
 def repeats(situation: Situation, agent: Agent, knot: Knot) -> bool:
@@ -215,10 +215,13 @@ def repeats(situation: Situation, agent: Agent, knot: Knot) -> bool:
     events = situation.events
     if agent.thread is None or situation.run.cut - knot.formed < PATIENCE:
         return False
-    channels = {situation.agents[index].channel for index in knot.core}
+    channels = {each for index in knot.core if (each := situation.agents[index].channel) is not None}
     if any(map(situation.forgotten, channels)) or (situation.trace.facts.get("dropped_before") or 0) > knot.formed:
         return False
     if any(agent.thread in users for (channel, _), users in situation.uses.items() if channel in channels):
+        return False
+    acted = (events.thread == agent.thread) & events.is_kind("acquire", "release", "await", "notify", "send", "receive")
+    if np.isin(events.channel[acted], sorted(channels)).any():
         return False
     own = np.flatnonzero((events.thread == agent.thread) & (events.enter >= knot.formed))
     rounds: list[list[tuple[str, int]]] = [[]]
