@@ -32,7 +32,7 @@ CALLS = {
     "acquire": FUTEX,
     "await": FUTEX,
     "send": FUTEX,
-    "receive": FUTEX,
+    "receive": FUTEX | READING,  # a queue between processes is a pipe with locks
     "select": frozenset({"select", "pselect6", "poll", "ppoll", "epoll_wait", "epoll_pwait", "epoll_pwait2"}),
 }
 OUTSIDE = {"read": "nodata", "write": "noroom", "wait": "child"}  # what /proc alone can tell of, and its reason
@@ -104,11 +104,15 @@ class Situation:
     def agents(self) -> list[Agent]:
         """Every thread and task that lives, with what it needs: who could end its wait."""
         return [
-            FAMILIES[agent.call](self, agent)
-            if not agent.why and agent.call in FAMILIES
-            else replace(agent, why=agent.why or "waits for something that ipctrace can't see")
+            asyncio_tasks.by_loop(self, agent) if agent.loop is not None else self.judged(agent)
             for agent in self.placed
         ]
+
+    def judged(self, agent: Agent) -> Agent:
+        """A placed agent with what the call that it waits in needs."""
+        if agent.why or agent.call not in FAMILIES:
+            return replace(agent, why=agent.why or "waits for something that ipctrace can't see")
+        return FAMILIES[agent.call](self, agent)
 
     @cached_property
     def placed(self) -> list[Agent]:
@@ -174,32 +178,40 @@ class Situation:
             since=self.times[0] if same else self.times[-1],
         )
 
-    def _traced(self, agent: Agent, look: Look | None) -> Agent:
+    def within(self, agent: Agent) -> Agent:
+        """An agent within the innermost call that it has not come back from; `event` is None where it is in none."""
         assert agent.thread is not None
         event = int(self._innermost[agent.thread])
         if event == NONE:
-            return replace(agent, why="runs")
+            return agent
         reason, kind = self.events.wait(event), self.events.kind(event)
         channel = number(self.events.channel[event])
         if kind == "input" and channel is not None and self.trace.channels["kind"].iloc[channel] == "tty":
             reason = "nodata"
-        placed = replace(
-            agent, event=event, channel=channel, since=int(self.events.enter[event]), reason=reason or "run", call=kind
-        )
+        target = number(self.events.size[event]) if kind in ("wait", "join") else None
+        since = int(self.events.enter[event])
+        placed = replace(agent, event=event, channel=channel, since=since, reason=reason or "run", call=kind, target=target)
         if not reason:
-            return replace(placed, why="runs", event=None, channel=None)
+            return replace(placed, event=None, channel=None)
         if reason == "sleep" or self.events.timed[event]:
             return replace(placed, why="sleeps" if kind == "sleep" else "waits for a set time at most", timed=True)
+        return placed
+
+    def _traced(self, agent: Agent, look: Look | None) -> Agent:
+        placed = self.within(agent)
+        if placed.event is None:
+            return replace(placed, why="runs")
+        if placed.why:
+            return placed
         if agent.process in self.armed:
             return replace(placed, why="will be woken by a timer that its process has armed", timed=True)
         if not self._agrees(look, placed):
             return replace(placed, reason="run", why="is on its way", event=None, channel=None)
-        target = number(self.events.size[event]) if kind in ("wait", "join") else None
         before = self.looks[0].get((agent.process, agent.tid)) if len(self.looks) == 2 else None
         confirmed = (
             before is not None and look is not None and look.syscall is not None and placed.since <= self.times[0]
         )
-        return replace(placed, target=target, confirmed=confirmed and self._agrees(before, placed))
+        return replace(placed, confirmed=confirmed and self._agrees(before, placed))
 
     def _agrees(self, look: Look | None, agent: Agent) -> bool:
         """Whether /proc does not contradict that the agent is within its open event."""
