@@ -104,7 +104,9 @@ class Situation:
     def agents(self) -> list[Agent]:
         """Every thread and task that lives, with what it needs: who could end its wait."""
         return [
-            asyncio_tasks.by_loop(self, agent) if agent.loop is not None else self.judged(agent)
+            asyncio_tasks.by_loop(self, agent)
+            if agent.loop is not None
+            else asyncio_tasks.with_tasks(self, self.judged(agent))
             for agent in self.placed
         ]
 
@@ -117,11 +119,10 @@ class Situation:
     @cached_property
     def placed(self) -> list[Agent]:
         """The same agents, before it is asked who could end their waits."""
-        found = [
-            agent
-            for process in self.alive
-            for agent in (*self._threads(process), *asyncio_tasks.agents_of(self, process))
-        ]
+        found: list[Agent] = []
+        for process in self.alive:
+            threads = list(self._threads(process))
+            found += [*threads, *asyncio_tasks.agents_of(self, process, threads)]
         return [replace(agent, index=index) for index, agent in enumerate(found)]
 
     @cached_property
@@ -211,7 +212,16 @@ class Situation:
         confirmed = (
             before is not None and look is not None and look.syscall is not None and placed.since <= self.times[0]
         )
-        return replace(placed, confirmed=confirmed and self._agrees(before, placed))
+        return self._asking(replace(placed, confirmed=confirmed and self._agrees(before, placed)))
+
+    def _asking(self, agent: Agent) -> Agent:
+        """Who reads the pipe inside of a queue waits for the queue: every process that knows it holds the pipe's ends."""
+        event = agent.event
+        while event is not None and event != NONE:
+            if self.events.op(event) == "multiprocessing.Queue.get":
+                return replace(agent, event=event, channel=number(self.events.channel[event]), call="receive")
+            event = int(self.events.parent[event])
+        return agent
 
     def _agrees(self, look: Look | None, agent: Agent) -> bool:
         """Whether /proc does not contradict that the agent is within its open event."""
