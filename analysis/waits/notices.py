@@ -13,7 +13,7 @@ import numpy as np
 
 from ..agents import Agent, Need
 from ..events import number
-from . import channels
+from . import channels, loops
 from .objects import by_object
 
 if TYPE_CHECKING:
@@ -84,15 +84,22 @@ def _by_users(situation: Situation, agent: Agent) -> Agent:
 
 def _likely(situation: Situation, need: Need, threads: set[int]) -> Need:
     """A need with who is likely to meet it: of these threads those that live. Is none of them left, nobody is known,
-    and meant is whoever doesn't just go round in a circle."""
+    and meant is whoever doesn't just go round in a circle, or wait for tasks to run."""
     placed = situation.placed
     seen = frozenset(other for other in need.able if placed[other].thread in threads)
     if seen:
         return replace(need, seen=seen)
     idle = circling(situation)
-    return replace(need, meant=frozenset(
-        other for other in need.able if placed[other].thread is not None and placed[other].thread not in idle
-    ))  # fmt: skip
+    return replace(
+        need,
+        meant=frozenset(
+            other
+            for other in need.able
+            if placed[other].thread is not None
+            and placed[other].thread not in idle
+            and not loops.idle(situation, placed[other])
+        ),
+    )
 
 
 def _is_future(situation: Situation, agent: Agent) -> bool:
@@ -137,7 +144,9 @@ def workers(situation: Situation, agent: Agent) -> set[int]:
 def submitted(situation: Situation, future: int | None) -> int | None:
     """The event by which a future's work was handed to its pool."""
     events = situation.events
-    found = np.flatnonzero((events.channel == future) & events.is_kind("submit")) if future is not None else ()
+    if future is None:
+        return None
+    found = np.flatnonzero((events.channel == future) & events.is_kind("submit"))
     return int(found[-1]) if len(found) else None
 
 

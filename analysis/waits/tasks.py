@@ -18,6 +18,7 @@ import numpy as np
 from ..agents import Agent, Need
 from ..events import NONE, number, rows_of
 from . import channels, notices, processes
+from .loops import of_loop, selecting
 
 if TYPE_CHECKING:
     from ..situation import Situation
@@ -33,7 +34,7 @@ def agents_of(situation: Situation, process: int, threads: list[Agent]) -> Itera
     rows = situation.trace.threads[(situation.trace.threads["process"] == process)]
     runners = {agent.thread: agent for agent in threads if agent.thread is not None}
     for row in rows_of(rows[rows["loop"].notna()]):
-        runner = runners.get(number(row.loop))
+        runner = runners.get(int(row.loop))
         ended = number(row.ended)
         if runner is None or (ended is not None and ended <= situation.run.cut):
             continue
@@ -56,16 +57,8 @@ def by_loop(situation: Situation, agent: Agent) -> Agent:
 
 def with_tasks(situation: Situation, agent: Agent) -> Agent:
     """A thread that waits where its loop waits goes on as well if one of its tasks does."""
-    tasks = of_loop(situation, agent.thread) if agent.call == "select" and agent.needs else frozenset()
+    tasks = of_loop(situation, agent.thread) if agent.needs and selecting(situation, agent) else frozenset()
     return replace(agent, needs=tuple(replace(n, able=n.able | tasks) for n in agent.needs or ())) if tasks else agent
-
-
-def selecting(situation: Situation, runner: Agent) -> bool:
-    """Whether a thread that runs a loop is where the loop waits, and not held up by one of its tasks or callbacks.
-
-    Or on its way there or back: then it isn't for long that it is elsewhere.
-    """
-    return runner.call == "select" or runner.event is None
 
 
 def _source(situation: Situation, agent: Agent) -> Need | None:
@@ -112,8 +105,3 @@ def handed_over(situation: Situation, agent: Agent) -> int | None:
     inside = (events.thread == agent.loop) & events.is_kind("submit") & (events.enter >= begin) & (events.exit <= end)
     found = np.flatnonzero(inside)
     return number(events.channel[found[0]]) if len(found) else None
-
-
-def of_loop(situation: Situation, thread: int | None) -> frozenset[int]:
-    """The tasks (agents) that a thread's loop runs."""
-    return frozenset(other.index for other in situation.placed if other.loop is not None and other.loop == thread)
