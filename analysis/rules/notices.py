@@ -61,7 +61,7 @@ def _whole(context: Context) -> bool:
         return context.knot is not None
     main = context.run.main_threads.get(0)
     first = [each.index for each in context.situation.agents if each.thread == main or each.loop == main][:2]
-    return any(index in context.knot.dead for index in first)
+    return any(index in context.knot.dead for index in first) or _shut(context)
 
 
 def _sure(context: Context) -> bool:
@@ -440,7 +440,8 @@ def _told_before(context: Context, agent: Agent) -> Told:
 
 def _shut(context: Context) -> bool:
     """Whether the program's main thread is done, and the interpreter only waits for its threads to end."""
-    return any(_op(context, agent) == "threading.shutdown" for agent in context.dead)
+    main = context.run.main_threads.get(0)
+    return any(each.thread == main and _op(context, each) == "threading.shutdown" for each in context.situation.agents)
 
 
 def _others(context: Context, agent: Agent) -> str:
@@ -451,7 +452,8 @@ def _others(context: Context, agent: Agent) -> str:
     first = [other for other in others if other.index in core] or others
     told_of = [f"{context.the(o)} {run.waits_for(o.reason, o.channel)}{run.at_event(o.event)}" for o in first[:2]]
     if not told_of:
-        return "no other thread lives"
+        alone = len(context.situation.agents) == 1
+        return "no other thread lives" if alone else "the threads that go on have never used it"
     return listing(told_of)
 
 

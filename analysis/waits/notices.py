@@ -89,17 +89,15 @@ def _likely(situation: Situation, need: Need, threads: set[int]) -> Need:
     seen = frozenset(other for other in need.able if placed[other].thread in threads)
     if seen:
         return replace(need, seen=seen)
-    idle = circling(situation)
-    return replace(
-        need,
-        meant=frozenset(
-            other
-            for other in need.able
-            if placed[other].thread is not None
-            and placed[other].thread not in idle
-            and not loops.idle(situation, placed[other])
-        ),
-    )
+    return replace(need, meant=frozenset(other for other in need.able if _unsettled(situation, placed[other])))
+
+
+def _unsettled(situation: Situation, agent: Agent) -> bool:
+    """Whether an agent might come to do yet what it was never seen to do."""
+    if agent.thread is None or agent.process in situation.run.unseen or agent.thread in circling(situation):
+        return False
+    done = agent.event is not None and situation.events.op(agent.event) == "threading.shutdown"
+    return not done and not loops.idle(situation, agent)
 
 
 def _is_future(situation: Situation, agent: Agent) -> bool:

@@ -17,8 +17,7 @@ import numpy as np
 
 from ..agents import Agent, Need
 from ..events import NONE, number, rows_of
-from . import channels, notices, processes
-from .loops import of_loop, selecting
+from . import channels, loops, notices, processes
 
 if TYPE_CHECKING:
     from ..situation import Situation
@@ -51,14 +50,17 @@ def by_loop(situation: Situation, agent: Agent) -> Agent:
     """
     runner = next(other for other in situation.placed if other.thread == agent.loop)
     run = Need(frozenset({runner.index}), "run")
-    source = _source(situation, agent) if selecting(situation, runner) and not agent.timed else None
+    source = _source(situation, agent) if loops.selecting(situation, runner) and not agent.timed else None
     return replace(agent, needs=(source or run,))
 
 
 def with_tasks(situation: Situation, agent: Agent) -> Agent:
     """A thread that waits where its loop waits goes on as well if one of its tasks does."""
-    tasks = of_loop(situation, agent.thread) if agent.needs and selecting(situation, agent) else frozenset()
-    return replace(agent, needs=tuple(replace(n, able=n.able | tasks) for n in agent.needs or ())) if tasks else agent
+    own = loops.of_loop(situation, agent.thread) if agent.needs and loops.selecting(situation, agent) else frozenset()
+    if not own:
+        return agent
+    meant = loops.callers(situation, agent)
+    return replace(agent, needs=tuple(replace(n, able=n.able | own, meant=meant) for n in agent.needs or ()))
 
 
 def _source(situation: Situation, agent: Agent) -> Need | None:
