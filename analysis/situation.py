@@ -34,7 +34,7 @@ CALLS = {
     "acquire": FUTEX | {"flock", "fcntl"},
     "await": FUTEX,
     "send": FUTEX,
-    "receive": FUTEX,
+    "receive": FUTEX | READING,  # a queue between processes is a pipe with locks
     **dict.fromkeys(STREAM_CALLS, FUTEX),
     "select": frozenset({"select", "pselect6", "poll", "ppoll", "epoll_wait", "epoll_pwait", "epoll_pwait2"}),
 }
@@ -107,20 +107,25 @@ class Situation:
     def agents(self) -> list[Agent]:
         """Every thread and task that lives, with what it needs: who could end its wait."""
         return [
-            FAMILIES[agent.call](self, agent)
-            if not agent.why and agent.call in FAMILIES
-            else replace(agent, why=agent.why or "waits for something that ipctrace can't see")
+            asyncio_tasks.by_loop(self, agent)
+            if agent.loop is not None
+            else asyncio_tasks.with_tasks(self, self.judged(agent))
             for agent in self.placed
         ]
+
+    def judged(self, agent: Agent) -> Agent:
+        """A placed agent with what the call that it waits in needs."""
+        if agent.why or agent.call not in FAMILIES:
+            return replace(agent, why=agent.why or "waits for something that ipctrace can't see")
+        return FAMILIES[agent.call](self, agent)
 
     @cached_property
     def placed(self) -> list[Agent]:
         """The same agents, before it is asked who could end their waits."""
-        found = [
-            agent
-            for process in self.alive
-            for agent in (*self._threads(process), *asyncio_tasks.agents_of(self, process))
-        ]
+        found: list[Agent] = []
+        for process in self.alive:
+            threads = list(self._threads(process))
+            found += [*threads, *asyncio_tasks.agents_of(self, process, threads)]
         return [replace(agent, index=index) for index, agent in enumerate(found)]
 
     def waits_in(self, thread: int) -> int | None:
@@ -187,35 +192,51 @@ class Situation:
             since=self.times[0] if same else self.times[-1],
         )
 
-    def _traced(self, agent: Agent, look: Look | None) -> Agent:
+    def within(self, agent: Agent, look: Look | None = None) -> Agent:
+        """An agent within the innermost call that it has not come back from; `event` is None where it is in none."""
         assert agent.thread is not None
         event = int(self._innermost[agent.thread])
         if event == NONE:
-            return replace(agent, why="runs")
+            return agent
         reason, kind = self.events.wait(event), self.events.kind(event)
         channel = number(self.events.channel[event])
         if kind == "input" and channel is not None and self.trace.channels["kind"].iloc[channel] == "tty":
             reason = "nodata"
-        placed = replace(
-            agent, event=event, channel=channel, since=int(self.events.enter[event]), reason=reason or "run", call=kind
-        )
         if not reason and kind in STREAM_CALLS and look is not None and look.syscall in FUTEX:
             reason = "lock" if self.ownership.holders(event) else ""  # of the stream's buffer
-            placed = replace(placed, reason=reason or "run")
+        target = number(self.events.size[event]) if kind in ("wait", "join") else None
+        since = int(self.events.enter[event])
+        placed = replace(agent, event=event, channel=channel, since=since, reason=reason or "run", call=kind, target=target)
         if not reason:
-            return replace(placed, why="runs", event=None, channel=None)
+            return replace(placed, event=None, channel=None)
         if reason == "sleep" or self.events.timed[event]:
             return replace(placed, why="sleeps" if kind == "sleep" else "waits for a set time at most", timed=True)
+        return placed
+
+    def _traced(self, agent: Agent, look: Look | None) -> Agent:
+        placed = self.within(agent, look)
+        if placed.event is None:
+            return replace(placed, why="runs")
+        if placed.why:
+            return placed
         if agent.process in self.armed:
             return replace(placed, why="will be woken by a timer that its process has armed", timed=True)
         if not self._agrees(look, placed):
             return replace(placed, reason="run", why="is on its way", event=None, channel=None)
-        target = number(self.events.size[event]) if kind in ("wait", "join") else None
         before = self.looks[0].get((agent.process, agent.tid)) if len(self.looks) == 2 else None
         confirmed = (
             before is not None and look is not None and look.syscall is not None and placed.since <= self.times[0]
         )
-        return replace(placed, target=target, confirmed=confirmed and self._agrees(before, placed))
+        return self._asking(replace(placed, confirmed=confirmed and self._agrees(before, placed)))
+
+    def _asking(self, agent: Agent) -> Agent:
+        """Who reads the pipe inside of a queue waits for the queue: every process that knows it holds the pipe's ends."""
+        event = agent.event
+        while event is not None and event != NONE:
+            if self.events.op(event) == "multiprocessing.Queue.get":
+                return replace(agent, event=event, channel=number(self.events.channel[event]), call="receive")
+            event = int(self.events.parent[event])
+        return agent
 
     def _agrees(self, look: Look | None, agent: Agent) -> bool:
         """Whether /proc does not contradict that the agent is within its open event."""

@@ -267,6 +267,7 @@ CALLS = (
     (138, "Connection.recv", "receive", "nodata"),
     (139, "multiprocessing.Queue.put", "send", "noroom"),
     (140, "multiprocessing.Queue.get", "receive", "nodata"),
+    (141, "multiprocessing.Queue.next", "await", "notice"),  # the feeder thread has nothing to write: until a put
     (142, "multiprocessing.Queue.task_done", "notify", ""),
     (143, "multiprocessing.Queue.join", "await", "notice"),
     (144, "multiprocessing.Queue.join_thread", "join", "child"),
