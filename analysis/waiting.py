@@ -72,23 +72,25 @@ def visible(situation: Situation, index: int) -> Waits:
 
 def likely(situation: Situation, index: int) -> Waits:
     """Only those that were seen to use, make or be given what it takes, and whoever waits itself."""
-    return _chosen(situation, index, lambda need: need.seen)
+    return _chosen(situation, index, lambda need: need.seen, waiting=True)
 
 
 def meant(situation: Situation, index: int) -> Waits:
-    """The same, without who merely came to hold what it takes."""
-    return _chosen(situation, index, lambda need: need.seen if need.meant is None else need.meant)
+    """Only those, without who merely came to hold what it takes, nor who waits for something else."""
+    return _chosen(situation, index, lambda need: need.seen if need.meant is None else need.meant, waiting=False)
 
 
-def _chosen(situation: Situation, index: int, chosen: Callable[[Need], frozenset[int] | None]) -> Waits:
+def _chosen(
+    situation: Situation, index: int, chosen: Callable[[Need], frozenset[int] | None], waiting: bool
+) -> Waits:
     agents, needs = situation.agents, situation.agents[index].needs
     if needs is None:
         return None
     found = []
     for need in needs:
         some = chosen(need)
-        waiting = {other for other in need.able if not agents[other].why}
-        found.append(need.able if some is None else (some | waiting) & need.able)
+        too = {other for other in need.able if waiting and not agents[other].why}
+        found.append(need.able if some is None else (some | too) & need.able)
     return tuple(found)
 
 
@@ -116,7 +118,8 @@ def find_knot(situation: Situation) -> Knot | None:
     found = []
     for level, wanted in LEVELS:
         waits = {index: wanted(situation, index) for index in range(len(situation.agents))}
-        dead = reduce(_signalled(situation, waits) if level != "stalled" else waits)
+        enabled = _signalled(situation, waits) if level != "stalled" else waits
+        dead = reduce(_killable(situation, enabled) if level == "proven" else enabled)
         if dead:
             knot = _knot(situation, level, dead, waits)
             if level == "proven" and _is_whole(situation, knot):
@@ -135,6 +138,23 @@ def _signalled(situation: Situation, waits: dict[int, Waits]) -> dict[int, Waits
         index: (everyone,) if needs is not None and situation.agents[index].process in situation.handling else needs
         for index, needs in waits.items()
     }
+
+
+def _killable(situation: Situation, waits: dict[int, Waits]) -> dict[int, Waits]:
+    """The same waits, if whoever is live may kill another process: it ends then, and closes all that it holds.
+
+    Who waits for its own process only gains nothing by a kill.
+    """
+    everyone = frozenset(waits)
+    agents = situation.agents
+    return {
+        index: needs and tuple(everyone if _elsewhere(agents, index, able) else able for able in needs)
+        for index, needs in waits.items()
+    }
+
+
+def _elsewhere(agents: list[Agent], index: int, able: frozenset[int]) -> bool:
+    return any(agents[other].process != agents[index].process for other in able)
 
 
 def _is_whole(situation: Situation, knot: Knot) -> bool:
@@ -186,7 +206,7 @@ def _likeliest(situation: Situation, index: int, others: frozenset[int]) -> tupl
     kept: list[int] = []
     for process in sorted({agents[other].process for other in others}):
         threads = sorted(other for other in others if agents[other].process == process)
-        kept += [other for other in threads if other in seen] or threads
+        kept += [other for other in threads if other in seen] or ([] if seen & others else threads)
     return tuple(kept)
 
 
