@@ -72,25 +72,27 @@ def visible(situation: Situation, index: int) -> Waits:
 
 def likely(situation: Situation, index: int) -> Waits:
     """Only those that were seen to use, make or be given what it takes, and whoever waits itself."""
-    return _chosen(situation, index, lambda need: need.seen, waiting=True)
+    agents = situation.agents
+    return _chosen(
+        situation,
+        index,
+        lambda need: None if need.seen is None else need.seen | {each for each in need.able if not agents[each].why},
+    )
 
 
 def meant(situation: Situation, index: int) -> Waits:
-    """Only those, without who merely came to hold what it takes, nor who waits for something else."""
-    return _chosen(situation, index, lambda need: need.seen if need.meant is None else need.meant, waiting=False)
+    """The same, without who merely came to hold what it takes, and without who waits for something else."""
+    return _chosen(situation, index, lambda need: need.seen if need.meant is None else need.meant)
 
 
-def _chosen(
-    situation: Situation, index: int, chosen: Callable[[Need], frozenset[int] | None], waiting: bool
-) -> Waits:
-    agents, needs = situation.agents, situation.agents[index].needs
+def _chosen(situation: Situation, index: int, chosen: Callable[[Need], frozenset[int] | None]) -> Waits:
+    needs = situation.agents[index].needs
     if needs is None:
         return None
     found = []
     for need in needs:
         some = chosen(need)
-        too = {other for other in need.able if waiting and not agents[other].why}
-        found.append(need.able if some is None else (some | too) & need.able)
+        found.append(need.able if some is None else some & need.able)
     return tuple(found)
 
 
