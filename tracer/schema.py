@@ -156,6 +156,7 @@ TABLES: dict[str, Table] = {
             _c("remote?", "text", "the other end's address"),
             _c("dropped_written?", "int", "bytes written (items put) in events that were dropped: what is left of it goes on from there; empty: none", "bytes"),
             _c("dropped_read?", "int", "bytes read (items got) in events that were dropped", "bytes"),
+            _c("unchanged?", "int", "of shared memory: since when what it holds has been the same, read every half second", "ns"),
         )),
         Table("descriptors", "an end that a process held as it started, that it opened, or that one that isn't traced was seen with", (
             _c("process", "int", "whose"),
