@@ -171,17 +171,19 @@ class Situation:
             channel=channel,
             target=look.pid,
             confirmed=same,
-            since=self._seen_since(agent, look, self.times[0] if same else self.times[-1]),
+            since=self.still_since(replace(agent, since=self.times[0] if same else self.times[-1])),
         )
 
-    def _seen_since(self, agent: Agent, look: Look, latest: int) -> int:
-        """Since when an untraced thread has sat in the call of a look: its samples before it show the same, unmoved."""
-        samples = self.trace.samples
-        own = samples[(samples["process"] == agent.process) & (samples["tid"] == agent.tid) & (samples["time"] <= latest)]
+    def still_since(self, agent: Agent) -> int:
+        """Since when an untraced thread has sat in the call of the last look: its samples show the same, unmoved."""
+        look = self.looks[-1].get((agent.process, agent.tid)) if self.looks else None
+        samples, latest = self.trace.samples, agent.since or self.run.cut
+        own = samples[(samples["process"] == agent.process) & (samples["tid"] == agent.tid)]
+        own = own[own["time"] <= latest]
         runs = None
         for row in reversed(list(rows_of(own))):
             seen = Look(row.state, _text(row.syscall), number(row.fd), number(row.pid))
-            if seen != look or (runs is not None and number(row.runs) != runs):
+            if seen != look or look is None or (runs is not None and number(row.runs) != runs):
                 break
             latest, runs = int(row.time), number(row.runs)
         return latest

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import time
+from pathlib import Path
 
 from . import proc
 from .tree import Tree
@@ -30,21 +30,22 @@ class Contents:
         """Read, if it is time to."""
         if time.monotonic() < self._due:
             return
-        begin, seen = time.monotonic_ns(), set()
+        begin = time.monotonic_ns()
+        seen: set[tuple[int, int]] = set()
         for pid in self._tree.alive:
             for fd, target in proc.links(pid):
                 if target.startswith(_FOLDER):
-                    self._compare(f"/proc/{pid}/fd/{fd}", seen)
+                    self._compare(Path(f"/proc/{pid}/fd/{fd}"), seen)
         self._due = time.monotonic() + max(_APART, 30 * (time.monotonic_ns() - begin) / 1e9)
 
-    def _compare(self, path: str, seen: set[tuple[int, int]]) -> None:
+    def _compare(self, path: Path, seen: set[tuple[int, int]]) -> None:
         try:
-            status = os.stat(path)
+            status = path.stat()
             key = status.st_dev, status.st_ino
             if key in seen or status.st_size > _LARGEST:
                 return
             seen.add(key)
-            with open(path, "rb", 0) as file:
+            with path.open("rb") as file:
                 held = file.read(_LARGEST)
         except OSError:
             return

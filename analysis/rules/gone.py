@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .. import standstill
 from ..agents import Agent
 from ..events import NEVER, NONE, number
 from ..findings import Check, Context, finding, ids
@@ -60,10 +61,11 @@ def _of_process(context: Context, process: int) -> Death:
     own = events.process == process
     left = np.flatnonzero(own & events.is_kind("exit") & (events.exit == NEVER))
     raised = np.flatnonzero(own & events.is_kind("uncaught") & (events.thread == run.main_threads.get(process, NONE)))
-    killed = np.flatnonzero(events.is_kind("kill") & (events.size == int(row["pid"])) & (events.extra == -(status or 0)))
+    killed = events.is_kind("kill") & (events.size == int(row["pid"])) & (events.extra == -(status or 0))
     if status is not None and status < 0:
-        event = int(killed[-1]) if len(killed) else None
-        by = f", sent by {run.the_process(int(events.process[event]))}{run.at_event(event)}" if event is not None else ""
+        event = int(np.flatnonzero(killed)[-1]) if killed.any() else None
+        sender = run.the_process(int(events.process[event])) if event is not None else ""
+        by = f", sent by {sender}{run.at_event(event)}" if sender else ""
         return Death(process, None, time, f"was ended by {_signal(-status)}{by}", event, early=True)
     if len(raised):
         event = int(raised[-1])
@@ -101,7 +103,7 @@ def peer_gone(context: Context) -> Iterator[Finding]:
 
 
 def _explains(context: Context, agent: Agent, death: Death) -> bool:
-    if agent.why or agent.thread is None or death.process == agent.process and death.thread is None:
+    if agent.why or agent.thread is None or (death.process == agent.process and death.thread is None):
         return False
     if death.thread is not None:
         return _was_to_tell(context, agent, death)
@@ -111,7 +113,7 @@ def _explains(context: Context, agent: Agent, death: Death) -> bool:
         agent.process == context.run.trace.processes["parent"].iloc[death.process] or _touched(context, agent, death)
     )
     return waits_for_work and death.early and (
-        taken(context, death) is not None or _touched(context, agent, death) and _alone(context, agent)
+        taken(context, death) is not None or (_touched(context, agent, death) and _alone(context, agent))
     )
 
 
@@ -146,8 +148,8 @@ def taken(context: Context, death: Death) -> int | None:
     events = context.run.events
     own = events.thread == death.thread if death.thread is not None else events.process == death.process
     outer = events.outermost == np.arange(len(events))
-    took = np.flatnonzero(own & outer & (events.exit != NEVER) & (events.error == NONE) & (
-        events.is_kind("receive") | events.is_kind("read", "take") & (events.result > 0) & _between(context)))  # fmt: skip
+    got = events.is_kind("receive") | (events.is_kind("read", "take") & (events.result > 0) & _between(context))
+    took = np.flatnonzero(own & outer & got & (events.exit != NEVER) & (events.error == NONE))
     if not len(took):
         return None
     answered = own & events.is_kind(*ANSWERS) & (events.enter > events.enter[took[-1]]) & (events.exit != NEVER)
@@ -219,4 +221,33 @@ def _keepers(context: Context, agent: Agent) -> str:
     return f"; it stays open in {listing(names)}" if 0 < len(names) < 4 else ""
 
 
-CHECKS: tuple[Check, ...] = (peer_gone,)
+def respawned(context: Context) -> Iterator[Finding]:
+    """IPC118 too: worker after worker ends before it has taken any work."""
+    knot = context.knot
+    series = standstill.respawned(context.situation) if knot is not None and knot.level == "stalled" else None
+    if series is None or knot is None or series.agent.index not in knot.dead:
+        return
+    run, agent = context.run, series.agent
+    last = _of_process(context, series.processes[-1])
+    uncaught = last.event if last.event is not None and run.events.kind(last.event) == "uncaught" else None
+    words = f" by an exception{_words(context, uncaught)}" if uncaught is not None else ""
+    started = np.flatnonzero(run.events.is_kind("start", "fork") & (run.events.process == agent.process))
+    site = next((run.site_of(int(event)) for event in started if run.site_of(int(event)) is not None), None)
+    anew = context.run.trace.processes["how"].iloc[series.processes[-1]] != "fork"
+    yield finding(
+        "IPC118",
+        f"{len(series.processes)} workers of {run.the_process(agent.process)} have ended one after the other{words}, "
+        f"with status {series.status}, before they took any work: {context.the(agent)} "
+        f"{run.waits_for(agent.reason, agent.channel)}{run.at_event(agent.event)}, and none of them will answer.",
+        "Mend what ends them as they start"
+        + (": a process that isn't forked runs the main module anew, so what starts processes belongs under if "
+           f"__name__ == \"__main__\"{run.at_event(agent.event)}" if anew else run.at(site)) + ".",
+        certainty=context.certainty,
+        threads=ids(agent.thread, run.main_threads.get(series.processes[-1])),
+        channels=ids(agent.channel),
+        sites=ids(run.site_of(agent.event), site),
+        events=ids(agent.event, uncaught),
+    )
+
+
+CHECKS: tuple[Check, ...] = (peer_gone, respawned)

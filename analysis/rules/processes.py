@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from .. import standstill
 from ..agents import Agent
 from ..events import NEVER, NONE, number
 from ..findings import Check, Context, finding, ids
@@ -33,11 +34,9 @@ def stopped(context: Context) -> Iterator[Finding]:
             agents[index] for index, others in (context.knot.arcs.items() if context.knot else ())
             if members & set(others) and agents[index].process != process
         ]  # fmt: skip
-        behind = (
-            f"; {listing([f'{context.the(agent)} {run.waits_for(agent.reason, agent.channel)}{run.at_event(agent.event)}' for agent in waiting[:3]])}"
-            if waiting
-            else ""
-        )
+        told = [f"{context.the(each)} {run.waits_for(each.reason, each.channel)}{run.at_event(each.event)}"
+                for each in waiting[:3]]  # fmt: skip
+        behind = f"; {listing(told)}" if told else ""
         yield finding(
             "IPC123",
             f"{sentence(who)} is stopped{_stopped_by(context, process, sent)}, and nobody has continued it{behind}.",
@@ -135,8 +134,8 @@ def retried_wait(context: Context) -> Iterator[Finding]:
         yield finding(
             "IPC126",
             f"{name}, which {how}{run.at_event(source)}, came {span(int(events.enter[event]) - agent.since)} after "
-            f"{context.the(agent)} began to wait{run.at_event(agent.event)}; its handler returned, and {outer} went back "
-            f"to waiting: {context.the(agent)} {waits}.",
+            f"{context.the(agent)} began to wait{run.at_event(agent.event)}; its handler returned, and {outer} went "
+            f"back to waiting: {context.the(agent)} {waits}.",
             f"Raise an exception in the handler of {name}, to be caught around the wait{run.at_event(agent.event)}; or "
             "give the wait a time-out of its own (select, settimeout, get(timeout=…)).",
             certainty=context.certainty,
@@ -177,6 +176,8 @@ def wait_cycle(context: Context) -> Iterator[Finding]:
         if not others:
             continue
         other = others[0]
+        if other.why and not other.stopped:
+            continue  # it may end yet
         call = run.events.op(agent.event) if agent.event is not None else "wait"
         helps = [agents[each] for each in context.knot.arcs.get(other.index, ())]
         by = (
@@ -197,6 +198,62 @@ def wait_cycle(context: Context) -> Iterator[Finding]:
             sites=ids(run.site_of(agent.event), run.site_of(other.event)),
             events=ids(agent.event, other.event),
         )
+
+
+def outlived_output(context: Context) -> Iterator[Finding]:
+    """IPC109 too: closing a stream waits for a child that has given up its output and lives on."""
+    found = standstill.outlived(context.situation) if _at_standstill(context) else None
+    if found is None:
+        return
+    run, agent = context.run, found.agent
+    name, who = run.the_process(found.process), context.the(agent)
+    channel = number(run.events.channel[found.close])
+    yield finding(
+        "IPC109",
+        f"{sentence(who)} closes {run.channel_name(channel)}{run.at_event(agent.event)}, which waits for {name} "
+        f"to end: {name} has closed its own end and sleeps on, and holds nothing by which anybody could hear from it.",
+        f"Use subprocess.Popen, read to the end and don't wait for {name}{run.at_event(agent.event)}: no with, no "
+        "os.popen(); or have it end, or be ended, with its output.",
+        certainty=context.certainty,
+        threads=ids(agent.thread, run.main_threads.get(found.process)),
+        channels=ids(channel),
+        sites=ids(run.site_of(agent.event)),
+        events=ids(agent.event, found.close),
+    )
+
+
+def _at_standstill(context: Context) -> bool:
+    return context.knot is not None and context.knot.level == "stalled"
+
+
+def livelock(context: Context) -> Iterator[Finding]:
+    """IPC125: threads ask again and again for what only one another could change."""
+    loops = standstill.spinning(context.situation) if _at_standstill(context) else {}
+    if not loops or context.knot is None or not set(loops) & set(context.knot.core):
+        return
+    run = context.run
+    agents = [context.situation.agents[index] for index in loops]
+    told = [f"{context.the(agent)}{run.at(_place(context, loop))} ({loop.rounds:,} rounds)"
+            for agent, loop in zip(agents, loops.values(), strict=True)]  # fmt: skip
+    ops = sorted({run.events.op(event) for loop in loops.values() for event in loop.calls})
+    sites = [_place(context, loop) for loop in loops.values()]
+    yield finding(
+        "IPC125",
+        f"{sentence(listing(told))} {'go' if len(told) > 1 else 'goes'} round a loop of {listing(ops[:3])} that finds "
+        f"nothing new for {span(run.cut - max(loop.since for loop in loops.values()))}: each asks for what only "
+        "another of those that wait could change.",
+        f"Let one of them act before it asks{run.at(sites[0])}; and wait for an Event, a Condition or a queue in place "
+        "of asking.",
+        threads=ids(*(agent.thread for agent in agents)),
+        channels=ids(*(number(run.events.channel[event]) for loop in loops.values() for event in loop.calls)),
+        sites=ids(*sites),
+        events=ids(*(loop.calls[-1] for loop in loops.values())),
+        certainty=context.certainty,
+    )
+
+
+def _place(context: Context, loop: standstill.Loop) -> int | None:
+    return context.run.site_of(loop.calls[-1])
 
 
 def _waits(context: Context, other: Agent, by: str) -> str:
@@ -225,4 +282,4 @@ def _first(context: Context, agent: Agent, other: Agent) -> str:
     return f"Let {context.the(other)} go on before the wait{place}: give back or tell what it waits for."
 
 
-CHECKS: tuple[Check, ...] = (stopped, feeder_join, *GONE, retried_wait, wait_cycle)
+CHECKS: tuple[Check, ...] = (stopped, feeder_join, *GONE, retried_wait, wait_cycle, outlived_output, livelock)

@@ -141,8 +141,9 @@ TASKS = 1 << 31  # native thread ids are far below
 # wait status · exit: size = status · sleep: size = nanoseconds · arm: size = nanoseconds until the first signal, 0 to
 # disarm, extra = nanoseconds between further ones · handle: size = signal · kill: size = pid, extra = signal · start,
 # join: size = native id of the other thread, 0 where it isn't known yet · thread: the life of a thread, from begin to
-# end (size = 1 for a daemon, which nobody waits for at the end, else 0); task: of a task · stream calls: pending = bytes stuck in the stream's buffers after the call; offset = bytes
-# accepted (accept) or reached (write) before it · read, write of a plain file: extra = position in it after the call ·
+# end (size = 1 for a daemon, which nobody waits for at the end, else 0); task: of a task · stream calls: pending =
+# bytes stuck in the stream's buffers after the call; offset = bytes accepted (accept) or reached (write) before it ·
+# read, write of a plain file: extra = position in it after the call ·
 # acquire, await, send, receive, select: size = nanoseconds that it waits at most, NONE: as long as it takes (send,
 # receive of a Connection: bytes); but acquire of a file's lock: size = operation of flock(2), payload = "start+length"
 # of a lock on a part of the file.
