@@ -16,8 +16,9 @@ from .graph import wait_graph
 from .results import Analysis, WaitGraph
 from .run import Run
 from .situation import Situation
+from .standstill import stuck
 from .verdict import verdict
-from .waiting import find_knot, is_deadlock
+from .waiting import is_deadlock
 
 __all__ = ["analyze", "is_deadlock"]
 
@@ -26,7 +27,7 @@ def analyze(trace: Trace) -> Analysis:
     """Everything that can be said about a finished trace. Empty tables are as good as full ones; nothing is raised."""
     run = Run(trace)
     situation = Situation(run)
-    knot = None if trace.facts.get("ended") in ("exit", "signal") else find_knot(situation)
+    knot = None if trace.facts.get("ended") in ("exit", "signal") else stuck(situation)
     graph = wait_graph(situation, knot) if knot is not None else None
     context = Context(run, situation, knot, graph)
     found = find(context)

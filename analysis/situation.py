@@ -189,8 +189,22 @@ class Situation:
             channel=channel,
             target=look.pid,
             confirmed=same,
-            since=self.times[0] if same else self.times[-1],
+            since=self.still_since(replace(agent, since=self.times[0] if same else self.times[-1])),
         )
+
+    def still_since(self, agent: Agent) -> int:
+        """Since when an untraced thread has sat in the call of the last look: its samples show the same, unmoved."""
+        look = self.looks[-1].get((agent.process, agent.tid)) if self.looks else None
+        samples, latest = self.trace.samples, agent.since or self.run.cut
+        own = samples[(samples["process"] == agent.process) & (samples["tid"] == agent.tid)]
+        own = own[own["time"] <= latest]
+        runs = None
+        for row in reversed(list(rows_of(own))):
+            seen = Look(row.state, _text(row.syscall), number(row.fd), number(row.pid))
+            if seen != look or look is None or (runs is not None and number(row.runs) != runs):
+                break
+            latest, runs = int(row.time), number(row.runs)
+        return latest
 
     def within(self, agent: Agent, look: Look | None = None) -> Agent:
         """An agent within the innermost call that it has not come back from; `event` is None where it is in none."""

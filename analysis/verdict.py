@@ -78,7 +78,8 @@ def _cause(context: Context, row: Any) -> str | None:
         if row.process and (-status in ON_PURPOSE or not row.traced or sent.any()):
             return None
         return _signal(-status)
-    for event in np.flatnonzero(events.is_kind("uncaught") & (events.process == row.process)).tolist():
+    main = context.run.main_threads.get(row.process, -1)  # another thread's ends that thread alone
+    for event in np.flatnonzero(events.is_kind("uncaught") & (events.thread == main)).tolist():
         words = context.run.payloads[event].decode("utf-8", "replace").strip().split("\n")[0]
         if not words.startswith("KeyboardInterrupt"):
             shown = words if len(words) <= LONGEST else f"{words[: LONGEST - 1]}…"

@@ -129,7 +129,8 @@ def find_knot(situation: Situation) -> Knot | None:
     found = []
     for level, wanted in LEVELS:
         waits = {index: wanted(situation, index) for index in range(len(situation.agents))}
-        dead = reduce(_signalled(situation, waits) if level != "stalled" else waits)
+        enabled = _signalled(situation, waits) if level != "stalled" else waits
+        dead = reduce(_killable(situation, enabled) if level == "proven" else enabled)
         if dead:
             knot = _knot(situation, level, dead, waits)
             if level == "proven" and _is_whole(situation, knot):
@@ -154,6 +155,23 @@ def _signalled(situation: Situation, waits: dict[int, Waits]) -> dict[int, Waits
         index: (everyone,) if needs is not None and situation.agents[index].process in situation.handling else needs
         for index, needs in waits.items()
     }
+
+
+def _killable(situation: Situation, waits: dict[int, Waits]) -> dict[int, Waits]:
+    """The same waits, if whoever is live may kill another process: it ends then, and closes all that it holds.
+
+    Who waits for its own process only gains nothing by a kill.
+    """
+    everyone = frozenset(waits)
+    agents = situation.agents
+    return {
+        index: needs and tuple(everyone if _elsewhere(agents, index, able) else able for able in needs)
+        for index, needs in waits.items()
+    }
+
+
+def _elsewhere(agents: list[Agent], index: int, able: frozenset[int]) -> bool:
+    return any(agents[other].process != agents[index].process for other in able)
 
 
 def _is_whole(situation: Situation, knot: Knot) -> bool:

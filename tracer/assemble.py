@@ -75,7 +75,8 @@ class Observations:
 
     `lives` begin with the recorded program; `outside` and `capacities` are by (device, inode); `stopped` is when the
     run was frozen; `complete`: it was watched to its end. `samples` show the processes that aren't traced, now and
-    then; `peers` are sockets' inodes by the inode of their other end.
+    then; `peers` are sockets' inodes by the inode of their other end; `unchanged`: since when what shared memory
+    (device, inode) holds has been the same.
     """
 
     origin: int
@@ -86,6 +87,7 @@ class Observations:
     outside: set[tuple[int, int]] = field(default_factory=set)
     capacities: dict[tuple[int, int], int] = field(default_factory=dict)
     peers: dict[int, int] = field(default_factory=dict)
+    unchanged: dict[tuple[int, int], int] = field(default_factory=dict)
     stopped: int | None = None
     complete: bool = True
 
@@ -553,9 +555,11 @@ class _Channels:
         if generation in lives:
             return lives[generation]
         number = lives[generation] = len(self._rows)
+        since = self._seen.unchanged.get(key)
         self._rows.append({
             "channel": number, "kind": kind, "device": key[0], "inode": key[1], "generation": 0, "path": path,
             "capacity": self._seen.capacities.get(key), "outside": key in self._seen.outside and not generation,
+            "unchanged": None if since is None else since - self._seen.origin,
         })  # fmt: skip
         return number
 

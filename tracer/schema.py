@@ -98,7 +98,7 @@ TABLES: dict[str, Table] = {
             _c("channel?", "int", "what the descriptor led to as the call began"),
             _c("stream?", "int", "the stream object it was called on, or that called it"),
             _c("site?", "int", "where in the program's own source"),
-            _c("size?", "int", "what was asked: bytes; for wait and kill the pid, for sleep and arm ns, for exit the status, for handle and signal the signal, for start and join the other thread's native id, for acquire, await, select and a queue's send and receive the ns that it waits at most; for a file's lock the operation"),
+            _c("size?", "int", "what was asked: bytes; for wait and kill the pid, for sleep and arm ns, for exit the status, for handle and signal the signal, for thread 1 if it is a daemon, else 0, for start and join the other thread's native id, for acquire, await, select and a queue's send and receive the ns that it waits at most; for a file's lock the operation"),
             _c("result?", "int", "what came back: bytes moved, a descriptor, a pid"),
             _c("extra?", "int", "a second result: the raw wait status; for arm the ns between further signals, for handle whether the program's code handles it, for kill the signal; for read and write of a plain file the position after the call; for write to a pseudo-terminal the bytes of a line that is too long for it; for map whether it made the memory; for select the first descriptor that is ready"),
             _c("error?", "int", "errno it raised; -1 for an exception without one"),
@@ -157,6 +157,7 @@ TABLES: dict[str, Table] = {
             _c("remote?", "text", "the other end's address"),
             _c("dropped_written?", "int", "bytes written (items put) in events that were dropped: what is left of it goes on from there; empty: none", "bytes"),
             _c("dropped_read?", "int", "bytes read (items got) in events that were dropped", "bytes"),
+            _c("unchanged?", "int", "of shared memory: since when what it holds has been the same, read every half second", "ns"),
         )),
         Table("descriptors", "an end that a process held as it started, that it opened, or that one that isn't traced was seen with", (
             _c("process", "int", "whose"),
@@ -268,6 +269,7 @@ FACTS: dict[str, str] = {
     "notes": "sentences about what the recording could not do",
 }
 
+TASKS = calls.TASKS  # from this number on, what stands for a thread's native id is the number of a task
 # Kinds of channels that are objects of Python's, and no descriptor's.
 OBJECTS = calls.OBJECTS
 WRAPPED: dict[str, tuple[str, str]] = {name: (kind, wait) for _, name, kind, wait in calls.CALLS}

@@ -21,6 +21,7 @@ from typing import Any, Literal, NamedTuple
 
 from . import launch, proc, schema, store
 from .assemble import Frame, Observations, assemble
+from .contents import Contents
 from .errors import IpctraceError
 from .lives import program_name
 from .logs import WAITS
@@ -128,6 +129,7 @@ class _Recording:
             stack.callback(self.tree.close)
             stack.callback(self.tree.kill)
             self.root = self.tree.lives[0]
+            self.contents = Contents(self.tree)
             self.logs = LiveLogs(self.live, self.origin, self.options.max_size)
             stack.callback(self.logs.close)
             self.sampler = Sampler(self.tree, self.logs)
@@ -165,6 +167,7 @@ class _Recording:
             self.tree.scan()
             moved = self.logs.poll(self.tree)
             self.sampler.step()
+            self.contents.step()
             still = 0.0 if moved else still + _POLL
             self.logs.shrink()
             self._tell()
@@ -245,7 +248,7 @@ class _Recording:
     def _observations(self) -> Observations:
         return Observations(
             self.origin, self.tree.lives, self.watch.looks, self.sampler.samples, self.stacks, self.outside,
-            self.sampler.capacities, self.sampler.peers, stopped=self.stopped,
+            self.sampler.capacities, self.sampler.peers, self.contents.unchanged, stopped=self.stopped,
         )  # fmt: skip
 
     def _finish(self) -> schema.Trace:

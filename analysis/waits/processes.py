@@ -1,11 +1,21 @@
-"""Waits for processes and threads to end."""
+"""Waits for processes and threads to end.
+
+A process ends by itself when its main thread has returned, every thread that isn't a daemon has ended, and what its
+queues' feeder threads hold is written; or at once, when any of its threads calls os._exit, or somebody kills it. So a
+proof must count every thread of it (`able`); what it was written to do is the first: all of those threads have to end,
+each by itself (`seen`), and a daemon that ticks along doesn't bring that nearer.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+from ipctrace.tracer.schema import TASKS
+
 from ..agents import Agent, Need
+from ..events import NONE
 
 if TYPE_CHECKING:
     from ..situation import Situation
@@ -14,7 +24,7 @@ TICK = 10_000_000  # ns: /proc counts a process's start in these
 
 
 def by_child(situation: Situation, agent: Agent) -> Agent:
-    """waitpid and its like: any thread of the child may end it."""
+    """waitpid and its like: of one child all that it takes to end, of several any."""
     processes = situation.trace.processes
     children = processes[processes["parent"] == agent.process]
     if agent.target is not None and agent.target > 0:
@@ -26,18 +36,63 @@ def by_child(situation: Situation, agent: Agent) -> Agent:
         return replace(agent, why="waits for a process that has ended", ready=True)
     if not living or any(not situation.threads_of[process] for process in living):
         return replace(agent, why="waits for a process of which nothing is known")
+    if len(living) == 1:
+        return replace(agent, needs=end_of(situation, living[0]))
     able = frozenset().union(*(situation.threads_of[process] for process in living))
-    return replace(agent, needs=(Need(able, "end"),))
+    mains = frozenset(index for process in living for index in _mains(situation, process))
+    return replace(agent, needs=(Need(able, "end", seen=mains),))
+
+
+def end_of(situation: Situation, process: int) -> tuple[Need, ...]:
+    """What it takes for a process to end: by its own way each of the threads that it waits for itself."""
+    able = situation.threads_of[process]
+    needed = [index for index in sorted(able) if index in _mains(situation, process) or _awaited(situation, index)]
+    return tuple(Need(able, "end", seen=frozenset({index})) for index in needed) or (Need(able, "end"),)
+
+
+def _mains(situation: Situation, process: int) -> frozenset[int]:
+    """A process's main thread; where it can't be told, or has ended before the others, all of its threads."""
+    threads = situation.threads_of[process]
+    main = situation.run.main_threads.get(process)
+    return frozenset(index for index in threads if situation.placed[index].thread == main) or threads
+
+
+def _awaited(situation: Situation, index: int) -> bool:
+    """Whether the interpreter waits for a thread before it ends: it is no daemon, or it feeds a queue."""
+    thread = situation.placed[index].thread
+    return thread is not None and (daemon(situation, thread) is False or feeds(situation, thread) is not None)
+
+
+def daemon(situation: Situation, thread: int) -> bool | None:
+    """Whether a thread is a daemon; None: not known."""
+    events = situation.events
+    life = np.flatnonzero((events.thread == thread) & events.is_op("thread"))
+    return None if not len(life) or events.size[life[-1]] == NONE else bool(events.size[life[-1]])
+
+
+def feeds(situation: Situation, thread: int) -> int | None:
+    """The queue of multiprocessing that a thread writes to on behalf of those that put; None: it is no such thread."""
+    events = situation.events
+    fed = np.flatnonzero((events.thread == thread) & events.is_op("multiprocessing.Queue.feed"))
+    return int(events.channel[fed[-1]]) if len(fed) and events.channel[fed[-1]] != NONE else None
 
 
 def by_thread(situation: Situation, agent: Agent) -> Agent:
-    """A join: of one thread, or (as the interpreter ends) of all that aren't daemons."""
+    """A join: of one thread or task, or (as the interpreter ends) of all threads that aren't daemons.
+
+    Any other thread of the process may end it all by os._exit, and any task may cancel another.
+    """
     siblings = [other for other in situation.placed if other.process == agent.process and other.index != agent.index]
+    able = frozenset(other.index for other in siblings)
     if agent.target:
         named = frozenset(other.index for other in siblings if other.tid == agent.target)
+        if not named and agent.target >= TASKS:
+            return replace(agent, why="waits for a task of which nothing is known")
         if not named:
             return replace(agent, why="waits for a thread that has ended", ready=True)
-        return replace(agent, needs=(Need(named, "end"),))
+        return replace(agent, needs=(Need(able, "end", seen=named),))
     if not siblings:
         return replace(agent, why="waits for threads that can't be seen")
-    return replace(agent, needs=(Need(frozenset(other.index for other in siblings), "end"),))
+    awaited = [index for index in sorted(able) if _awaited(situation, index) and situation.placed[index].loop is None]
+    needs = tuple(Need(able, "end", seen=frozenset({index})) for index in awaited)
+    return replace(agent, needs=needs or (Need(able, "end"),))

@@ -135,15 +135,16 @@ TASKS = 1 << 31  # native thread ids are far below
 #   handle           a signal gets a handler (extra 1: the program's own code) or loses it (extra 0; result 1: ignored)
 #   signal           a signal's handler runs, from begin to end (size = signal; site: what it interrupted)
 #   environment      a variable is set or unset for later children (payload: its name)
-#   uncaught         an exception that nothing handled (payload: its type and message)
+#   uncaught         an exception that nothing handled, which ends its thread (payload: its type and message)
 #   decode           bytes ended within a character, as they were decoded by themselves: UnicodeDecodeError
 # wait is the reason why a thread stays in it ("" where it doesn't wait): schema.REASONS.
 # Fields by kind: fork: result = child's pid (in the parent) · wait: size = pid asked for, result = pid got, extra = raw
 # wait status · exit: size = status · sleep: size = nanoseconds · arm: size = nanoseconds until the first signal, 0 to
 # disarm, extra = nanoseconds between further ones · handle: size = signal · kill: size = pid, extra = signal · start,
 # join: size = native id of the other thread, 0 where it isn't known yet · thread: the life of a thread, from begin to
-# end; task: of a task · stream calls: pending = bytes stuck in the stream's buffers after the call; offset = bytes
-# accepted (accept) or reached (write) before it · read, write of a plain file: extra = position in it after the call ·
+# end (size = 1 for a daemon, which nobody waits for at the end, else 0); task: of a task · stream calls: pending =
+# bytes stuck in the stream's buffers after the call; offset = bytes accepted (accept) or reached (write) before it ·
+# read, write of a plain file: extra = position in it after the call ·
 # write to a pseudo-terminal's leader: extra = bytes of the longest line in it, where the terminal drops some of it ·
 # acquire, await, send, receive, select: size = nanoseconds that it waits at most, NONE: as long as it takes (send,
 # receive of a Connection: bytes); but acquire of a file's lock: size = operation of flock(2), payload = "start+length"

@@ -49,7 +49,7 @@ def wrap_threading(runtime, module):
     def _bootstrap_inner(self):
         # the native id is set by what comes next; names are given before
         log.define(table.THREAD, self.name, 0, thread=get_native_id())
-        ticket = log.enter(table.CODE["thread"], -1, 0, 0, 0, table.NONE, 0)
+        ticket = log.enter(table.CODE["thread"], -1, 0, 0, 0, int(bool(self._daemonic)), 0)
         try:
             life(self)
         finally:

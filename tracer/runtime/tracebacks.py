@@ -46,6 +46,14 @@ def clean_exception(error):
             left += error.exceptions
 
 
+def _words(exctype, value):
+    """An exception's type and message, for its event."""
+    try:
+        return ("%s: %s" % (exctype.__name__, value)).encode("utf-8", "replace")
+    except Exception:  # its own __str__ failed
+        return exctype.__name__.encode("utf-8", "replace")
+
+
 def wrap(runtime):
     """Clean what the hooks of sys get: for uncaught exceptions, and for those in a destructor or a last flush."""
     enter, leave = runtime.log.enter, runtime.log.leave
@@ -54,10 +62,7 @@ def wrap(runtime):
     def excepthook(exctype, value, traceback, /):
         if not isinstance(value, BaseException):
             return original(exctype, value, traceback)  # which says what is wrong with it
-        try:
-            words = ("%s: %s" % (exctype.__name__, value)).encode("utf-8", "replace")
-        except Exception:  # its own __str__ failed
-            words = exctype.__name__.encode("utf-8", "replace")
+        words = _words(exctype, value)
         leave(enter(_UNCAUGHT, -1, 0, 0, 0, len(words), 0, words))
         clean_exception(value)
         return original(exctype, value, clean(traceback))
@@ -100,12 +105,16 @@ def wrap_traceback(runtime, module):
 
 
 def wrap_threading(runtime, module):
-    """Clean what threading prints of an exception that ends a thread."""
+    """Record an exception that ends a thread, and clean what threading prints of it."""
+    enter, leave = runtime.log.enter, runtime.log.leave
     original = getattr(module, "excepthook", None)
     if original is None:
         return
 
     def excepthook(args, /):
+        if args.exc_type is not SystemExit:  # which ends it quietly
+            words = _words(args.exc_type, args.exc_value)
+            leave(enter(_UNCAUGHT, -1, 0, 0, 0, len(words), 0, words))
         clean_exception(args.exc_value)
         if args.exc_traceback is not None:
             args = module.ExceptHookArgs((args.exc_type, args.exc_value, clean(args.exc_traceback), args.thread))
