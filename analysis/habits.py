@@ -17,7 +17,8 @@ Habit = Literal["buffers", "whole", "passes", "silent"]
 # silent:  reads and writes nothing
 HABITS: dict[Habit, str] = {
     "buffers": "awk mawk gawk nawk sed gsed grep egrep fgrep zgrep rg tr cut paste join comm uniq nl fold fmt column "
-               "expand unexpand rev perl ruby php lua node python pypy iconv jq xxd od hexdump colrm col pr factor ts m4",
+               "expand unexpand rev perl ruby php lua node python pypy iconv jq xxd od hexdump colrm "
+               "col pr factor ts m4",
     "whole": "sort tac wc md5sum sha1sum sha224sum sha256sum sha384sum sha512sum b2sum cksum sum shuf tail tsort gzip "
              "bzip2 xz zstd lzma compress base64 base32 patch ptx",
     "passes": "cat tee dd pv head bc dc sh bash dash zsh ksh socat nc ncat",

@@ -51,7 +51,11 @@ def other_end(situation: Situation, agent: Agent, row: pd.Series) -> tuple[int, 
     if row["outside"]:
         return channel, way, "waits for {channel}, which came from outside the run"
     if row["kind"] == "fifo" and not names.within_the_run(situation, channel, agent.process):
-        return channel, way, "waits for {channel}, whose other side ipctrace cannot see: somebody outside the run may open it"
+        return (
+            channel,
+            way,
+            "waits for {channel}, whose other side ipctrace cannot see: somebody outside the run may open it",
+        )
     return channel, way, _abroad(situation, channel, way)
 
 

@@ -32,7 +32,9 @@ def by_name(situation: Situation, agent: Agent) -> Agent:
     if agent.channel is None or situation.trace.channels["kind"].iloc[agent.channel] != "fifo":
         return replace(agent, why="waits for something that ipctrace can't see")
     if not names.within_the_run(situation, agent.channel, agent.process):
-        return replace(agent, why="waits for {channel}, whose other side ipctrace cannot see: somebody outside the run may open it")
+        return replace(
+            agent, why="waits for {channel}, whose other side ipctrace cannot see: somebody outside the run may open it"
+        )
     return replace(agent, needs=(_anybody(situation, agent, "open"),))
 
 
