@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .events import number, rows_of
-from .habits import habit
+from .habits import habit, interprets
 
 if TYPE_CHECKING:
     from .situation import Situation
@@ -52,12 +52,14 @@ def _never_told(situation: Situation, process: int, channel: int, way: str, own:
     row = situation.trace.processes.iloc[process]
     if any(other.channel == channel for other in situation.placed if other.process == process):
         return False  # it sits in a read or write of it
-    known = habit(str(row["program"]))
+    program = str(row["program"])
     if all(copy.fd >= STANDARD for copy in own):
         argv = " ".join(str(word) for word in row["argv"])
-        return known is not None and not any(f"{copy.fd}" in argv for copy in own)
+        named = situation.trace.channels["kind"].iloc[channel] not in ("pipe", "socket")  # it may have opened it
+        told = named or interprets(program) or any(str(copy.fd) in argv for copy in own)
+        return habit(program) is not None and not told
     parent = number(row["parent"])
-    return known == "silent" and (parent is None or parent not in situation.alive)
+    return habit(program) == "silent" and (parent is None or parent not in situation.alive)
 
 
 def _never_touched(situation: Situation, process: int, channel: int, way: str, own: list[Any]) -> bool:

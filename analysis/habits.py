@@ -24,6 +24,8 @@ HABITS: dict[Habit, str] = {
     "passes": "cat tee dd pv head bc dc sh bash dash zsh ksh socat nc ncat",
     "silent": "sleep true false usleep pause",
 }  # fmt: skip
+# Programs that do as they are told by others' words, which may name any descriptor.
+INTERPRETERS = frozenset("sh bash dash zsh ksh perl ruby php lua node python pypy".split())
 # How such a program is told to answer at once: the remedy's words.
 AT_ONCE: dict[str, str] = {
     "grep": "grep --line-buffered",
@@ -46,8 +48,18 @@ _OF = {program: habit for habit, programs in HABITS.items() for program in progr
 
 def habit(program: str) -> Habit | None:
     """What a program is known to do; None: nothing is known of it."""
+    return _OF.get(_name(program))
+
+
+def interprets(program: str) -> bool:
+    """Whether what a program does depends on what it is given to run."""
+    return _name(program) in INTERPRETERS
+
+
+def _name(program: str) -> str:
+    """python3.11 is python."""
     name = program.rsplit("/", 1)[-1]
-    return _OF.get(name) or _OF.get(name.rstrip("0123456789.-"))
+    return name if name in _OF else name.rstrip("0123456789.-")
 
 
 def at_once(program: str) -> str:

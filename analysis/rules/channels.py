@@ -53,7 +53,7 @@ def pipe_full(context: Context) -> Iterator[Finding]:
 
 
 def missing_eof(context: Context) -> Iterator[Finding]:
-    """IPC105: the waiter reads to the end, or has read all that those wrote who have finished; and a copy is still open.
+    """IPC105: the waiter reads to the end, or has read all that was written by those who have finished; a copy is open.
 
     Where several wait for end of file, one of them is told: whose keeper holds an end that it needs least.
     """
@@ -66,6 +66,7 @@ def missing_eof(context: Context) -> Iterator[Finding]:
             keepers = _keepers(context, agent, channel)
             if keepers is not None:
                 found.append((agent, channel, keepers))
+                break
     rank = [_standard(keepers) for _, _, keepers in found]
     for (agent, channel, keepers), own in zip(found, rank, strict=True):
         if own == min(rank):
@@ -137,7 +138,7 @@ def _reads_all_of(context: Context, other: Agent, agent: Agent) -> bool:
 
 
 def _only_waits(context: Context, process: int) -> bool:
-    """Whether a process holds an end while it waits for what it could only get after a close: not for room or a lock."""
+    """Whether a process holds an end while it waits for what it could get after a close: not for room or a lock."""
     own = [agent for agent in context.dead if agent.process == process]
     return bool(own) and all(agent.call in UNTIED_BY_READING for agent in own)
 
@@ -149,7 +150,8 @@ def _kept_open(context: Context, agent: Agent, channel: int, keepers: list[Any])
         "channels": ids(channel),
         "events": ids(agent.event),
     }
-    begins = f"{sentence(context.the(agent))} waits for end of file on {run.channel_name(channel)}{run.at_event(agent.event)}"
+    waiter, where = sentence(context.the(agent)), run.at_event(agent.event)
+    begins = f"{waiter} waits for end of file on {run.channel_name(channel)}{where}"
     if not keepers:
         sent = _sent(context, channel)
         return finding(
@@ -167,8 +169,8 @@ def _kept_open(context: Context, agent: Agent, channel: int, keepers: list[Any])
     )
     first = keepers[0]
     who = run.the_process(first.process)
-    site = number(first.site)
-    away = first.process != agent.process and first.how == "inherited" and first.fd < 3 and not _holds_elsewhere(first)
+    site = _given_at(context, first)
+    away = first.process != agent.process and first.how == "inherited" and first.fd < 3
     inherited = first.process in bystanders(context.situation, channel, "w")
     if inherited and away:
         remedy = f"Give {who} another output where it is started{run.at(site)} (>/dev/null, stdout=DEVNULL), or end it"
@@ -182,13 +184,9 @@ def _kept_open(context: Context, agent: Agent, channel: int, keepers: list[Any])
         f"{begins}, which {'does not' if inherited else 'cannot'} come: {told}{never}.",
         f"{remedy}: before the wait{run.at_event(agent.event)}.",
         threads=ids(agent.thread, *(run.main_threads.get(row.process) for row in keepers)),
-        sites=ids(run.site_of(agent.event), *(number(row.site) for row in keepers)),
+        sites=ids(run.site_of(agent.event), *(_given_at(context, row) for row in keepers)),
         **evidence,
     )
-
-
-def _holds_elsewhere(row: Any) -> bool:
-    return bool(row.used)
 
 
 def _sent(context: Context, channel: int) -> int | None:
@@ -206,11 +204,20 @@ def _holder(context: Context, agent: Agent, row: Any) -> str:
 
 def _which(context: Context, row: Any) -> str:
     """fd 4, inherited at pipes.py:12."""
-    at = context.run.at(number(row.site))
+    at = context.run.at(_given_at(context, row))
     parent = number(context.run.trace.processes["parent"].iloc[row.process])
     if row.how == "inherited" and not at and parent is not None:
         return f"fd {row.fd}, inherited from {context.run.the_process(parent)}"
     return f"fd {row.fd}, {row.how}{at}" if at else f"fd {row.fd}"
+
+
+def _given_at(context: Context, row: Any) -> int | None:
+    """Where a process came by an end; of one that it was born with, where it was started."""
+    if number(row.site) is not None or row.how != "inherited":
+        return number(row.site)
+    pid, events = context.run.trace.processes["pid"].iloc[row.process], context.run.events
+    born = (events.is_kind("fork") & (events.result == pid)).nonzero()[0]
+    return context.run.site_of(int(born[-1])) if len(born) else None
 
 
 def leaked_reader(context: Context) -> Iterator[Finding]:
@@ -335,10 +342,10 @@ def or_knot(context: Context) -> Iterator[Finding]:
         shown = listing(each[:3] + ([f"{len(each) - 3} more wait"] if len(each) > 3 else []))
         yield finding(
             "IPC122",
-            f"{sentence(context.the(agent))} waits for any of {len(open_ways)} ends{run.at_event(agent.event)}, and none "
-            f"can become ready: {shown}, each in the end for {context.the(agent)}.",
-            f"Let {context.the(agent)} send what the others wait for before it waits{run.at_event(agent.event)}; any one "
-            "of them that goes on frees the rest.",
+            f"{sentence(context.the(agent))} waits for any of {len(open_ways)} ends{run.at_event(agent.event)}, and "
+            f"none can become ready: {shown}, each in the end for {context.the(agent)}.",
+            f"Let {context.the(agent)} send what the others wait for before it waits{run.at_event(agent.event)}; any "
+            "one of them that goes on frees the rest.",
             certainty=context.certainty,
             threads=ids(agent.thread, *(other.thread for other in context.dead if other.process in waiting)),
             channels=ids(*open_ways),

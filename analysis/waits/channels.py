@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from ..agents import Agent, Need
-from ..bystanders import bystanders
+from ..bystanders import bystanders, settled
 from ..events import number, rows_of
 from . import names
 
@@ -187,6 +187,10 @@ def by_members(situation: Situation, agent: Agent) -> Agent:
     if not single:
         return replace(agent, why="waits for ends that can't be seen")
     needs = [need for one in single for need in one.needs or ()]
+    own = situation.threads_of[agent.process]
+    wakers = frozenset[int]()
+    if any(need.able <= own for need in needs):  # an end of its own, by which another thread wakes it: a loop's
+        wakers = frozenset(other for other in own if not settled(situation, other, agent.since))
     return replace(
         agent,
         needs=(
@@ -194,7 +198,7 @@ def by_members(situation: Situation, agent: Agent) -> Agent:
                 _union(need.able for need in needs),
                 "ready",
                 seen=_union(need.able if need.seen is None else need.seen for need in needs),
-                meant=_union(_meant(need) for need in needs),
+                meant=_union(_meant(need) for need in needs) | wakers,
             ),
         ),
     )
