@@ -16,6 +16,7 @@ DEEDS: dict[str, str] = {
     "close": "close {channel}",
     "ready": "make one of several ends ready",
     "open": "open the other end of {channel}",
+    "connect": "connect to {channel}",
     "release": "release {channel}",
     "notify": "notify {channel}",
     "put": "put something on {channel}",

@@ -136,6 +136,8 @@ def _calls(trace: Trace, events: Events) -> Iterable[tuple[int, int, Change]]:
             if child is not None and events.op(event) != "fork_exec":
                 started = max(int(trace.processes["started"].iloc[child]), int(events.enter[event]))
                 yield int(events.enter[event]), 1, _fork(process, child, started, int(events.site[event]))
+            elif child is not None and not trace.processes["traced"].iloc[child]:
+                yield int(events.enter[event]), 1, _start(events, event, child)
         elif done and (kind == "close" or events.error[event] == NONE):
             yield int(events.exit[event]), 1, kinds[kind](events, event)
 
@@ -189,6 +191,20 @@ def _fork(parent: int, child: int, started: int, site: int) -> Change:
     def change(replay: _Replay) -> None:
         for fd, span in replay.held[parent].items():
             replay.open(started, child, fd, span.end, "inherited", site)
+
+    return change
+
+
+def _start(events: Events, event: int, child: int) -> Change:
+    """What a program that isn't traced was started with as its standard streams: all that is known if it ends soon."""
+    given = (events.fd[event], events.size[event], events.extra[event])
+    time, parent, site = int(events.enter[event]), int(events.process[event]), int(events.site[event])
+
+    def change(replay: _Replay) -> None:
+        for fd, source in enumerate(map(int, given)):
+            span = replay.held[parent].get(source)
+            if source >= 0 and span is not None:
+                replay.open(time, child, fd, span.end._replace(inheritable=True), "inherited", site)
 
     return change
 

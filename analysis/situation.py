@@ -16,7 +16,7 @@ import pandas as pd
 from ipctrace.tracer.schema import OBJECTS
 
 from .agents import Agent
-from .events import NONE, Ints, groups, number, rows_of
+from .events import NEVER, NONE, Ints, groups, number, rows_of
 from .ownership import STREAM_CALLS, Ownership
 from .run import Run
 from .waits import FAMILIES
@@ -189,22 +189,26 @@ class Situation:
             channel=channel,
             target=look.pid,
             confirmed=same,
-            since=self.still_since(replace(agent, since=self.times[0] if same else self.times[-1])),
+            since=min(self.still_since(agent, look), self.times[0 if same else -1]),
         )
 
-    def still_since(self, agent: Agent) -> int:
-        """Since when an untraced thread has sat in the call of the last look: its samples show the same, unmoved."""
-        look = self.looks[-1].get((agent.process, agent.tid)) if self.looks else None
-        samples, latest = self.trace.samples, agent.since or self.run.cut
-        own = samples[(samples["process"] == agent.process) & (samples["tid"] == agent.tid)]
-        own = own[own["time"] <= latest]
-        runs = None
-        for row in reversed(list(rows_of(own))):
-            seen = Look(row.state, _text(row.syscall), number(row.fd), number(row.pid))
-            if seen != look or look is None or (runs is not None and number(row.runs) != runs):
-                break
-            latest, runs = int(row.time), number(row.runs)
-        return latest
+    def still_since(self, agent: Agent, look: Look | None = None) -> int:
+        """Since when an untraced thread has sat in the call of the last look, by its samples; NEVER: they don't say."""
+        look = look or (self.looks[-1].get((agent.process, agent.tid)) if self.looks else None)
+        return NEVER if look is None else self._asleep.get((agent.process, agent.tid, look), NEVER)
+
+    @cached_property
+    def _asleep(self) -> dict[tuple[int, int, Look], int]:
+        """Threads that aren't traced → since when they sit in the call that their last sample shows."""
+        samples = self.trace.samples.sort_values(["process", "tid", "time"], kind="stable")
+        same = samples.drop(columns=["time", "syscall"]).fillna(NONE).assign(syscall=samples["syscall"].fillna(""))
+        stint = (same != same.shift()).any(axis=1).cumsum()
+        first = samples.groupby(stint.to_numpy(), sort=True).first()
+        last = first.drop_duplicates(["process", "tid"], keep="last")
+        return {
+            (row.process, row.tid, Look(row.state, _text(row.syscall), number(row.fd), number(row.pid))): int(row.time)
+            for row in rows_of(last)
+        }
 
     def within(self, agent: Agent, look: Look | None = None) -> Agent:
         """An agent within the innermost call that it has not come back from; `event` is None where it is in none."""
@@ -300,35 +304,70 @@ class Situation:
 
     def channel_of(self, process: int, fd: int) -> int | None:
         """What a descriptor leads to at the cut."""
-        found = self.run.held[(self.run.held["process"] == process) & (self.run.held["fd"] == fd)]["channel"]
-        return int(found.iloc[-1]) if len(found) else None
+        return self._leads_to.get((process, fd))
+
+    @cached_property
+    def _leads_to(self) -> dict[tuple[int, int], int]:
+        held = self.run.held
+        return dict(zip(zip(held["process"], held["fd"], strict=True), held["channel"].tolist(), strict=True))
 
     def holders(self, channel: int, way: str) -> list[int]:
         """Processes of the run that hold the end of a channel through which bytes go this way (r, w), in order."""
-        held = self.run.held
-        rows = held[(held["channel"] == channel) & held["access"].str.contains(way)]
-        return [process for process in sorted(set(rows["process"].tolist())) if process in set(self.alive)]
+        return self._holders.get((channel, way), [])
+
+    @cached_property
+    def _holders(self) -> dict[tuple[int, str], list[int]]:
+        held = self.run.held[self.run.held["process"].isin(self.alive)]
+        found: dict[tuple[int, str], list[int]] = {}
+        for row in rows_of(held[["channel", "access", "process"]].drop_duplicates().sort_values("process")):
+            for way in row.access:
+                processes = found.setdefault((row.channel, way), [])
+                if row.process not in processes[-1:]:
+                    processes.append(row.process)
+        return found
 
     def strangers(self, channel: int, way: str) -> bool:
         """Whether a process outside the run holds an end too."""
+        return (channel, way) in self._strangers
+
+    @cached_property
+    def _strangers(self) -> set[tuple[int, str]]:
         ends = self.trace.ends
-        last = ends[ends["process"].isna() & (ends["channel"] == channel) & ends["access"].str.contains(way)]
-        return bool(len(last) and (last["look"] == self.trace.looks["look"].max()).any())
+        last = ends[ends["process"].isna() & (ends["look"] == self.trace.looks["look"].max())]
+        return {
+            (row.channel, way) for row in rows_of(last[["channel", "access"]].drop_duplicates()) for way in row.access
+        }
 
     def left(self, channel: int) -> int:
         """Bytes in a channel that was only used by what is traced, else 0."""
         if channel in self.run.mixed:
             return 0
-        done = (self.run.lanes.channel == channel) & (self.events.result > 0)
         peer = number(self.trace.channels["peer"].iloc[channel])
-        put, got = (
-            int(self.events.result[done & self.events.is_kind(kind)].sum()) + (number(before.iloc[end]) or 0)
-            for kind, end, before in (
-                ("write", channel if peer is None else peer, self.trace.channels["dropped_written"]),
-                ("read", channel, self.trace.channels["dropped_read"]),
+        before = self.trace.channels["dropped_written"].iloc[channel if peer is None else peer]
+        put = self.moved["w"][channel] + (number(before) or 0)
+        got = self.moved["r"][channel] + (number(self.trace.channels["dropped_read"].iloc[channel]) or 0)
+        return max(int(put - got), 0)
+
+    @cached_property
+    def moved(self) -> dict[str, Ints]:
+        """Bytes that went through each channel, as far as traced: written to be read there (w), and read there (r)."""
+        found = {}
+        for way, kind in (("w", "write"), ("r", "read")):
+            done = (self.run.lanes.channel != NONE) & (self.events.result > 0) & self.events.is_kind(kind)
+            sums = np.bincount(
+                self.run.lanes.channel[done], self.events.result[done], minlength=len(self.trace.channels)
             )
-        )
-        return max(put - got, 0)
+            found[way] = sums.astype("int64")
+        return found
+
+    @cached_property
+    def last_moved(self) -> Ints:
+        """When a call about each channel last began or returned; NONE: there was none."""
+        found = np.full(len(self.trace.channels), NONE)
+        about = np.flatnonzero(self.run.lanes.channel != NONE)
+        done = np.where(self.events.exit[about] == NEVER, self.events.enter[about], self.events.exit[about])
+        np.maximum.at(found, self.run.lanes.channel[about], done)
+        return found
 
     def forgotten(self, channel: int | None) -> bool:
         """Whether some of what was done to an object of Python's was dropped: who used it isn't known any more.
@@ -344,6 +383,21 @@ class Situation:
     def passed(self) -> set[int]:
         """Channels of which an end went along with a message: it may lie in a queue, or be anywhere."""
         return set(self.events.channel[self.events.is_kind("pass")].tolist())
+
+    @cached_property
+    def in_flight(self) -> dict[int, tuple[int | None, ...]]:
+        """Channel → the sockets (None: not known) along which ends of it were sent that nobody was seen to receive."""
+        events, found = self.events, dict[int, list[int | None]]()
+        for event in np.flatnonzero(events.is_kind("pass") & (events.channel != NONE)).tolist():
+            above = int(events.parent[event])
+            carrier = number(events.channel[above]) if above >= 0 else None
+            found.setdefault(int(events.channel[event]), []).append(carrier)
+        if found:
+            for event in np.flatnonzero(events.is_kind("open") & np.isin(events.channel, list(found))).tolist():
+                waiting = found[int(events.channel[event])]
+                if waiting and events.op(event) == "descriptor received":
+                    waiting.pop(0)
+        return {channel: tuple(carriers) for channel, carriers in found.items() if carriers}
 
     @cached_property
     def uses(self) -> dict[tuple[int, str], set[int]]:
@@ -363,9 +417,22 @@ class Situation:
 
     def touched(self, channel: int, process: int) -> set[int]:
         """Threads of a process that had to do with a channel in any way; if none had, the one that was born with it."""
-        own = (self.events.channel == channel) & (self.events.process == process)
         main = self.run.main_threads.get(process)
-        return set(self.events.thread[own].tolist()) or ({main} if main is not None else set())
+        return self._touched.get((channel, process)) or ({main} if main is not None else set())
+
+    def has_touched(self, channel: int, process: int) -> bool:
+        """Whether a process had to do with a channel in any way."""
+        return (channel, process) in self._touched
+
+    @cached_property
+    def _touched(self) -> dict[tuple[int, int], set[int]]:
+        about = self.events.channel != NONE
+        columns = {"channel": self.events.channel, "process": self.events.process, "thread": self.events.thread}
+        threads = pd.DataFrame({name: column[about] for name, column in columns.items()}).drop_duplicates()
+        found: dict[tuple[int, int], set[int]] = {}
+        for row in rows_of(threads):
+            found.setdefault((row.channel, row.process), set()).add(row.thread)
+        return found
 
 
 def _text(value: object) -> str | None:

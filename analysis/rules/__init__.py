@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from ..findings import Check
 from . import (
-    buffers,
     channels,
     ends,
     latent,
@@ -17,6 +16,7 @@ from . import (
     locks,
     messages,
     notices,
+    output,
     processes,
     sharing,
     streams,
@@ -33,7 +33,7 @@ CHECKS: tuple[Check, ...] = (
     *channels.CHECKS,
     *latent.CHECKS,
     *messages.CHECKS,
-    *buffers.CHECKS,
+    *output.CHECKS,
     *transfers.CHECKS,
     *sharing.CHECKS,
     *ends.CHECKS,

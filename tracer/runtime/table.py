@@ -138,7 +138,8 @@ TASKS = 1 << 31  # native thread ids are far below
 #   uncaught         an exception that nothing handled, which ends its thread (payload: its type and message)
 #   decode           bytes ended within a character, as they were decoded by themselves: UnicodeDecodeError
 # wait is the reason why a thread stays in it ("" where it doesn't wait): schema.REASONS.
-# Fields by kind: fork: result = child's pid (in the parent) · wait: size = pid asked for, result = pid got, extra = raw
+# Fields by kind: fork: result = child's pid (in the parent); of fork_exec: fd, size, extra = what becomes the child's
+# stdin, stdout and stderr, -1 for its parent's own · wait: size = pid asked for, result = pid got, extra = raw
 # wait status · exit: size = status · sleep: size = nanoseconds · arm: size = nanoseconds until the first signal, 0 to
 # disarm, extra = nanoseconds between further ones · handle: size = signal · kill: size = pid, extra = signal · start,
 # join: size = native id of the other thread, 0 where it isn't known yet · thread: the life of a thread, from begin to
@@ -198,6 +199,8 @@ CALLS = (
     (60, "stream.flush", "flush", ""),
     (61, "stream.readline", "take", ""),
     (62, "stream.read", "take", ""),
+    (98, "stream.read1", "take", ""),  # and readinto1: what there is, after one read at most
+    (99, "stream.readinto", "take", ""),
     (63, "os.splice source", "read", "nodata"),  # the pipe that a splice reads
     (64, "time.sleep", "sleep", "sleep"),
     (65, "os.unlink", "unlink", ""),  # of a FIFO or socket
