@@ -62,14 +62,14 @@ def test_a_slow_reader_is_none() -> None:
     assert not latent(build)
 
 
-def test_who_writes_a_pipe_that_it_reads_itself_afterwards() -> None:
+def test_what_one_thread_writes_and_reads_itself_is_none() -> None:
+    """It does the same every time, and can count what it writes."""
     build = TraceBuilder()
     thread = build.process("a.py")
     pipe = build.pipe(thread)
     build.write(thread, pipe.writer, b"x" * 5000)
     build.read(thread, pipe.reader, b"x" * 5000, size=9999)
-    [found] = latent(build)
-    assert "by itself" in found.message
+    assert not latent(build)
 
 
 CHILD = "import sys\nfor line in sys.stdin:\n    if line == 'end\\\\n': print('got it', flush=True)"

@@ -49,7 +49,7 @@ FIRST: tuple[str, ...] = (
     "IPC112", "IPC114", "IPC115", "IPC116", "IPC124",  # who would let go can't, or isn't there
     "IPC111", "IPC113", "IPC120", "IPC121", "IPC110",  # a cycle with a lock, a loop, a pool or a feeder in it
     "IPC101", "IPC102", "IPC103",  # bytes in a buffer
-    "IPC126", "IPC108", "IPC122", "IPC117",
+    "IPC126", "IPC108", "IPC117",
     "IPC118", "IPC106", "IPC105", "IPC104",  # an end that stays open, a channel that is full
-    "IPC119", "IPC109", "IPC107", "IPC125", "IPC199",  # the shape alone
+    "IPC119", "IPC109", "IPC122", "IPC107", "IPC125", "IPC199",  # the shape alone
 )  # fmt: skip

@@ -145,8 +145,9 @@ def _waiting_bytes(events: Events, pipe: int) -> list[tuple[int, int, list[int]]
     found = []
     for place in chosen:
         after = reads[next_read[place] :]
-        firsts = [after[events.thread[after] == thread][:1] for thread in threads]
-        found.append((int(writes[place]), int(level[place]), np.concatenate(firsts).tolist()))
+        firsts = np.concatenate([after[events.thread[after] == thread][:1] for thread in threads])
+        if (events.thread[firsts] != events.thread[writes[place]]).any():  # what one thread does alone it can count
+            found.append((int(writes[place]), int(level[place]), firsts.tolist()))
     return found
 
 
@@ -161,13 +162,12 @@ def _held_by_the_pipe(context: Context, pipe: int, write: int, level: int, read:
     ]  # fmt: skip
     row = next(rows_of(waits.sort_values("end", ascending=False)), None)
     first = f", which first {run.waited_for(row.reason, number(row.channel))}{run.at(number(row.site))}" if row else ""
-    whom = "itself" if writer == reader else f"{run.the_thread(reader)}{first}"
-    smaller = "" if level < capacity else " Here it held more than that only because some was read meanwhile."
+    whom = f"{run.the_thread(reader)}{first}"
     return finding(
         "IPC104",
         f"Completes because {name} holds {capacity:,} bytes: {run.the_thread(writer)} leaves {left} in "
         f"it{run.at_event(write)} before they are read{run.at_event(read)} by {whom}. Hangs once that is more than "
-        f"{capacity:,} bytes, or where pipes are smaller (8 KiB or 4 KiB for a user with many).{smaller}",
+        f"{capacity:,} bytes, or where pipes are smaller (8 KiB or 4 KiB for a user with many).",
         f"Read{run.at_event(read)} while it is being written: before the wait, by communicate(), or in a thread.",
         severity="warning",
         certainty="latent",
