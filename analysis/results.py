@@ -136,10 +136,10 @@ class Analysis:
                   and payloads don't tell whose bytes these are)
     blocking      a row an interval in which a thread waited, ordered by begin: event, thread, process, begin, end (ns;
                   the cut where it never ended), open (bool: it never ended), reason, kind (what kept it waiting: late
-                  sender, late flusher: the bytes lay in a buffer of the writer's; late receiver, late closer, late exiter,
-                  late opener, late notifier, late signal, contention, sleep), channel?, site?, by? (thread that ended it
-                  or was waited for), by_event?, owner? (thread that held the lock as the wait began); and what `by` did
-                  meanwhile, in ns, all three empty where it isn't known: worked?, waited?, held? (held the bytes in a
+                  sender, late flusher: the bytes lay in a buffer of the writer's; late receiver, late closer, late
+                  exiter, late opener, late notifier, late signal, contention, sleep), channel?, site?, by? (thread that
+                  ended it or was waited for), by_event?, owner? (thread that held the lock as the wait began); and what
+                  `by` did meanwhile, in ns, empty where nobody is known: worked?, waited?, held? (held the bytes in a
                   buffer): worked + waited + held = end − begin
     channels      the trace's channels plus: name, writers, readers (role names, comma-joined), written, read (bytes),
                   left? (bytes still in it at the cut; empty where somebody untraced uses it too), messages (count)
@@ -156,9 +156,10 @@ class Analysis:
                   (where the program handed over the bytes), other? (the read that got the first one's bytes, or the
                   write whose bytes the first one got), count (of its kind on its channel, in all)
     matrix        who waited for whom, sleeps left out: thread, by? (empty: nobody that is known), time (ns), count
-    path          the critical path, in order of time and without gaps from 0 to the cut: thread? (empty: before anything
-                  known), begin, end (ns), what (runs, or the reason of the wait that is on the path), site? (of the wait,
-                  or of the call that it ran up to), event? (the wait), via? (event that handed on to the next segment)
+    path          the critical path, in order of time and without gaps from 0 to the cut: thread? (empty: before
+                  anything known), begin, end (ns), what (runs, or the reason of the wait that is on the path), site?
+                  (of the wait, or of the call that it ran up to), event? (the wait), via? (event that handed on from
+                  the one segment to the next)
     """
 
     trace: Trace

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -60,7 +62,11 @@ class Story:
             taken = what % 2 and self.items
             build.call(thread, "Queue.get" if taken else "Queue.put", channel=self.queue)
             self.items += -1 if taken else 1
-        elif action == 4 and (free > 1 or self.lying[pipe.channel]) and all(pipe is not p for p, _ in self.reading.values()):
+        elif (
+            action == 4
+            and (free > 1 or self.lying[pipe.channel])
+            and all(pipe is not p for p, _ in self.reading.values())
+        ):
             self.reading[thread] = pipe, build.begin(thread, "os.read", fd=pipe.reader, size=4)
         else:
             self.number += 1
@@ -81,7 +87,9 @@ class Story:
 def story(seed: int, steps: int) -> Trace:
     """A random run of so many steps."""
     told, random = Story(), np.random.default_rng(seed)
-    for action, who, what in zip(random.choice([0, 1, 2, 3, 3, 4, 4], steps), *random.integers(0, 6, (2, steps)), strict=True):
+    for action, who, what in zip(
+        random.choice([0, 1, 2, 3, 3, 4, 4], steps), *random.integers(0, 6, (2, steps)), strict=True
+    ):
         told.step(int(action), int(who), int(what))
     return told.trace()
 
@@ -100,7 +108,7 @@ def closure(run: Run) -> np.ndarray:
         nodes = [(int(events.enter[e]), 0, e, 2 * e) for e in own]
         nodes += [(int(events.exit[e]), 1, -e, 2 * e + 1) for e in own if events.exit[e] != never]
         line = [node for *_, node in sorted(nodes)] + [2 * e + 1 for e in own[::-1] if events.exit[e] == never]
-        for one, two in zip(line, line[1:], strict=False):
+        for one, two in pairwise(line):
             reached[one, two] = True
     for row in run.edges.itertuples():
         reached[2 * row.before_event + row.before_end, 2 * row.after_event + row.after_end] = True
