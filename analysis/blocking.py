@@ -139,8 +139,8 @@ def _owners(run: Run, event: Ints) -> Ints:
 
 
 def _hold(run: Run, event: Ints, by_event: Ints, begin: Ints, end: Ints) -> tuple[Ints, Ints, Ints]:
-    """The part of each wait in which its bytes lay in a buffer of their writer, [since, until); and of a wait that never
-    ended, whose buffer that is (NONE: nobody's)."""
+    """The part of each wait in which its bytes lay in a buffer of their writer, [since, until); and of a wait that
+    never ended, whose buffer that is (NONE: nobody's)."""
     events, messages = run.events, run.messages
     accepted, write, channel = (whole(messages[name]) for name in ("accepted", "write_event", "channel"))
     buffered = np.flatnonzero(accepted != NONE)[::-1]  # the first of a write, or of a channel, counts
