@@ -133,7 +133,14 @@ class Analysis:
                   read_event? (first read that got bytes of it), accept_event?,
                   accept_site?, write_site?, read_site?, payload (bytes kept), reads (number of reads that got it),
                   merged (bool: a read got it together with bytes of another write), ambiguous (bool: several writers
-                  and payloads don't tell whose bytes these are)
+                  and payloads don't tell whose bytes these are; an item of a queue that may be another; a datagram of
+                  which another would do), op (what handed it over: print, stream.write, os.write, Connection.send,
+                  multiprocessing.Queue.put, StreamWriter.write, socket.sendto, Queue.put …; empty: not traced),
+                  received? (ns when the program had all of it: the call returned that handed out its last byte, be it
+                  the read itself, a Connection.recv, a get, or a readline out of the reader's buffer), receive_event?
+                  (that call), lost (bytes that nobody will ever get: a datagram's that was cut or overtaken). An item
+                  of a queue between threads or tasks has size 0; one of a multiprocessing.Queue is accepted by its
+                  put, and written by its feeder. `messages.stages` tells how long each was where
     blocking      a row an interval in which a thread waited, ordered by begin: event, thread, process, begin, end (ns;
                   the cut where it never ended), open (bool: it never ended), reason, channel?, site?, by? (thread that
                   ended it or was waited for), by_event?
