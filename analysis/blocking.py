@@ -27,8 +27,8 @@ LONG = 1_000_000  # ns: longer than any call that doesn't wait takes, scheduling
 ROOM = 100_000  # ns: a write that finds room takes less
 CAPACITY = 65536  # bytes of a pipe whose size isn't known: pipe(7)
 STATES = {  # reason → what kept the thread waiting
-    "nodata": "late sender", "noroom": "late receiver", "lock": "contention", "child": "late exiter", "peer": "late opener",
-    "sleep": "sleep", "ready": "late sender", "notice": "late notifier", "signal": "late signal",
+    "nodata": "late sender", "noroom": "late receiver", "lock": "contention", "child": "late exiter",
+    "peer": "late opener", "sleep": "sleep", "ready": "late sender", "notice": "late notifier", "signal": "late signal",
 }  # fmt: skip
 
 
@@ -49,7 +49,9 @@ def blocking(run: Run) -> pd.DataFrame:
         _told(run),
         _children(run),
         _joins(run),
-        _nobody(np.flatnonzero(events.waits_for("sleep"))),  # last: of a join with a time limit it is better to know whom
+        _nobody(
+            np.flatnonzero(events.waits_for("sleep"))
+        ),  # behind the joins: of one with a time limit, whom it was for
         _others(events),
         _terminal(trace, events),
     ]
@@ -68,10 +70,10 @@ def blocking(run: Run) -> pd.DataFrame:
     opened = events.exit[event] == NEVER
     by = np.where((by == NONE) & opened, owner, by)
     reasons = events.table["wait"].iloc[event].fillna("nodata").astype("str").reset_index(drop=True)
-    held, writer = _held(run, event, by_event, begin, end)
+    since, until, writer = _hold(run, event, by_event, begin, end)
+    held = until - since
     by = np.where((by == NONE) & opened, writer, by)
-    waited = _waited_within(thread, begin, end, by, begin, end) - _waited_within(thread, begin, end, by, end - held, end)
-    waited = np.where(by == NONE, 0, np.clip(waited, 0, end - begin - held))
+    waited = sum(_waited_within(thread, begin, end, by, *part) for part in ((begin, since), (until, end)))
     known = by != NONE
     return pd.DataFrame(
         {
@@ -115,20 +117,15 @@ def _known(run: Run, waits: Waits, begin: Ints, end: Ints) -> Waits:
     last = Timeline(after, left)
     place = last.last(waits.event, end, "right")
     found = (waits.by == NONE) & (place >= 0) & (events.exit[waits.event] != NEVER)
-    found &= (pick(left, place) > begin) | np.isin(pick(table["kind"].cat.codes.to_numpy(dtype="int64"), place),
-                                                   _ends(table))  # fmt: skip
+    # of a thread that ended, what is last known of it came earlier
+    ends = table["kind"].isin(["close", "exit", "join"]).to_numpy()
+    found &= (pick(left, place) > begin) | flagged(ends, place)
     giver = pick(before, place)
     return Waits(
         waits.event,
         np.where(found, pick(events.thread, giver), waits.by),
         np.where(found & (waits.by_event == NONE), giver, waits.by_event),
     )
-
-
-def _ends(table: pd.DataFrame) -> Ints:
-    """Codes of the kinds of edges that a thread's end makes: that comes later than the last that is known of it."""
-    names = table["kind"].cat.categories
-    return np.flatnonzero(names.isin(["close", "exit", "join"]))
 
 
 def _owners(run: Run, event: Ints) -> Ints:
@@ -141,16 +138,16 @@ def _owners(run: Run, event: Ints) -> Ints:
     return np.where((asked > 0) & (found >= 0), found, NONE)
 
 
-def _held(run: Run, event: Ints, by_event: Ints, begin: Ints, end: Ints) -> tuple[Ints, Ints]:
-    """For how long at the end of each wait its bytes lay in a buffer of their writer, in ns; and of a wait that never
-    ended, whose buffer that is (NONE: nobody's)."""
+def _hold(run: Run, event: Ints, by_event: Ints, begin: Ints, end: Ints) -> tuple[Ints, Ints, Ints]:
+    """The part of each wait in which its bytes lay in a buffer of their writer, [since, until); and of a wait that
+    never ended, whose buffer that is (NONE: nobody's)."""
     events, messages = run.events, run.messages
     accepted, write, channel = (whole(messages[name]) for name in ("accepted", "write_event", "channel"))
     buffered = np.flatnonzero(accepted != NONE)[::-1]  # the first of a write, or of a channel, counts
-    since = np.full(len(events) + 1, NONE)
+    first = np.full(len(events) + 1, NONE)
     written = buffered[write[buffered] != NONE]
-    since[write[written]] = accepted[written]
-    put = since[np.maximum(by_event, -1)]
+    first[write[written]] = accepted[written]
+    put = first[np.maximum(by_event, -1)]
     left = pick(events.enter, by_event)
     stuck = np.full(len(run.trace.channels) + 1, -1)
     never = buffered[write[buffered] == NONE]
@@ -159,8 +156,9 @@ def _held(run: Run, event: Ints, by_event: Ints, begin: Ints, end: Ints) -> tupl
     message = np.where(waiting, stuck[np.maximum(events.channel[event], -1)], -1)
     put = np.where(message >= 0, pick(accepted, message), put)
     left = np.where(message >= 0, end, left)
-    held = np.where(put != NONE, np.minimum(left, end) - np.maximum(put, begin), 0)
-    return np.maximum(held, 0), pick(whole(messages["writer"]), message)
+    since = np.where(put != NONE, np.clip(put, begin, end), begin)
+    until = np.where(put != NONE, np.clip(left, since, end), begin)
+    return since, until, pick(whole(messages["writer"]), message)
 
 
 def _waited_within(thread: Ints, begin: Ints, end: Ints, whose: Ints, low: Ints, high: Ints) -> Ints:
@@ -211,7 +209,7 @@ def main_threads(trace: Trace) -> dict[int, int]:
 
 
 def check_bytes(channels: pd.DataFrame) -> None:
-    """Raise AssertionError where bytes came from nowhere or went: written = read + left, of channels where that is known.
+    """Raise AssertionError where bytes came from nowhere or went there: written = read + left, where that is known.
 
     `channels`: `Analysis.channels`.
     """
@@ -289,11 +287,11 @@ def _writes(run: Run) -> Waits:
     lasting = flagged(kinds.isin(["pipe", "fifo", "socket", "tty"]), events.channel)
     chosen = np.flatnonzero(events.waits_for("noroom") & lasting)
     opened = chosen[events.exit[chosen] == NEVER]
-    length = events.exit[chosen] - events.enter[chosen]
-    connected = chosen[flagged(kinds == "socket", events.channel[chosen]) & (events.exit[chosen] != NEVER) & (length > LONG)]
-    piped = flagged(kinds == "pipe", events.channel[chosen]) & (events.result[chosen] > 0)
-    return _all(_nobody(opened), _nobody(connected),
-                _made_room(run, chosen[piped & (events.exit[chosen] != NEVER) & (length > ROOM)]))  # fmt: skip
+    over = chosen[events.exit[chosen] != NEVER]
+    length = events.exit[over] - events.enter[over]
+    connected = over[flagged(kinds == "socket", events.channel[over]) & (length > LONG)]
+    piped = over[flagged(kinds == "pipe", events.channel[over]) & (events.result[over] > 0) & (length > ROOM)]
+    return _all(_nobody(opened), _nobody(connected), _made_room(run, piped))
 
 
 def _made_room(run: Run, slow: Ints) -> Waits:
@@ -302,18 +300,20 @@ def _made_room(run: Run, slow: Ints) -> Waits:
     A pipe holds pages, not bytes: with writes of just over half a page it is full at half its capacity.
     """
     events, channels = run.events, run.trace.channels
-    slow = slow.astype("int64")
     channel, enter, exit = events.channel[slow], events.enter[slow], events.exit[slow]
-    moved = flagged(np.isin(np.arange(len(channels)), channel), events.channel) & (events.result > 0) & (events.exit != NEVER)
+    concerned = flagged(channels["channel"].isin(channel), events.channel)
+    moved = concerned & (events.result > 0) & (events.exit != NEVER)
     reads, writes = (np.flatnonzero(moved & events.is_kind(kind)) for kind in ("read", "write"))
     taken, put = (Timeline(events.channel[which], events.exit[which]) for which in (reads, writes))
-    sums = [np.append(0, np.cumsum(events.result[which[line.index]])) for which, line in ((reads, taken), (writes, put))]
+    read, written = (
+        np.append(0, np.cumsum(events.result[which[line.index]])) for which, line in ((reads, taken), (writes, put))
+    )
     low, high = taken.until(channel, enter, "right"), taken.until(channel, exit, "right")
     dropped = whole(channels["dropped_written"], 0) - whole(channels["dropped_read"], 0)
     level = (
         dropped[channel]
-        + (sums[1][put.until(channel, enter, "right")] - sums[1][put.begin(channel)])
-        - (sums[0][low] - sums[0][taken.begin(channel)])
+        + (written[put.until(channel, enter, "right")] - written[put.begin(channel)])
+        - (read[low] - read[taken.begin(channel)])
     )
     capacity = whole(channels["capacity"], CAPACITY)[channel]
     enough = (high > low) & (level + events.size[slow] > capacity // 2)
@@ -361,7 +361,7 @@ def _children(run: Run) -> Waits:
 
 
 def _joins(run: Run) -> Waits:
-    """The last of the threads waited for that ended meanwhile, or that never did; without a name it may be any other."""
+    """The last of the threads waited for that ended meanwhile, or that never did; without a name, of all others."""
     events, threads = run.events, run.trace.threads
     joins = np.flatnonzero(events.is_kind("join"))
     owner, tid, started = (whole(threads[name]) for name in ("process", "tid", "started"))
@@ -373,7 +373,8 @@ def _joins(run: Run) -> Waits:
     which, other = of_process(run, events.process[joins[every]])
     join, thread = np.append(np.flatnonzero(named >= 0), every[which]), np.append(named[named >= 0], other)
     event = joins[join]
-    late = (ended[thread] > events.enter[event]) & ((ended[thread] <= events.exit[event]) | (events.exit[event] == NEVER))
+    late = ended[thread] > events.enter[event]
+    late &= (ended[thread] <= events.exit[event]) | (events.exit[event] == NEVER)
     late &= (started[thread] < events.exit[event]) & (thread != events.thread[event])
     join, thread = join[late], thread[late]
     order = np.lexsort((ended[thread], join))

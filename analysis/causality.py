@@ -16,6 +16,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from .edges import Nodes, Timeline
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
 
 Order = Literal["before", "after", "concurrent", "same"]
 GETS = ("read", "receive", "take", "input", "load", "acquire", "await", "wait", "join", "select", "open")
+Counts = npt.NDArray[np.int32]
 _AT_ONCE = 4096  # rows of clocks that are merged at a time
+_ENTRIES = 1 << 26  # of clocks that are kept at a time: 256 MB
 
 
 def gets(events: Events) -> Flags:
@@ -40,6 +43,7 @@ class Causality:
     def __init__(self, run: Run, marked: Nodes | None = None) -> None:
         self.run = run
         self._marked = marked or Nodes(np.zeros(0, dtype="int64"), np.zeros(0, dtype=bool))
+        self._blocks: dict[int, Counts] = {}
 
     @cached_property
     def edges(self) -> pd.DataFrame:
@@ -60,9 +64,13 @@ class Causality:
     def clock(self, event: int) -> dict[int, int]:
         """The event's vector clock, in readable form: thread → the latest point that it comes after, as an event."""
         node = self.moment(np.array([event]))
-        row = self._row(int(node.event[0]), bool(node.end[0]))
-        known = {int(thread): int(self._points.event[self._first[thread] + row[thread] - 1]) for thread in np.flatnonzero(row)}
-        return known | {int(self.run.events.thread[event]): event}
+        clock = {}
+        for block in range(-(-len(self.run.trace.threads) // self._width)):
+            known = self._known(node, block)
+            for thread in np.flatnonzero(known).tolist():
+                at = self._first[block * self._width + thread] + known[thread] - 1
+                clock[block * self._width + thread] = int(self._points.event[at])
+        return clock | {int(self.run.events.thread[event]): event}
 
     @cached_property
     def logical(self) -> pd.Series:
@@ -83,10 +91,13 @@ class Causality:
         across = np.flatnonzero(~same)
         need = self._passed(_some(before, across)) + 1
         stretch, partial = self._stretch_at(_some(after, across))
-        found[across] = self._clocks[stretch, one[across]] >= need
-        for at in across[partial & ~found[across]].tolist():
-            row = self._row(int(after.event[at]), bool(after.end[at]))
-            found[at] = row[one[at]] >= need[np.searchsorted(across, at)]
+        for block in np.unique(one[across] // self._width).tolist():
+            here = np.flatnonzero(one[across] // self._width == block)
+            column = one[across[here]] - block * self._width
+            found[across[here]] = self._clocks(block)[stretch[here], column] >= need[here]
+            for at, thread in zip(here.tolist(), column.tolist(), strict=True):
+                if partial[at] and not found[across[at]]:
+                    found[across[at]] = self._known(_some(after, across[at : at + 1]), block)[thread] >= need[at]
         return found
 
     # The nodes: each begin or end has a time and, among those of one time, a place
@@ -175,8 +186,8 @@ class Causality:
 
     @cached_property
     def _gotten(self) -> tuple[Nodes, Timeline, Ints, Ints, Ints]:
-        """What threads get, by thread and in order: the nodes, a line of them; the giving thread, the number of its point
-        among that thread's (from 1), and the stretch that the receiver is in, as how many of its points came before."""
+        """What threads get, by thread and in order: the nodes, a line of them; the giving thread, the number of its
+        point among that thread's (from 1), and how many of the receiver's own points came before."""
         before, after, left, came, _, points = self._ranked
         events = self.run.events
         order = np.lexsort((came, events.thread[after.event]))
@@ -194,9 +205,9 @@ class Causality:
         its last."""
         after, _, _, _, passed = self._gotten
         thread = self.run.events.thread[after.event]
-        new = np.append(True, (thread[1:] != thread[:-1]) | (passed[1:] != passed[:-1])) if len(thread) else np.zeros(0, bool)
-        first = np.flatnonzero(new)
-        return thread[first], passed[first], first, np.append(first[1:], len(thread)) if len(first) else first
+        new = np.append(True, (thread[1:] != thread[:-1]) | (passed[1:] != passed[:-1]))
+        first = np.flatnonzero(new[: len(thread)])
+        return thread[first], passed[first], first, np.append(first[1:], len(thread))[: len(first)]
 
     def _stretch_of_points(self, thread: Ints, count: Ints) -> Ints:
         """The last stretch of each thread that ends before its `count`-th point, from 1; 0: none."""
@@ -221,7 +232,7 @@ class Causality:
         """Stretches in an order in which they can be computed; for each its thread's previous one; and for each get the
         giver's stretch then. From 1; 0: none."""
         _, _, giver, count, _ = self._gotten
-        owner, _, first, last = self._stretches
+        owner, _, _, last = self._stretches
         source = self._stretch_of_points(giver, count)
         order = np.argsort(self._came[last - 1], kind="stable")
         previous = np.where(np.append(-1, owner)[:-1] == owner, np.arange(len(owner)), 0)
@@ -234,47 +245,54 @@ class Causality:
         return came[np.lexsort((came, self.run.events.thread[after.event]))]
 
     @cached_property
-    def _clocks(self) -> np.ndarray:
-        """A row a stretch, from 1 (0: nothing known): how many points of each thread are known once it is over."""
+    def _width(self) -> int:
+        """For how many threads the clocks are kept at a time; each thread's counts spread by themselves."""
+        return int(max(_ENTRIES // (len(self._stretches[0]) + 1), 1))
+
+    def _clocks(self, block: int) -> Counts:
+        """A row a stretch, from 1 (0: nothing known): how many points of each thread of a block of threads are known
+        once it is over."""
+        if block not in self._blocks:
+            self._blocks.clear()  # one at a time: that is what blocks are for
+            self._blocks[block] = self._spread(block)
+        return self._blocks[block]
+
+    def _spread(self, block: int) -> Counts:
         _, _, giver, count, _ = self._gotten
         _, _, first, last = self._stretches
         order, previous, source = self._plan
-        clocks = np.zeros((len(first) + 1, len(self.run.trace.threads)), dtype="int32")
-        rows = zip((order + 1).tolist(), previous[order].tolist(), first[order].tolist(), last[order].tolist(), strict=True)
-        sources, givers, counts = source.tolist(), giver.tolist(), count.tolist()
+        begin = block * self._width
+        width = min(self._width, len(self.run.trace.threads) - begin)
+        clocks = np.zeros((len(first) + 1, width), dtype="int32")
+        column = np.where((giver >= begin) & (giver < begin + width), giver - begin, -1)
+        rows = zip(
+            *(each[order].tolist() for each in (np.arange(1, len(first) + 1), previous, first, last)), strict=True
+        )
+        sources, columns, counts = source.tolist(), column.tolist(), count.tolist()
         maximum = np.maximum
         for stretch, earlier, low, high in rows:
             row = clocks[stretch]
             if high - low == 1:
                 maximum(clocks[earlier], clocks[sources[low]], out=row)
-                if row[givers[low]] < counts[low]:
-                    row[givers[low]] = counts[low]
+                if columns[low] >= 0 and row[columns[low]] < counts[low]:
+                    row[columns[low]] = counts[low]
             else:
-                row[:] = self._merged(clocks, clocks[earlier], source[low:high], giver[low:high], count[low:high])
+                row[:] = _merged(clocks, clocks[earlier], source[low:high], column[low:high], count[low:high])
         return clocks
 
-    @staticmethod
-    def _merged(clocks: np.ndarray, row: np.ndarray, source: Ints, giver: Ints, count: Ints) -> np.ndarray:
-        row = row.copy()
-        distinct = np.unique(source)
-        for start in range(0, len(distinct), _AT_ONCE):
-            np.maximum(row, clocks[distinct[start : start + _AT_ONCE]].max(axis=0), out=row)
-        np.maximum.at(row, giver, count.astype("int32"))
-        return row
-
-    def _row(self, event: int, end: bool) -> np.ndarray:
-        """What is known at one node: as in `_clocks`."""
-        nodes = Nodes(np.array([event]), np.array([end]))
-        [stretch], [partial] = self._stretch_at(nodes)
+    def _known(self, node: Nodes, block: int) -> Counts:
+        """What is known at one node: as a row of `_clocks`."""
+        clocks = self._clocks(block)
+        [stretch], [partial] = self._stretch_at(node)
         if not partial:
-            return self._clocks[stretch]
+            return clocks[stretch]  # type: ignore[no-any-return]
         after, line, giver, count, _ = self._gotten
-        _, _, _, last = self._stretches
-        thread = self.run.events.thread[nodes.event]
-        begin = int(line.begin(thread)[0])
-        low = int(last[stretch - 1]) if stretch else begin
-        high = begin + int(self._within(after, line, nodes, "right")[0])
-        return self._merged(self._clocks, self._clocks[stretch], self._plan[2][low:high], giver[low:high], count[low:high])
+        begin = int(line.begin(self.run.events.thread[node.event])[0])
+        low = int(self._stretches[3][stretch - 1]) if stretch else begin
+        high = begin + int(self._within(after, line, node, "right")[0])
+        column = giver[low:high] - block * self._width
+        column[(column < 0) | (column >= clocks.shape[1])] = -1
+        return _merged(clocks, clocks[stretch], self._plan[2][low:high], column, count[low:high])
 
     def _before(self, a: int, b: int) -> bool:
         one, two = self.moment(np.array([a])), self.moment(np.array([b]))
@@ -296,14 +314,16 @@ class Causality:
         if not len(after.event):
             numbers[order] = place + 1
             return pd.Series(numbers, name="logical")
-        owner, _, first, last = self._stretches
+        _, _, first, last = self._stretches
         sequence, previous, source = self._plan
         before = self._ranked[0]
         given = _some(before, np.lexsort((self._ranked[3], events.thread[self._ranked[1].event])))
         gain = self._within(ordered, line, given, "right") - self._within(ordered, line, after)
         lift = [0] * (len(first) + 1)
         sources, gains = source.tolist(), gain.tolist()
-        for stretch, low, high in zip(sequence.tolist(), first[sequence].tolist(), last[sequence].tolist(), strict=True):
+        for stretch, low, high in zip(
+            *(each[sequence].tolist() for each in (np.arange(len(first)), first, last)), strict=True
+        ):
             best = lift[previous[stretch]]
             for get in range(low, high):
                 best = max(best, lift[sources[get]] + gains[get])
@@ -320,10 +340,20 @@ class Causality:
         return pd.Series(numbers, name="logical")
 
 
+def _merged(clocks: Counts, row: Counts, source: Ints, column: Ints, count: Ints) -> Counts:
+    """A row with what others bring: the rows of `source`, and the counts of their own (column -1: not kept here)."""
+    row = row.copy()
+    distinct = np.unique(source)
+    for start in range(0, len(distinct), _AT_ONCE):
+        np.maximum(row, clocks[distinct[start : start + _AT_ONCE]].max(axis=0), out=row)
+    kept = column >= 0
+    np.maximum.at(row, column[kept], count[kept].astype("int32"))
+    return row
+
+
 def _some(nodes: Nodes, which: Ints | Flags) -> Nodes:
     return Nodes(nodes.event[which], nodes.end[which])
 
 
 def _chain(*parts: Nodes) -> Nodes:
     return Nodes(np.concatenate([part.event for part in parts]), np.concatenate([part.end for part in parts]))
-

@@ -9,7 +9,8 @@ where the earliest that fits from the front is the latest that fits from the bac
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,9 +35,9 @@ def match(trace: Trace, events: Events, payloads: Payloads, mixed: set[int]) -> 
     own = whole(events.table["channel"])
     lossy = set(ends.loc[ends["form"].isin(LOSSY), "channel"].tolist())
     found: list[tuple[int, int, int, bool]] = []
-    of_target, of_receiver = (pd.Series(np.arange(len(each))).groupby(each).indices for each in (target, own[receives]))
-    for channel in sorted({*of_target, *of_receiver} - {NONE}):
-        put, got = of_target.get(channel, np.zeros(0, int)), of_receiver.get(channel, np.zeros(0, int))
+    channels = np.unique(np.append(target[target != NONE], own[receives]))
+    for channel in channels.tolist():
+        put, got = np.flatnonzero(target == channel), np.flatnonzero(own[receives] == channel)
         for lane_put, lane_got in _lanes(own[sends[put]], source[got]):
             lane = _match_lane(events, payloads, sends[put[lane_put]], receives[got[lane_got]], channel in lossy)
             found += [(channel, *row) for row in lane]
@@ -122,11 +123,8 @@ def _match_lane(
         yield from _in_order(events, payloads, sends, receives, overlapping)
         return
     fits = _Fits(events, payloads, sends, receives)
-    early = _greedy(fits, len(sends), len(receives))
-    late = [
-        None if at is None else len(sends) - 1 - at
-        for at in _greedy(fits.reversed(), len(sends), len(receives))[::-1]
-    ]
+    early = fits.greedy()
+    late = [None if at is None else len(sends) - 1 - at for at in fits.reversed().greedy()[::-1]]
     taken: set[int] = set()
     for number_, (one, two) in enumerate(zip(early, late, strict=True)):
         if one is not None:
@@ -143,6 +141,7 @@ class _Fits:
     def __init__(self, events: Events, payloads: Payloads, sends: Ints, receives: Ints) -> None:
         self.sent, self.got = events.result[sends].tolist(), events.result[receives].tolist()
         self.asked = events.size[receives].tolist()
+        # what was begun after it was got can't be it
         self.begun, self.ended = events.enter[sends].tolist(), events.exit[receives].tolist()
         self.put = payloads.of(sends).to_pylist()
         self.taken = payloads.of(receives).to_pylist()
@@ -163,15 +162,23 @@ class _Fits:
         return bool(put[:known] == taken[:known])
 
 
-def _greedy(fits: _Fits, sends: int, receives: int) -> list[int | None]:
-    """Each receive's send: the first behind those before it that fits. None: no send does."""
-    found: list[int | None] = []
-    at = 0
-    for receive in range(receives):
-        here = next((send for send in range(at, sends) if fits(send, receive)), None)
-        found.append(here)
-        at = at if here is None else here + 1
-    return found
+    def greedy(self) -> list[int | None]:
+        """Each receive's send: the first behind those before it that fits. None: no send does."""
+        alike: dict[tuple[int, bytes], list[int]] = {}
+        for send, key in enumerate(zip(self.sent, self.put, strict=True)):
+            alike.setdefault(key, []).append(send)
+        blind = any(size and not kept for size, kept in zip(self.sent + self.got, self.put + self.taken, strict=True))
+        found: list[int | None] = []
+        at = 0
+        for receive, key in enumerate(zip(self.got, self.taken, strict=True)):
+            same: Sequence[int] = alike.get(key, ())
+            later = range(bisect_left(same, at), len(same))
+            if blind or self.asked[receive] == key[0]:  # it may have been cut: any longer one may be it
+                same, later = range(len(self.sent)), range(at, len(self.sent))
+            here = next((same[send] for send in later if self(same[send], receive)), None)
+            found.append(here)
+            at = at if here is None else here + 1
+        return found
 
 
 def _at_once(events: Events, sends: Ints) -> Flags:
@@ -238,8 +245,8 @@ def _overtaken(events: Events, channel: Ints, sent: Ints, taken: Ints) -> Ints:
     own = pick(whole(events.table["channel"]), sent)
     latest: dict[tuple[int, int], int] = {}
     both = np.flatnonzero((taken != NONE) & (sent != NONE))
-    for key, send in zip(zip(channel[both].tolist(), own[both].tolist(), strict=True), sent[both].tolist(), strict=True):
-        latest[key] = max(latest.get(key, -1), int(events.enter[send]))
+    for to, by, send in zip(channel[both].tolist(), own[both].tolist(), sent[both].tolist(), strict=True):
+        latest[to, by] = max(latest.get((to, by), -1), int(events.enter[send]))
     return np.array([
         at for at in np.flatnonzero((taken == NONE) & (sent != NONE)).tolist()
         if events.exit[sent[at]] < latest.get((int(channel[at]), int(own[at])), -1)

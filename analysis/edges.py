@@ -46,17 +46,15 @@ class Edges(NamedTuple):
 
 
 def edges(run: Run) -> pd.DataFrame:
-    """A row an edge between threads: before_event, after_event, kind, channel?, before_end and after_end (bool: from or to
-    the end of the event and not its begin). Both ends are known; time never runs backwards along an edge."""
+    """A row an edge between threads: before_event, after_event, kind, channel?, before_end and after_end (bool: from or
+    to the end of the event and not its begin). Both ends are known; time never runs backwards along an edge."""
     found = [(kind, part) for kind, rule in KINDS for part in [rule(run)] if len(part.channel)]
+    codes = np.repeat(np.arange(len(found)), [len(part.channel) for _, part in found])
     table = pd.DataFrame(
         {
             "before_event": _joined([part.before.event for _, part in found]),
             "after_event": _joined([part.after.event for _, part in found]),
-            "kind": pd.Categorical.from_codes(
-                np.repeat(np.arange(len(found)), [len(part.channel) for _, part in found]),
-                [kind for kind, _ in found],
-            ),
+            "kind": pd.Categorical.from_codes(codes.tolist(), pd.Index([kind for kind, _ in found], dtype="str")),
             "channel": optional(_joined([part.channel for _, part in found])),
             "before_end": _joined([part.before.end for _, part in found]).astype(bool),
             "after_end": _joined([part.after.end for _, part in found]).astype(bool),
@@ -67,7 +65,8 @@ def edges(run: Run) -> pd.DataFrame:
     left = np.where(table["before_end"], events.exit[before], events.enter[before])
     came = np.where(table["after_end"], events.exit[after], events.enter[after])
     sound = (left <= came) & (came != NEVER) & (events.thread[before] != events.thread[after])
-    return table[sound].reset_index(drop=True)
+    kept: pd.DataFrame = table.loc[sound]
+    return kept.reset_index(drop=True)
 
 
 def _joined(parts: list[Ints] | list[Flags]) -> Ints:
@@ -98,7 +97,7 @@ class Timeline:
         return key * (self.latest + 2) + np.clip(time, -1, self.latest) + 1
 
     def until(self, key: Ints, time: Ints, side: str = "left") -> Ints:
-        """For each the place (in `index`) behind the moments of its key that lie before its time ("right": or at it)."""
+        """For each the place (in `index`) behind those of its key that lie before its time, or ("right") at it."""
         return np.searchsorted(self.line, self.at(key, time), side)  # type: ignore[call-overload, no-any-return]
 
     def begin(self, key: Ints) -> Ints:
@@ -158,19 +157,21 @@ def _room(run: Run) -> Edges:
     start = end - size
     base = start[np.flatnonzero(np.append(True, channel[1:] != channel[:-1]))]
     base = base[np.cumsum(np.append(False, channel[1:] != channel[:-1]))]
-    closing = np.flatnonzero((write != NONE) & np.append(write[1:] != write[:-1], True) & (end - base > capacity[channel]))
+    last = np.append(write[1:] != write[:-1], True)
+    closing = np.flatnonzero((write != NONE) & last & (end - base > capacity[channel]))
     freed = np.searchsorted(end, end[closing] - capacity[channel[closing]])
     meanwhile = events.exit[read[freed]] > events.enter[write[closing]]
     return _edges(read[freed[meanwhile]], write[closing[meanwhile]], channel[closing[meanwhile]])
 
 
 def _ready(run: Run) -> Edges:
-    """A select that found an end ready comes after the write of the bytes that its thread, the only reader, read next."""
+    """A select that found an end ready comes after the write of what its thread, the only reader, read next."""
     events, got = run.events, run.got
-    selects = np.flatnonzero(events.is_kind("select") & (events.result > 0) & (events.extra >= 0) & (events.exit != NEVER))
+    found = events.is_kind("select") & (events.result > 0) & (events.extra >= 0)
+    selects = np.flatnonzero(found & (events.exit != NEVER))
     first = got.drop_duplicates("read")
     read, write = whole(first["read"]), whole(first["write"])
-    alone = pd.Series(events.thread[read]).groupby(events.channel[read]).nunique() if len(read) else pd.Series(dtype="int64")
+    alone = pd.Series(events.thread[read]).groupby(events.channel[read]).nunique()
     sole = (write != NONE) & (alone.reindex(events.channel[read]).to_numpy() == 1)
     read, write = read[sole], write[sole]
     if not len(read) or not len(selects):
@@ -371,7 +372,8 @@ def _closings(run: Run) -> Edges:
     events = run.events
     carriers = flagged(run.trace.channels["kind"].isin(["pipe", "fifo", "socket"]), events.channel)
     done = carriers & (events.exit != NEVER)
-    ends = np.flatnonzero(done & events.is_kind("read") & (events.result == 0) & (events.error == NONE) & (events.size != 0))
+    nothing = events.is_kind("read") & (events.result == 0) & (events.error == NONE) & (events.size != 0)
+    ends = np.flatnonzero(done & nothing)
     broken = np.flatnonzero(done & events.is_kind("write") & (events.error == _EPIPE))
     peer = whole(run.trace.channels["peer"])
 
@@ -459,8 +461,8 @@ def _items(run: Run) -> Edges:
     taken = _counted(events, gets, _rank(events, gets), puts)
     bounded = puts[limit[events.channel[puts]] > 0]
     roomy = _counted(events, bounded, _rank(events, bounded) - limit[events.channel[bounded]], gets)
-    feeds = np.flatnonzero(events.is_op("multiprocessing.Queue.feed") & (events.channel != NONE))
-    handed = np.flatnonzero(events.is_op("multiprocessing.Queue.put") & (events.channel != NONE) & (events.error == NONE))
+    known = (events.channel != NONE) & (events.error == NONE)
+    feeds, handed = (np.flatnonzero(events.is_op(f"multiprocessing.Queue.{op}") & known) for op in ("feed", "put"))
     width = len(run.trace.channels) + 1
     own, of = (events.process[which] * width + events.channel[which] for which in (feeds, handed))
     fed = _counted(events, feeds, _rank(events, feeds, own), handed, own, of, begins=True)
@@ -508,7 +510,7 @@ def _counted(
     events: Events, takers: Ints, need: Ints, givers: Ints, key: Ints | None = None, of: Ints | None = None,
     begins: bool = False,
 ) -> Edges:  # fmt: skip
-    """Each taker comes after `need` givers of its object: of each thread's, after as many as the others can't have given."""
+    """Each taker comes after `need` givers of its object: of each thread's, as many as the others can't have given."""
     key = events.channel[takers] if key is None else key
     of = events.channel[givers] if of is None else of
     bound = events.enter[takers] if begins else events.exit[takers]

@@ -11,6 +11,7 @@ each process's items in order.
 from __future__ import annotations
 
 import numpy as np
+import pyarrow.compute as pc
 from ipctrace.tracer.schema import Trace
 
 from .events import NEVER, NONE, Events, Flags, Ints, pick, running_sum, whole
@@ -63,20 +64,20 @@ def _by_queue(events: Events, chosen: Flags) -> Ints:
 
 
 def _alone(events: Events, sent: Ints, taken: Ints, puts: Ints, gets: Ints) -> Flags:
-    """Which items were the only ones that their gets can have got: whatever the queue's order is."""
+    """Which items were put into an empty queue and got before another was put: whatever the queue's order is."""
     both = np.flatnonzero((sent != NONE) & (taken != NONE))
     found = np.zeros(len(sent), dtype=bool)
     if not len(both):
         return found
-    latest = int(events.exit[gets].max()) + 1
-    channel = events.channel[taken[both]]
-    begun = np.sort(events.channel[puts] * latest + np.minimum(events.enter[puts], latest - 1))
+    put, got, channel = sent[both], taken[both], events.channel[sent[both]]
+    latest = int(max(events.exit[gets].max(), events.enter[puts].max())) + 1
+    begun = np.sort(events.channel[puts] * latest + events.enter[puts])
     gone = np.sort(events.channel[gets] * latest + events.exit[gets])
-    # of all puts begun by the time that it was got, all but its own had been got before it was asked for
-    by_then = np.searchsorted(begun, channel * latest + events.exit[taken[both]], "left")
-    before = np.searchsorted(gone, channel * latest + events.enter[taken[both]], "right")
-    first = np.searchsorted(begun, channel * latest), np.searchsorted(gone, channel * latest)
-    found[both] = (by_then - first[0]) - (before - first[1]) == 1
+    before = np.searchsorted(begun, channel * latest + events.enter[put]) - np.searchsorted(begun, channel * latest)
+    by_then = np.searchsorted(begun, channel * latest + events.exit[got]) - np.searchsorted(begun, channel * latest)
+    gone_before = np.searchsorted(gone, channel * latest + events.enter[put], "right")
+    gone_before -= np.searchsorted(gone, channel * latest)
+    found[both] = (gone_before == before) & (by_then == before + 1)
     return found
 
 
@@ -85,7 +86,7 @@ def _shown(payloads: Payloads, channel: Ints, sent: Ints, taken: Ints) -> Flags:
     both = np.flatnonzero((sent != NONE) & (taken != NONE))
     known = both[(payloads.sizes(sent[both]) > 0) & (payloads.sizes(taken[both]) > 0)]
     put, got = payloads.of(sent[known]), payloads.of(taken[known])
-    same = np.array([one == two for one, two in zip(put.to_pylist(), got.to_pylist(), strict=True)], dtype=bool)
+    same = np.asarray(pc.equal(put, got), dtype=bool)
     codes = np.asarray(put.dictionary_encode().indices) if len(known) else known
     agreeing, unlike = known[same], np.unique(channel[known[~same]])
     kinds = np.unique(np.stack([channel[agreeing], codes[same]]), axis=1)[0] if len(agreeing) else known
@@ -111,7 +112,8 @@ def fed(trace: Trace, events: Events, feeds: Ints) -> tuple[Ints, Ints]:
     counts = [np.unique(key, return_counts=True) for key in (keys[0], keys[1][more])]
     put_count = dict(zip(*(each.tolist() for each in counts[0]), strict=True))
     # with more feeds than puts, some puts were dropped: which feed was whose isn't known
-    unknown = [key for key, count in zip(*(each.tolist() for each in counts[1]), strict=True) if count > put_count[key]]
+    feed_count = zip(*(each.tolist() for each in counts[1]), strict=True)
+    unknown = [key for key, count in feed_count if count > put_count[key]]
     sure = [~np.isin(key, unknown) for key in keys]
     puts, feeds = puts[sure[0]], feeds[sure[1]]
     place = paired(*(key[each] for key, each in zip(keys, sure, strict=True)))

@@ -47,7 +47,8 @@ def _table(trace: Trace, events: Events, found: Matched) -> tuple[pd.DataFrame, 
     begun = pick(events.enter, found.accept)
     for source in (found.write, found.read):
         begun = np.where(begun == NONE, pick(events.enter, source), begun)
-    order = np.argsort(begun, kind="stable")
+    # of a message that left in part, what is stuck comes behind what left
+    order = np.lexsort((found.first == NONE, begun))
     found = found.taken(order)
     complete = found.read_at != NEVER
     received = np.where(complete, pick(events.exit, found.receive), NEVER)

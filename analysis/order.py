@@ -35,7 +35,7 @@ def by_end(events: Events, chosen: Ints, dropped: Ints) -> Transfers:
     """
     ends = events.exit[chosen]
     event = chosen[np.lexsort((events.enter[chosen], ends, events.channel[chosen]))]
-    size = np.where(events.exit[event] == NEVER, events.size[event], events.result[event])
+    size = _sizes(events, event)
     channel = events.channel[event]
     return _placed(event, channel, size, np.zeros(len(event), dtype=bool), dropped[channel])
 
@@ -52,12 +52,12 @@ def arrange(events: Events, own: Transfers, other: Transfers, payloads: Payloads
         channel = int(own.channel[first])
         if channel not in known:
             known[channel] = _Known(other, payloads, channel)
-        members = own.event[first:last].tolist()
-        earliest = dict(zip(members, begun[first:last].tolist(), strict=True))
-        order, doubtful = _arrange(events, members, int(own.position[first]), earliest, payloads, known[channel])
+        members = own.event[first:last]
+        at = int(own.position[first])
+        order, doubtful = _arrange(events, members, at, begun[first:last], payloads, known[channel])
         event[first:last] = order
         ambiguous[first + doubtful : last] = True
-    size = np.where(events.exit[event] == NEVER, events.size[event], events.result[event])
+    size = _sizes(events, event)
     return _placed(event, own.channel, size, ambiguous, own.position - running_sum(own.size, own.channel))
 
 
@@ -108,31 +108,39 @@ class _Known:
 
 
 def _arrange(
-    events: Events, members: list[int], position: int, earliest: dict[int, int], payloads: Payloads, known: _Known
+    events: Events, members: Ints, position: int, begun: Ints, payloads: Payloads, known: _Known
 ) -> tuple[list[int], int]:
     """The members' order, and from which of them on it is doubtful (their number: none)."""
+    ends, earliest = events.exit[members].tolist(), begun.tolist()
+    sizes = _sizes(events, members).tolist()
     waiting: dict[int, deque[int]] = {}
-    for event in members:
-        waiting.setdefault(int(events.thread[event]), deque()).append(event)
+    for number, thread in enumerate(events.thread[members].tolist()):
+        waiting.setdefault(thread, deque()).append(number)
     order: list[int] = []
     doubtful = len(members)
+
+    def fits(number: int) -> bool:
+        return known.agrees(payloads[members[number]][: sizes[number]], position) is not False
+
     while waiting:
         heads = [queue[0] for queue in waiting.values()]
-        ended = min(int(events.exit[head]) for head in heads)
-        heads = [head for head in heads if earliest[head] < ended or int(events.exit[head]) == ended]
-        fits = {head: known.agrees(payloads[head][: _size(events, head)], position) for head in heads}
-        possible = [head for head in heads if fits[head] is not False]
-        chosen = min(possible or heads, key=lambda head: (int(events.exit[head]), head))
-        if len(heads) > 1 and len(possible) != 1:
-            doubtful = min(doubtful, len(order))
+        ended = min(ends[head] for head in heads)
+        heads = [head for head in heads if earliest[head] < ended or ends[head] == ended]
+        if len(heads) > 1:
+            possible = [head for head in heads if fits(head)]
+            if len(possible) != 1:
+                doubtful = min(doubtful, len(order))
+            heads = possible or heads
+        chosen = min(heads, key=lambda head: (ends[head], members[head]))
         order.append(chosen)
-        position += _size(events, chosen)
-        queue = waiting[int(events.thread[chosen])]
-        queue.popleft()
-        if not queue:
-            del waiting[int(events.thread[chosen])]
-    return order, doubtful
+        position += sizes[chosen]
+        thread = int(events.thread[members[chosen]])
+        waiting[thread].popleft()
+        if not waiting[thread]:
+            del waiting[thread]
+    return members[order].tolist(), doubtful
 
 
-def _size(events: Events, event: int) -> int:
-    return int(events.size[event] if events.exit[event] == NEVER else events.result[event])
+def _sizes(events: Events, chosen: Ints) -> Ints:
+    """What each transfer moved; one that never ended counts in full."""
+    return np.where(events.exit[chosen] == NEVER, events.size[chosen], events.result[chosen])

@@ -35,7 +35,8 @@ class Payloads:
     def sizes(self, events: Ints) -> Ints:
         """How many bytes were kept of each of these."""
         row = self._row[events]
-        return self._offset[row + 1] - self._offset[row]
+        found: Ints = self._offset[row + 1] - self._offset[row]
+        return found
 
     def only(self, events: Ints, byte: bytes) -> Flags:
         """Of which of these this one byte is all that was kept."""

@@ -1,7 +1,7 @@
 """Message races: two sends to one channel, or two receives from it, that could have come in the other order.
 
-Netzer and Miller, "Optimal tracing and replay for debugging message-passing parallel programs" (1992): two messages race
-where neither send happened before the other. Of neighbours on a channel: if no neighbours race, no others do.
+Netzer and Miller, "Optimal tracing and replay for debugging message-passing parallel programs" (1992): two messages
+race where neither send happened before the other. Of neighbours on a channel: if no neighbours race, no others do.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ class Pairs(NamedTuple):
 def contested(run: Run) -> Pairs:
     """Neighbours on each channel by different threads: the sends, and the receives, that may have raced."""
     parts = [_neighbours(run, True), _neighbours(run, False), _queued(run, True), _queued(run, False)]
-    return Pairs(*(np.concatenate([getattr(part, name) for part in parts]) for name in Pairs._fields))
+    first, second, channel, other = (np.concatenate([part[k] for part in parts]) for k in range(4))
+    return Pairs(first, second, channel, other, np.concatenate([part.sends for part in parts]))
 
 
 def marks(pairs: Pairs) -> Nodes:
@@ -50,7 +51,8 @@ def races(run: Run) -> pd.DataFrame:
     if len(ordered):
         ordered = run.causality.reaches(Nodes(pairs.first, ~pairs.sends), marks(pairs))
     raced = np.flatnonzero(~ordered)
-    pairs = Pairs(*(column[raced] for column in pairs))
+    first, second, channel, other = (column[raced] for column in pairs[:4])
+    pairs = Pairs(first, second, channel, other, pairs.sends[raced])
     count = pd.Series(pairs.first).groupby([pairs.channel, pairs.sends])
     listed = np.flatnonzero((count.cumcount() < LISTED).to_numpy())
     number = count.transform("size").to_numpy(dtype="int64") if len(raced) else raced
@@ -73,7 +75,7 @@ def races(run: Run) -> pd.DataFrame:
 
 
 def _sites(run: Run) -> Ints:
-    """Where each event was called from; of a stream's write, where the program handed over the bytes that it carried."""
+    """Where each event was called from; of a stream's write, where the program handed over the bytes in it."""
     site = run.events.site.copy()
     told = run.messages[run.messages["write_event"].notna() & run.messages["accept_site"].notna()]
     told = told.drop_duplicates("write_event")

@@ -15,7 +15,7 @@ import pyarrow as pa
 from ipctrace.tracer.schema import Trace
 
 from .datagrams import PACKETS
-from .events import NEVER, NONE, Events, Flags, Ints, overlay, pick, whole
+from .events import NEVER, NONE, Events, Flags, Ints, overlay, pick, running_sum, whole
 from .items import at_once, fed
 from .matched import Matched, got_table
 from .order import Transfers, arrange, by_end
@@ -60,8 +60,8 @@ def talking(trace: Trace, events: Events) -> Ints:
     carriers = carriers[(carriers["kind"] != "socket") | carriers["peer"].notna()]
     ids, outside = whole(carriers["channel"]), carriers["outside"].to_numpy(dtype=bool)
     there = events.channel != NONE
-    used = (np.unique(events.channel[there & events.is_kind(kind)]) for kind in ("read", "write"))
-    return ids[~outside | np.isin(ids, np.intersect1d(*used))]
+    read, written = (np.isin(ids, events.channel[there & events.is_kind(kind)]) for kind in ("read", "write"))
+    return ids[~outside | (read & written)]
 
 
 def match(
@@ -90,7 +90,7 @@ def _carried(events: Events, handed: Units) -> _Pieces:
     extent = np.zeros(int(max(events.stream[chosen].max(initial=-1), handed.stream.max(initial=-1))) + 1, dtype="int64")
     np.maximum.at(extent, events.stream[chosen], end)
     np.maximum.at(extent, handed.stream, handed.end)
-    base = np.cumsum(extent + 1) - (extent + 1)
+    base = running_sum(extent + 1, np.zeros(len(extent), dtype="int64"))
     write_base, unit_base = base[events.stream[chosen]], base[handed.stream]
     laid = overlay(unit_base + handed.start, unit_base + handed.end, write_base + start, write_base + end)
     within = np.where(laid.right >= 0, laid.start - pick(write_base + start, laid.right, 0), 0)
@@ -114,7 +114,7 @@ def _base(*sides: Transfers) -> Ints:
     extent = np.zeros(max((int(side.channel.max(initial=-1)) for side in sides), default=-1) + 1, dtype="int64")
     for side in sides:
         np.maximum.at(extent, side.channel, side.position + side.size)
-    return np.cumsum(extent + 1) - (extent + 1)
+    return running_sum(extent + 1, np.zeros(len(extent), dtype="int64"))
 
 
 def _line(base: Ints, side: Transfers) -> tuple[Ints, Ints]:
@@ -142,7 +142,7 @@ def _rows(
     written = event != NONE
     send, put, unfed, queue = _whole_messages(trace, events, direct)
     size = np.where(events.exit[direct] == NEVER, events.size[direct], events.result[direct])
-    parts = {
+    parts: dict[str, tuple[Ints | int, ...]] = {
         "unit": (unit, -1, -1),
         "origin": (origin, np.where(put != NONE, put, np.where(send != NONE, send, direct)), unfed),
         "accept": (accept, put, unfed),
@@ -157,15 +157,18 @@ def _rows(
                     len(handed.start) + np.where(send != NONE, send, direct), len(handed.start) + unfed),
     }  # fmt: skip
     counts = (len(kept), len(direct), len(unfed))
-    columns = {
-        name: np.concatenate([np.broadcast_to(values, count) for values, count in zip(given, counts, strict=True)])
-        for name, given in parts.items()
-    }
+    columns = {name: _behind(given, counts) for name, given in parts.items()}
     order = np.lexsort((columns["position"], columns["channel"]))
-    columns = {name: values[order].astype("int64") for name, values in columns.items()}
+    columns = {name: values[order] for name, values in columns.items()}
     fate = np.where(columns["position"] == NONE, -1, columns["channel"]) + 1
     columns["message"] = pd.factorize(columns["message"] * (len(trace.channels) + 1) + fate)[0].astype("int64")
     return _Rows(**columns)
+
+
+def _behind(parts: tuple[Ints | int, ...], counts: tuple[int, ...]) -> Ints:
+    """Arrays, or one value for all of a part, one behind the other."""
+    pairs = zip(parts, counts, strict=True)
+    return np.concatenate([np.broadcast_to(np.asarray(part, "int64"), size) for part, size in pairs])
 
 
 def _destinations(leads_to: pd.Series) -> Ints:
@@ -271,10 +274,11 @@ def _merged(read: Ints, write: Ints) -> Flags:
     if not len(read):
         return np.zeros(0, dtype=bool)
     same = read[1:] == read[:-1]
-    group = np.cumsum(np.append(0, ~same))
+    group: Ints = np.cumsum(np.append(0, ~same))
     several = np.zeros(group[-1] + 1, dtype=bool)
     several[group[1:][same & (write[1:] != write[:-1])]] = True
-    return several[group]
+    found: Flags = several[group]
+    return found
 
 
 @dataclass(slots=True)
@@ -298,8 +302,8 @@ def _readers(
     ordered, by = message[order], read[order]
     begins = np.flatnonzero(np.diff(ordered, prepend=-1))
     lasts = np.append(begins[1:], len(order)) - 1 if len(order) else begins
-    nothing = (np.full(total, missing) for missing in (NONE, NONE, 0, NEVER, 0, 0))
-    found = _Readers(*nothing, np.zeros(total, dtype=bool))
+    first, last, upto_, end = (np.full(total, missing) for missing in (NONE, NONE, 0, NEVER))
+    found = _Readers(first, last, upto_, end, upto_, upto_, np.zeros(total, dtype=bool))
     which = ordered[begins]
     found.first[which], found.last[which] = by[begins], by[lasts]
     found.upto[which], found.end[which] = upto[order][lasts], ends[order][lasts]

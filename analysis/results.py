@@ -133,13 +133,20 @@ class Analysis:
                   read_event? (first read that got bytes of it), accept_event?,
                   accept_site?, write_site?, read_site?, payload (bytes kept), reads (number of reads that got it),
                   merged (bool: a read got it together with bytes of another write), ambiguous (bool: several writers
-                  and payloads don't tell whose bytes these are)
+                  and payloads don't tell whose bytes these are; an item of a queue that may be another; a datagram of
+                  which another would do), op (what handed it over: print, stream.write, os.write, Connection.send,
+                  multiprocessing.Queue.put, StreamWriter.write, socket.sendto, Queue.put …; empty: not traced),
+                  received? (ns when the program had all of it: the call returned that handed out its last byte, be it
+                  the read itself, a Connection.recv, a get, or a readline out of the reader's buffer), receive_event?
+                  (that call), lost (bytes that nobody will ever get: a datagram's that was cut or overtaken). An item
+                  of a queue between threads or tasks has size 0; one of a multiprocessing.Queue is accepted by its
+                  put, and written by its feeder. `messages.stages` tells how long each was where
     blocking      a row an interval in which a thread waited, ordered by begin: event, thread, process, begin, end (ns;
                   the cut where it never ended), open (bool: it never ended), reason, kind (what kept it waiting: late
-                  sender, late flusher: the bytes lay in a buffer of the writer's; late receiver, late closer, late exiter,
-                  late opener, late notifier, late signal, contention, sleep), channel?, site?, by? (thread that ended it
-                  or was waited for), by_event?, owner? (thread that held the lock as the wait began); and what `by` did
-                  meanwhile, in ns, all three empty where it isn't known: worked?, waited?, held? (held the bytes in a
+                  sender, late flusher: the bytes lay in a buffer of the writer's; late receiver, late closer, late
+                  exiter, late opener, late notifier, late signal, contention, sleep), channel?, site?, by? (thread that
+                  ended it or was waited for), by_event?, owner? (thread that held the lock as the wait began); and what
+                  `by` did meanwhile, in ns, empty where nobody is known: worked?, waited?, held? (held the bytes in a
                   buffer): worked + waited + held = end − begin
     channels      the trace's channels plus: name, writers, readers (role names, comma-joined), written, read (bytes),
                   left? (bytes still in it at the cut; empty where somebody untraced uses it too), messages (count)
@@ -156,9 +163,10 @@ class Analysis:
                   (where the program handed over the bytes), other? (the read that got the first one's bytes, or the
                   write whose bytes the first one got), count (of its kind on its channel, in all)
     matrix        who waited for whom, sleeps left out: thread, by? (empty: nobody that is known), time (ns), count
-    path          the critical path, in order of time and without gaps from 0 to the cut: thread? (empty: before anything
-                  known), begin, end (ns), what (runs, or the reason of the wait that is on the path), site? (of the wait,
-                  or of the call that it ran up to), event? (the wait), via? (event that handed on to the next segment)
+    path          the critical path, in order of time and without gaps from 0 to the cut: thread? (empty: before
+                  anything known), begin, end (ns), what (runs, or the reason of the wait that is on the path), site?
+                  (of the wait, or of the call that it ran up to), event? (the wait), via? (event that handed on from
+                  the one segment to the next)
     """
 
     trace: Trace

@@ -204,6 +204,18 @@ class TraceBuilder:
             self._list_end(self.process_of(thread), fd)
         return Pipe(one, first, second)
 
+    def datagram_socket(self, thread: int, address: str | None = None, form: str = "udp") -> Pipe:
+        """`thread` makes a datagram socket, bound to an address; both descriptors that are returned are its one."""
+        ends = self._images[self.process_of(thread)].ends
+        channel, fd = self.channel("socket"), self._free(ends)
+        self.rows["channels"][channel] |= {"form": form, "local": address}
+        ends[fd] = _End(channel, "rw", False)
+        self.call(thread, "socket.socket", channel=channel, result=fd)
+        self._list_end(self.process_of(thread), fd)
+        if address is not None:
+            self.call(thread, "socket.bind", fd=fd, channel=channel, address=address)
+        return Pipe(channel, fd, fd)
+
     def object(self, process: int | None, kind: str, capacity: int | None = None) -> int:
         """A lock, queue, … of a process, or (None) one with a name in the system that every process can reach."""
         number = self.channel(kind, capacity=capacity, path=None if process is not None else f"/mp-{len(self.rows['channels'])}")

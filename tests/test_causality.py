@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
+from ipctrace.analysis.causality import Causality
 from ipctrace.analysis.edges import Nodes
 from ipctrace.analysis.run import Run
 from ipctrace.tracer.schema import Trace
 
 from .builders import MS, Pipe, TraceBuilder, big_trace, completed_trace, deadlock_trace
+from .recorded import record
 
 
 def kinds(run: Run) -> dict[str, list[tuple[int, int]]]:
@@ -60,7 +65,11 @@ class Story:
             taken = what % 2 and self.items
             build.call(thread, "Queue.get" if taken else "Queue.put", channel=self.queue)
             self.items += -1 if taken else 1
-        elif action == 4 and (free > 1 or self.lying[pipe.channel]) and all(pipe is not p for p, _ in self.reading.values()):
+        elif (
+            action == 4
+            and (free > 1 or self.lying[pipe.channel])
+            and all(pipe is not p for p, _ in self.reading.values())
+        ):
             self.reading[thread] = pipe, build.begin(thread, "os.read", fd=pipe.reader, size=4)
         else:
             self.number += 1
@@ -81,7 +90,9 @@ class Story:
 def story(seed: int, steps: int) -> Trace:
     """A random run of so many steps."""
     told, random = Story(), np.random.default_rng(seed)
-    for action, who, what in zip(random.choice([0, 1, 2, 3, 3, 4, 4], steps), *random.integers(0, 6, (2, steps)), strict=True):
+    for action, who, what in zip(
+        random.choice([0, 1, 2, 3, 3, 4, 4], steps), *random.integers(0, 6, (2, steps)), strict=True
+    ):
         told.step(int(action), int(who), int(what))
     return told.trace()
 
@@ -100,7 +111,7 @@ def closure(run: Run) -> np.ndarray:
         nodes = [(int(events.enter[e]), 0, e, 2 * e) for e in own]
         nodes += [(int(events.exit[e]), 1, -e, 2 * e + 1) for e in own if events.exit[e] != never]
         line = [node for *_, node in sorted(nodes)] + [2 * e + 1 for e in own[::-1] if events.exit[e] == never]
-        for one, two in zip(line, line[1:], strict=False):
+        for one, two in pairwise(line):
             reached[one, two] = True
     for row in run.edges.itertuples():
         reached[2 * row.before_event + row.before_end, 2 * row.after_event + row.after_end] = True
@@ -117,8 +128,11 @@ def test_clocks_are_the_transitive_closure(trace: Trace) -> None:
     count = len(run.events)
     nodes = np.arange(2 * count)
     one, two = np.repeat(nodes, 2 * count), np.tile(nodes, 2 * count)
-    found = causality.reaches(Nodes(one // 2, one % 2 == 1), Nodes(two // 2, two % 2 == 1))
-    assert (found.reshape(2 * count, 2 * count) == reached).all()
+    unmarked, narrow = Causality(run), Causality(run, Nodes(nodes[:count], nodes[:count] % 2 == 1))
+    narrow.__dict__["_width"] = 1  # as with more threads than memory has room for
+    for each in (causality, unmarked, narrow):
+        found = each.reaches(Nodes(one // 2, one % 2 == 1), Nodes(two // 2, two % 2 == 1))
+        assert (found.reshape(2 * count, 2 * count) == reached).all()
 
 
 @settings(max_examples=15, deadline=None)
@@ -386,3 +400,69 @@ def test_an_empty_trace_has_no_order_to_tell() -> None:
     build.process("nothing.py")
     run = Run(build.trace())
     assert not len(run.edges) and not len(run.races) and not len(run.causality.logical)
+
+
+# Real programs
+
+TWO_WRITERS = """
+import os, sys
+reader, writer = os.pipe()
+turn, done = os.pipe()
+for number in range(2):
+    if not os.fork():
+        if number and len(sys.argv) > 1:
+            os.read(turn, 1)
+        os.write(writer, b"%d" % number)
+        os.write(done, b"!")
+        os._exit(0)
+os.close(writer)
+got = os.read(reader, 1) + os.read(reader, 1)
+os.wait(), os.wait()
+"""
+
+
+@pytest.mark.parametrize("arguments, sends", [((), 1), (("in turn",), 0)])
+def test_two_writers_race_unless_one_waits_for_the_other(
+    tmp_path: Path, arguments: tuple[str, ...], sends: int
+) -> None:
+    program = tmp_path / "writers.py"
+    program.write_text(TWO_WRITERS)
+    run = Run(record(tmp_path, program, *arguments).run.trace)
+    shared = run.contested.channel[run.contested.sends]
+    raced = run.races[(run.races["kind"] == "send") & (run.races["channel"] == shared.min())]
+    assert len(raced) == sends
+    if sends:
+        assert set(raced.iloc[0][["first_site", "second_site"]]) == {run.events.site[raced.iloc[0]["first"]]}
+
+
+THREADS = """
+import queue, threading
+items, told, meeting = queue.Queue(), threading.Event(), threading.Barrier(2)
+
+def work():
+    items.get()
+    told.set()
+    meeting.wait()
+
+worker = threading.Thread(target=work)
+worker.start()
+items.put("something")
+told.wait()
+meeting.wait()
+worker.join()
+"""
+
+
+def test_a_queue_an_event_a_barrier_and_a_join_order_real_threads(tmp_path: Path) -> None:
+    program = tmp_path / "threads.py"
+    program.write_text(THREADS)
+    run = Run(record(tmp_path, program).run.trace)
+    event = {str(op): k for k, op in enumerate(run.trace.events["op"])}
+    order = run.causality.order
+    assert order(event["Thread.start"], event["Queue.get"]) == "before"
+    assert order(event["Queue.put"], event["Queue.get"]) == "before"
+    assert order(event["Event.set"], event["Event.wait"]) == "before"
+    assert order(event["Event.set"], event["Thread.join"]) == "before"
+    meetings = np.flatnonzero(run.events.is_op("Barrier.wait")).tolist()
+    assert order(*meetings) == "concurrent"
+    assert order(event["Queue.put"], event["Thread.join"]) == "before"

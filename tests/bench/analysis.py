@@ -258,7 +258,8 @@ def sent(cast: Cast, rounds: int) -> list[Row]:
     return [
         Row(one, "socket.sendto", 0.2, 0.3, (place, size), None, moved(30, ends[0], size, address="127.0.0.1:4002")),
         Row(two, "socket.recvfrom", 0.1, 0.5, (place, np.where(lost, 0, size)), None,
-            moved(31, ends[1], np.where(lost, 0, size), 2048, address="127.0.0.1:4001")),
+            moved(31, ends[1], np.where(lost, NONE, size), 2048, address="127.0.0.1:4001",
+                  error=np.where(lost, 11, NONE))),
     ]  # fmt: skip
 
 
