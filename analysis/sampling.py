@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from .edges import Timeline
 from .events import NEVER, NONE, optional, pick, whole
+from .timeline import Timeline
 
 if TYPE_CHECKING:
     from .run import Run
