@@ -17,8 +17,9 @@ import numpy as np
 import pandas as pd
 from ipctrace.tracer.schema import Trace
 
-from .edges import Timeline, child_of, closing_events, flagged, of_process
+from .edges import child_of, closing_events, of_process
 from .events import ENDED_BY, NEVER, NONE, Events, Flags, Ints, optional, pick, rows_of, whole
+from .timeline import Timeline, flagged
 
 if TYPE_CHECKING:
     from .run import Run

@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from .edges import Nodes, Timeline
 from .events import Events, Flags, Ints
+from .timeline import Nodes, Timeline
 
 if TYPE_CHECKING:
     from .run import Run

@@ -5,44 +5,28 @@ on, before it returns; whoever gets something has it at the end: so an edge lead
 of the read. (Lamport: "On interprocess communication", 1986: what can affect what.)
 
 Only what the data proves is here. Where one of several threads can have been the one, none is named; a count often
-still proves something: the fifth item got from a queue comes after the fifth one put, whoever put them (`_counted`).
+still proves something: the fifth item got from a queue comes after the fifth one put, whoever put them. What locks,
+queues and the like prove is in `synchronisation`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from . import synchronisation
 from .events import NEVER, NONE, Events, Flags, Ints, optional, pick, whole
+from .timeline import WAITED, Edges, Nodes, Timeline, flagged, from_begins, spread, together, told_by_one
 
 if TYPE_CHECKING:
     from .run import Run
 
-PARTIES = 64  # threads at one object: with more, only messages, ends and locks are followed
-WAITED = 1_000_000  # ns: a wait for an event as long as this found it unset
-_QUEUES = ("Queue.put", "Queue.get", "SimpleQueue.put", "SimpleQueue.get", "asyncio.Queue.put", "asyncio.Queue.get")
-_EXCLUSIVE = 2  # flock(2): LOCK_EX
 _EPIPE = 32
 _SHUT, _SHUT_BOTH = {"r": 0, "w": 1}, 2
 _ACCESS = 3  # open(2): O_ACCMODE
-
-
-class Nodes(NamedTuple):
-    """Begins and ends of events. `end`: which."""
-
-    event: Ints
-    end: Flags
-
-
-class Edges(NamedTuple):
-    """`before` comes before `after`; channel NONE where it isn't one's doing."""
-
-    before: Nodes
-    after: Nodes
-    channel: Ints
 
 
 def edges(run: Run) -> pd.DataFrame:
@@ -73,56 +57,6 @@ def _joined(parts: list[Ints] | list[Flags]) -> Ints:
     return np.concatenate(parts) if parts else np.zeros(0, dtype="int64")
 
 
-def _edges(before: Ints, after: Ints, channel: Ints | None = None, after_end: bool = True) -> Edges:
-    """From begins to ends, or to begins."""
-    return Edges(
-        Nodes(before, np.zeros(len(before), dtype=bool)),
-        Nodes(after, np.full(len(after), after_end)),
-        np.full(len(before), NONE) if channel is None else channel,
-    )
-
-
-class Timeline:
-    """Moments, each with a key (≥ 0), to be searched by key and time. `index`: the moments in that order."""
-
-    def __init__(self, key: Ints, time: Ints, also: Ints | None = None) -> None:
-        times = time if also is None else np.append(time, also)
-        self.latest = int(times[times != NEVER].max(initial=0)) + 2  # whatever is later is alike
-        line = self.at(key, time)
-        self.index = np.argsort(line, kind="stable")
-        self.line = line[self.index]
-
-    def at(self, key: Ints, time: Ints) -> Ints:
-        """A time (≥ −1) of a key on the line on which the keys' times lie one behind the other."""
-        return key * (self.latest + 2) + np.clip(time, -1, self.latest) + 1
-
-    def until(self, key: Ints, time: Ints, side: str = "left") -> Ints:
-        """For each the place (in `index`) behind those of its key that lie before its time, or ("right") at it."""
-        return np.searchsorted(self.line, self.at(key, time), side)  # type: ignore[call-overload, no-any-return]
-
-    def begin(self, key: Ints) -> Ints:
-        """For each the place of the first moment of its key."""
-        return self.until(key, np.full(len(key), -1))
-
-    def last(self, key: Ints, time: Ints, side: str = "left") -> Ints:
-        """For each the last moment of its key before its time; -1: none."""
-        place = self.until(key, time, side)
-        return np.where(place > self.begin(key), pick(self.index, place - 1, -1), -1)
-
-
-def flagged(flags: Flags | pd.Series, index: Ints) -> Flags:
-    """`flags[index]`, and False where the index is none (negative)."""
-    return np.append(np.asarray(flags, dtype=bool), False)[np.maximum(index, -1)]
-
-
-def spread(low: Ints, high: Ints) -> tuple[Ints, Ints]:
-    """All (number of the range, place) of the ranges [low, high)."""
-    length = np.maximum(high - low, 0)
-    which = np.repeat(np.arange(len(low)), length)
-    start = np.cumsum(length) - length
-    return which, np.arange(len(which)) - start[which] + low[which]
-
-
 # Messages
 
 
@@ -135,7 +69,7 @@ def _messages(run: Run) -> Edges:
     if len(write):  # in order of the channels' bytes: the pieces of one write that one read got lie together
         first = np.append(True, (write[1:] != write[:-1]) | (read[1:] != read[:-1]))
         write, read = write[first], read[first]
-    return _edges(write, read, events.channel[read])
+    return from_begins(write, read, events.channel[read])
 
 
 def _room(run: Run) -> Edges:
@@ -152,7 +86,7 @@ def _room(run: Run) -> Edges:
     kept = flagged(pipes, channel) & ~doubted
     read, write, channel, size = read[kept], write[kept], channel[kept], size[kept]
     if not len(read):
-        return _edges(read, read)
+        return from_begins(read, read)
     end = np.cumsum(size)  # one line for all channels: they lie one behind the other
     start = end - size
     base = start[np.flatnonzero(np.append(True, channel[1:] != channel[:-1]))]
@@ -161,7 +95,7 @@ def _room(run: Run) -> Edges:
     closing = np.flatnonzero((write != NONE) & last & (end - base > capacity[channel]))
     freed = np.searchsorted(end, end[closing] - capacity[channel[closing]])
     meanwhile = events.exit[read[freed]] > events.enter[write[closing]]
-    return _edges(read[freed[meanwhile]], write[closing[meanwhile]], channel[closing[meanwhile]])
+    return from_begins(read[freed[meanwhile]], write[closing[meanwhile]], channel[closing[meanwhile]])
 
 
 def _ready(run: Run) -> Edges:
@@ -175,14 +109,14 @@ def _ready(run: Run) -> Edges:
     sole = (write != NONE) & (alone.reindex(events.channel[read]).to_numpy() == 1)
     read, write = read[sole], write[sole]
     if not len(read) or not len(selects):
-        return _edges(read[:0], read[:0])
+        return from_begins(read[:0], read[:0])
     width = int(max(events.fd[read].max(), events.extra[selects].max())) + 1
     reads = Timeline(events.thread[read] * width + np.maximum(events.fd[read], 0), events.enter[read])
     key = events.thread[selects] * width + events.extra[selects]
     place = reads.until(key, events.exit[selects])
     known = place < reads.until(key, np.full(len(key), NEVER), "right")
     following = reads.index[place[known]]
-    return _edges(write[following], selects[known], events.channel[read[following]])
+    return from_begins(write[following], selects[known], events.channel[read[following]])
 
 
 def _connections(run: Run) -> Edges:
@@ -193,7 +127,7 @@ def _connections(run: Run) -> Edges:
     by_channel[events.channel[connects]] = connects
     accepts = np.flatnonzero(events.is_op("socket.accept") & (events.result >= 0) & (events.exit != NEVER))
     if not len(accepts) or not len(connects):
-        return _edges(accepts[:0], accepts[:0])
+        return from_begins(accepts[:0], accepts[:0])
     process, fd = whole(spans["process"]), whole(spans["fd"])
     width = int(max(fd.max(initial=0), events.result[accepts].max())) + 1
     held = Timeline(process * width + fd, whole(spans["opened"]))
@@ -201,7 +135,7 @@ def _connections(run: Run) -> Edges:
     peer = pick(whole(channels["peer"]), pick(whole(spans["channel"]), place, -1), -1)
     connect = pick(by_channel, peer)
     kept = connect != NONE
-    return _edges(connect[kept], accepts[kept], events.channel[accepts[kept]])
+    return from_begins(connect[kept], accepts[kept], events.channel[accepts[kept]])
 
 
 def _opens(run: Run) -> Edges:
@@ -214,16 +148,8 @@ def _opens(run: Run) -> Edges:
     for own in (0, 1):  # O_RDONLY, O_WRONLY
         others = opens[(mode != own)]
         waiting = opens[(mode == own) & (events.exit[opens] != NEVER) & (events.error[opens] == NONE)]
-        parts.append(_told_by_one(events, waiting, events.channel[waiting], others, events.channel[others]))
-    return _both(parts)
-
-
-def _both(parts: list[Edges]) -> Edges:
-    nodes = [
-        Nodes(np.concatenate([getattr(part, side).event for part in parts]),
-              np.concatenate([getattr(part, side).end for part in parts])) for side in ("before", "after")
-    ]  # fmt: skip
-    return Edges(nodes[0], nodes[1], np.concatenate([part.channel for part in parts]))
+        parts.append(told_by_one(events, waiting, events.channel[waiting], others, events.channel[others]))
+    return together(parts)
 
 
 # Ends of threads and processes
@@ -288,7 +214,7 @@ def _forks(run: Run) -> Edges:
     main = run.trace.threads["main"].to_numpy(dtype=bool)[thread]
     forks, thread = forks[which[main]], thread[main]
     first = run.first_events[thread]
-    return _edges(forks[first != NONE], first[first != NONE], after_end=False)
+    return from_begins(forks[first != NONE], first[first != NONE], after_end=False)
 
 
 def _exits(run: Run) -> Edges:
@@ -310,7 +236,7 @@ def _kills(run: Run) -> Edges:
     child = child_of(run, waits, events.result[waits], events.exit[waits])
     signal = -pick(whole(processes["status"], 0), child, 0)
     waits, pid, signal = waits[signal > 0], events.result[waits][signal > 0], signal[signal > 0]
-    return _signalled(run, waits, pid, signal, True)
+    return synchronisation.signalled(run, waits, pid, signal, True)
 
 
 def _starts(run: Run) -> Edges:
@@ -324,7 +250,7 @@ def _starts(run: Run) -> Edges:
     one = high - low == 1
     thread = candidates[began.index[low[one]]]
     first = run.first_events[thread]
-    return _edges(starts[one][first != NONE], first[first != NONE], after_end=False)
+    return from_begins(starts[one][first != NONE], first[first != NONE], after_end=False)
 
 
 def _joins(run: Run) -> Edges:
@@ -353,7 +279,7 @@ def _tasks(run: Run) -> Edges:
     nodes = Timeline(events.thread, events.enter)
     place = nodes.last(loop, whole(threads["started"])[tasks])
     began = place >= 0
-    starts = _edges(place[began], run.first_events[tasks[began]], after_end=False)
+    starts = from_begins(place[began], run.first_events[tasks[began]], after_end=False)
     ended = whole(threads["ended"], NEVER)[tasks]
     place = nodes.until(loop, ended, "right")
     last, end = run.last_nodes
@@ -364,7 +290,7 @@ def _tasks(run: Run) -> Edges:
         Nodes(after, np.zeros(len(after), dtype=bool)),
         np.full(len(after), NONE),
     )
-    return _both([starts, ends])
+    return together([starts, ends])
 
 
 def _closings(run: Run) -> Edges:
@@ -381,7 +307,7 @@ def _closings(run: Run) -> Edges:
         channel = events.channel[which]
         return np.where(pick(peer, channel) != NONE, pick(peer, channel), channel)
 
-    return _both([_closed(run, ends, other(ends), "w"), _closed(run, broken, other(broken), "r")])
+    return together([_closed(run, ends, other(ends), "w"), _closed(run, broken, other(broken), "r")])
 
 
 def _closed(run: Run, told: Ints, channel: Ints, way: str) -> Edges:
@@ -398,11 +324,11 @@ def _closed(run: Run, told: Ints, channel: Ints, way: str) -> Edges:
     span = ends.index[place]
     closers = closing_events(events, process[span], closed[span])
     by_call = closers >= 0
-    calls = _edges(closers[by_call], told[which[by_call]], channel[which[by_call]])
+    calls = from_begins(closers[by_call], told[which[by_call]], channel[which[by_call]])
     gone = ~by_call & ended[span]
     index, thread = of_process(run, process[span][gone])
     lives = _after_threads(run, thread, told[which[gone]][index], channel[which[gone]][index])
-    return _both([calls, lives, _shut(run, told, channel, way)])
+    return together([calls, lives, _shut(run, told, channel, way)])
 
 
 def _shut(run: Run, told: Ints, channel: Ints, way: str) -> Edges:
@@ -413,7 +339,7 @@ def _shut(run: Run, told: Ints, channel: Ints, way: str) -> Edges:
     line = Timeline(events.channel[shuts], events.enter[shuts], events.exit[told])
     begin = line.begin(channel)
     some = line.until(channel, events.exit[told]) > begin
-    return _edges(shuts[line.index[begin[some]]], told[some], channel[some])
+    return from_begins(shuts[line.index[begin[some]]], told[some], channel[some])
 
 
 def closing_events(events: Events, process: Ints, time: Ints) -> Ints:
@@ -427,208 +353,10 @@ def closing_events(events: Events, process: Ints, time: Ints) -> Ints:
     return np.where(pick(moment, place, -1) == time, pick(calls, place, -1), -1)
 
 
-# Locks, queues, notices
-
-
-def _locks(run: Run) -> Edges:
-    """Who gets a lock comes after its last release by another: who releases it later can't have had it earlier."""
-    events, channels = run.events, run.trace.channels
-    plain = (channels["kind"] == "file").to_numpy()
-    lockable = channels["kind"].isin(["lock", "rlock"]).to_numpy() | plain
-    taken = events.is_kind("acquire") & flagged(lockable, events.channel)
-    partly = np.zeros(len(events), dtype=bool)  # a lock on a part of a file
-    partly[whole(run.trace.payloads["event"])] = True
-    shared = taken & flagged(plain, events.channel) & (partly | ((events.size & _EXCLUSIVE) == 0))
-    lockable[events.channel[shared]] = False
-    on = flagged(lockable, events.channel)
-    got = np.flatnonzero(taken & on & (events.exit != NEVER) & (events.result != 0) & (events.error == NONE))
-    freed = np.flatnonzero(events.is_kind("release") & on)
-    releases = Timeline(events.channel[freed], events.enter[freed])
-    place = releases.until(events.channel[got], events.exit[got]) - 1
-    low = releases.begin(events.channel[got])
-    own = (place >= low) & (events.thread[pick(freed, pick(releases.index, place, -1), -1)] == events.thread[got])
-    place = np.where(own, NONE, place)  # its own was the last: whatever came before, it knows from then
-    kept = place >= low
-    return _edges(freed[releases.index[place[kept]]], got[kept], events.channel[got[kept]])
-
-
-def _items(run: Run) -> Edges:
-    """The n-th item got from a queue comes after n were put; and one put into a full queue after enough were got."""
-    events = run.events
-    ours = _counting(run, "queue") & events.is_op(*_QUEUES) & (events.error == NONE)
-    puts, gets = (np.flatnonzero(events.is_kind(kind) & ours) for kind in ("send", "receive"))
-    limit = whole(run.trace.channels["capacity"], 0)
-    taken = _counted(events, gets, _rank(events, gets), puts)
-    bounded = puts[limit[events.channel[puts]] > 0]
-    roomy = _counted(events, bounded, _rank(events, bounded) - limit[events.channel[bounded]], gets)
-    known = (events.channel != NONE) & (events.error == NONE)
-    feeds, handed = (np.flatnonzero(events.is_op(f"multiprocessing.Queue.{op}") & known) for op in ("feed", "put"))
-    width = len(run.trace.channels) + 1
-    own, of = (events.process[which] * width + events.channel[which] for which in (feeds, handed))
-    fed = _counted(events, feeds, _rank(events, feeds, own), handed, own, of, begins=True)
-    return _both([taken, roomy, fed])
-
-
-def _places(run: Run) -> Edges:
-    """The n-th acquire of a semaphore with k places comes after n − k releases."""
-    events = run.events
-    on = _counting(run, "semaphore")
-    taken = np.flatnonzero(on & events.is_kind("acquire") & (events.error == NONE) & (events.result != 0))
-    freed = np.flatnonzero(on & events.is_kind("release"))
-    places = whole(run.trace.channels["capacity"], NEVER)
-    known = taken[places[events.channel[taken]] != NEVER]
-    freed = np.repeat(freed, np.clip(events.size[freed], 1, PARTIES))
-    return _counted(events, known, _rank(events, known) - places[events.channel[known]], freed)
-
-
-def _finished(run: Run) -> Edges:
-    """A queue's join comes after as many task_done as items had been put before it began."""
-    events = run.events
-    joins = np.flatnonzero(events.is_op("Queue.join", "asyncio.Queue.join") & (events.channel != NONE))
-    done = np.flatnonzero(events.is_op("Queue.task_done", "asyncio.Queue.task_done") & (events.channel != NONE))
-    puts = np.flatnonzero(events.is_kind("send") & (events.channel != NONE) & (events.exit != NEVER))
-    put = Timeline(events.channel[puts], events.exit[puts])
-    need = put.until(events.channel[joins], events.enter[joins], "right") - put.begin(events.channel[joins])
-    return _counted(events, joins, need, done)
-
-
-def _counting(run: Run, kind: str) -> Flags:
-    """Which events are on an object of this kind of which every one is known, from its making on."""
-    channels = run.trace.channels
-    known = channels["copy_of"].isna() & channels["dropped_written"].isna() & channels["dropped_read"].isna()
-    return flagged((channels["kind"] == kind) & known, run.events.channel)
-
-
-def _rank(events: Events, takers: Ints, key: Ints | None = None) -> Ints:
-    """The how-manieth of its object each is at least: one more than had ended before it began."""
-    key = events.channel[takers] if key is None else key
-    over = Timeline(key, events.exit[takers])
-    return over.until(key, events.enter[takers], "right") - over.begin(key) + 1
-
-
-def _counted(
-    events: Events, takers: Ints, need: Ints, givers: Ints, key: Ints | None = None, of: Ints | None = None,
-    begins: bool = False,
-) -> Edges:  # fmt: skip
-    """Each taker comes after `need` givers of its object: of each thread's, as many as the others can't have given."""
-    key = events.channel[takers] if key is None else key
-    of = events.channel[givers] if of is None else of
-    bound = events.enter[takers] if begins else events.exit[takers]
-    wanted = np.flatnonzero((bound != NEVER) & (need > 0))
-    takers, need, key, bound = takers[wanted], need[wanted], key[wanted], bound[wanted]
-    if not len(takers) or not len(givers):
-        return _edges(takers[:0], takers[:0])
-    everyone = Timeline(of, events.enter[givers])
-    total = everyone.until(key, bound) - everyone.begin(key)
-    pairs = np.unique(np.stack([of, events.thread[givers]]), axis=1)
-    low, high = np.searchsorted(pairs[0], key), np.searchsorted(pairs[0], key, "right")
-    low = np.where(high - low > PARTIES, high, low)
-    which, pair = spread(low, high)
-    threads = int(events.thread.max()) + 1
-    code = np.searchsorted(pairs[0] * threads + pairs[1], of * threads + events.thread[givers])
-    of_thread = Timeline(code, events.enter[givers])
-    begin = of_thread.begin(pair)
-    own = of_thread.until(pair, bound[which]) - begin
-    least = need[which] - (total[which] - own)
-    kept = (least > 0) & (least <= own)
-    giver = givers[of_thread.index[(begin + least - 1)[kept]]]
-    taker = takers[which[kept]]
-    return _edges(giver, taker, events.channel[taker], after_end=not begins)
-
-
-def _notices(run: Run) -> Edges:
-    """Who was told comes after who told: if that was one thread, and it was told (not out of time)."""
-    events = run.events
-    kinds = run.trace.channels["kind"]
-    on = flagged(kinds.isin(["condition", "event", "future"]), events.channel)
-    waits = np.flatnonzero(on & events.is_kind("await") & (events.exit != NEVER) & (events.result != 0)
-                           & (events.error == NONE))  # fmt: skip
-    says = np.flatnonzero(on & events.is_kind("notify"))
-    long = events.exit[waits] - events.enter[waits] > WAITED
-    unset = flagged(kinds == "event", events.channel[waits]) & long  # one that is set lets everybody pass at once
-    momentary = flagged(kinds == "condition", events.channel[waits]) | unset
-    since = np.where(momentary, events.enter[waits], -1)
-    return _told_by_one(events, waits, events.channel[waits], says, events.channel[says], since)
-
-
-def _told_by_one(
-    events: Events, waits: Ints, key: Ints, says: Ints, of: Ints, since: Ints | None = None, end: bool = True
-) -> Edges:
-    """Each wait comes after the first of the deeds with its key that lie between `since` and its end, if all of these
-    are one thread's."""
-    deeds = Timeline(of, events.enter[says], events.exit[says])
-    until = deeds.until(key, events.exit[waits] if end else events.enter[waits])
-    low = deeds.begin(key)
-    if since is not None:  # what had ended before says nothing; what had only begun may have been it
-        over = np.maximum.accumulate(deeds.at(of, events.exit[says])[deeds.index])
-        low = np.maximum(low, np.searchsorted(over, deeds.at(key, since), "right"))
-    thread = events.thread[says[deeds.index]]
-    changes = np.cumsum(np.append(0, thread[1:] != thread[:-1])) if len(thread) else thread
-    one = np.flatnonzero(until > low)
-    one = one[changes[until[one] - 1] == changes[low[one]]]
-    return _edges(says[deeds.index[low[one]]], waits[one], events.channel[waits[one]], after_end=end)
-
-
-def _barriers(run: Run) -> Edges:
-    """Nobody gets past a barrier before the last has come."""
-    events = run.events
-    parties = whole(run.trace.channels["capacity"], 0)
-    met = _counting(run, "barrier") & events.is_kind("await")
-    waits = np.flatnonzero(met & (events.error == NONE) & (events.exit != NEVER))
-    parts = [_edges(waits[:0], waits[:0])]
-    for channel in np.unique(events.channel[waits]).tolist():
-        size = int(parties[channel])
-        own = waits[events.channel[waits] == channel]
-        own = own[np.argsort(events.exit[own], kind="stable")]
-        if not 1 < size <= PARTIES or len(own) < size:
-            continue
-        rounds = own[: len(own) // size * size].reshape(-1, size)
-        met = events.enter[rounds].max(axis=1) <= events.exit[rounds].min(axis=1)
-        rounds = rounds[met]
-        before, after = (np.broadcast_to(side, (len(rounds), size, size)).ravel()
-                         for side in (rounds[:, :, None], rounds[:, None, :]))  # fmt: skip
-        parts.append(_edges(before, after, np.full(len(before), channel)))
-    return _both(parts)
-
-
-def _work(run: Run) -> Edges:
-    """A piece of work comes after it was handed over."""
-    events = run.events
-    submits = np.flatnonzero(events.is_kind("submit") & (events.channel != NONE))
-    works = np.flatnonzero(events.is_op("work") & (events.channel != NONE))
-    place = Timeline(events.channel[submits], events.enter[submits]).last(events.channel[works], events.enter[works])
-    return _edges(submits[place[place >= 0]], works[place >= 0], events.channel[works[place >= 0]], after_end=False)
-
-
-# Signals
-
-
-def _signals(run: Run) -> Edges:
-    """A signal's handler, or a wait for the signal, comes after it was sent: if one thread alone can have sent it."""
-    events, pids = run.events, whole(run.trace.processes["pid"])
-    handlers = np.flatnonzero(events.is_kind("signal") & (events.size > 0))
-    waits = np.flatnonzero(events.is_kind("await") & events.waits_for("signal") & (events.result > 0)
-                           & (events.exit != NEVER))  # fmt: skip
-    return _both([
-        _signalled(run, handlers, pids[events.process[handlers]], events.size[handlers], False),
-        _signalled(run, waits, pids[events.process[waits]], events.result[waits], True),
-    ])  # fmt: skip
-
-
-def _signalled(run: Run, told: Ints, pid: Ints, signal: Ints, end: bool) -> Edges:
-    events = run.events
-    kills = np.flatnonzero(events.is_kind("kill") & (events.size > 0) & (events.extra > 0) & (events.error == NONE))
-    key = pid * 128 + np.clip(signal, 0, 127)
-    moment = events.exit[told] if end else events.enter[told]
-    earlier = Timeline(key, moment)
-    before = earlier.last(key, moment)
-    since = np.where(before >= 0, pick(moment, before, -1), -1)  # what came then was the one before it
-    return _told_by_one(events, told, key, kills, events.size[kills] * 128 + events.extra[kills], since, end)
-
-
 KINDS: tuple[tuple[str, Callable[[Run], Edges]], ...] = (
     ("message", _messages), ("room", _room), ("ready", _ready), ("connection", _connections), ("open", _opens),
     ("fork", _forks), ("exit", _exits), ("killed", _kills), ("start", _starts), ("join", _joins), ("task", _tasks),
-    ("close", _closings), ("lock", _locks), ("item", _items), ("place", _places), ("done", _finished),
-    ("notice", _notices), ("barrier", _barriers), ("work", _work), ("signal", _signals),
+    ("close", _closings), ("lock", synchronisation.locks), ("item", synchronisation.items),
+    ("place", synchronisation.places), ("done", synchronisation.finished), ("notice", synchronisation.notices),
+    ("barrier", synchronisation.barriers), ("work", synchronisation.work), ("signal", synchronisation.signals),
 )  # fmt: skip

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from .edges import Timeline, child_of
+from .edges import child_of
 from .events import NEVER, NONE, Ints, optional, pick, whole
+from .timeline import Timeline
 
 if TYPE_CHECKING:
     from .run import Run

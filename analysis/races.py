@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
-from .edges import Nodes
 from .events import NEVER, NONE, Flags, Ints, optional, pick, whole
+from .timeline import Nodes
 
 if TYPE_CHECKING:
     from .run import Run

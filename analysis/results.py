@@ -162,6 +162,8 @@ class Analysis:
                   order that it was; the other could have been), first_thread, second_thread, first_site?, second_site?
                   (where the program handed over the bytes), other? (the read that got the first one's bytes, or the
                   write whose bytes the first one got), count (of its kind on its channel, in all)
+    sampled       a row an interval in which a thread that isn't traced was seen to wait: process, tid, begin, end (ns),
+                  open (bool), syscall, reason, fd?, channel?
     matrix        who waited for whom, sleeps left out: thread, by? (empty: nobody that is known), time (ns), count
     path          the critical path, in order of time and without gaps from 0 to the cut: thread? (empty: before
                   anything known), begin, end (ns), what (runs, or the reason of the wait that is on the path), site?
@@ -183,6 +185,7 @@ class Analysis:
     descriptors: pd.DataFrame
     busy: pd.DataFrame
     races: pd.DataFrame = field(default_factory=pd.DataFrame)
+    sampled: pd.DataFrame = field(default_factory=pd.DataFrame)
     matrix: pd.DataFrame = field(default_factory=pd.DataFrame)
     path: pd.DataFrame = field(default_factory=pd.DataFrame)
     lanes: list[int] = field(default_factory=list)

@@ -10,7 +10,7 @@ from functools import cached_property
 import pandas as pd
 from ipctrace.tracer.schema import REASONS, Trace
 
-from . import blocking, descriptors, edges, messages, naming, paths, races, streams
+from . import blocking, descriptors, edges, messages, naming, paths, races, sampling, streams
 from .causality import Causality
 from .events import Events, Flags, Ints, cut_of, number
 from .payloads import Payloads
@@ -143,6 +143,11 @@ class Run:
     def races(self) -> pd.DataFrame:
         """A row a race of two sends, or two receives, on one channel."""
         return races.races(self)
+
+    @cached_property
+    def sampled(self) -> pd.DataFrame:
+        """When threads that aren't traced waited; see sampling.waits."""
+        return sampling.waits(self)
 
     @cached_property
     def matrix(self) -> pd.DataFrame:

@@ -248,6 +248,20 @@ def test_the_matrix_says_who_waited_for_whom() -> None:
     assert row.time == 3 * (5 * MS + 3 * STEP)
 
 
+def test_what_is_not_traced_waited_while_it_was_seen_in_one_call_and_never_ran() -> None:
+    build = TraceBuilder()
+    parent = build.process("ask.py")
+    pipe = build.pipe(parent)
+    cat = build.fork(parent, "cat", traced=False, syscall="read", fd=pipe.reader)
+    for runs in (1, 1, 2, 3, 3):
+        build.sample(cat, runs)
+        build.after(5 * MS)
+    one, two = Run(build.trace(ended="duration")).sampled.itertuples()
+    assert (one.process, one.reason, one.channel, one.open) == (1, "nodata", pipe.channel, False)
+    assert one.end - one.begin == 5 * MS + STEP
+    assert two.open and two.end == build.now
+
+
 # The critical path
 
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 from ipctrace.analysis.causality import Causality
-from ipctrace.analysis.edges import Nodes
 from ipctrace.analysis.run import Run
+from ipctrace.analysis.timeline import Nodes
 from ipctrace.tracer.schema import Trace
 
 from .builders import MS, Pipe, TraceBuilder, big_trace, completed_trace, deadlock_trace
