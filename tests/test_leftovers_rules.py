@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from ipctrace.analysis import analyze
+from ipctrace.analysis.catalogue import CATALOGUE
 from ipctrace.analysis.results import Finding
 
 from .builders import MS, TraceBuilder, big_trace, completed_trace
@@ -44,6 +45,7 @@ def test_a_recorded_program_has_it_and_mended_it_has_not(program: str, mended: b
 
 @pytest.mark.chapter
 def test_an_interpreter_that_aborts_at_its_end_names_the_thread_and_the_stream(tmp_path: Path) -> None:
+    (tmp_path / "mended").mkdir()
     made = record(tmp_path, HAZARDS / "daemon_in_stdin.py")
     rules = [each.rule for each in made.run.findings]
     assert ("IPC216" in rules) == (b"-6" in made.output), "later versions of Python may end without it"
@@ -212,9 +214,10 @@ def test_a_status_that_another_thread_collected() -> None:
 def test_a_status_that_a_handler_collected() -> None:
     build = TraceBuilder()
     parent = one_child(build)
-    with build.inside(parent, "os.waitpid", size=CHILD, error=ECHILD):
-        with build.inside(parent, "signal handler", size=signal.SIGCHLD):
-            build.call(parent, "os.waitpid", size=-1, result=CHILD, extra=768)
+    waiting = build.begin(parent, "os.waitpid", size=CHILD)
+    with build.inside(parent, "signal handler", size=signal.SIGCHLD):
+        build.call(parent, "os.waitpid", size=-1, result=CHILD, extra=768)
+    build.end(waiting, error=ECHILD)
     [finding] = found(build, "IPC213")
     assert "the os.waitpid in a signal's handler had collected its status" in finding.message
 
@@ -674,3 +677,18 @@ def test_asking_that_is_no_polling() -> None:
         build = TraceBuilder()
         asks(build, **options)
         assert found(build, "IPC406") == []
+
+
+# The catalogue's programs
+
+
+EXAMPLES = ["210", "211", "212", "213", "214", "215", "217", "302", "303", "304", "305"]
+EXAMPLES += ["401", "402", "403", "404", "405", "406"]
+
+
+@pytest.mark.chapter
+@pytest.mark.parametrize("code", [f"IPC{number}" for number in EXAMPLES])
+def test_the_catalogues_program_shows_what_it_is_about(code: str, tmp_path: Path) -> None:
+    program = tmp_path / "example.py"
+    program.write_text(CATALOGUE[code].example, "utf-8")
+    assert code in [each.rule for each in record(tmp_path, program).run.findings]

@@ -14,7 +14,7 @@ if pid == 0:
         pass
     os._exit(0)
 os.close(reader)
-out = open(writer, "w")
+out = os.fdopen(writer, "w")
 
 
 def handler(*_: object) -> None:
