@@ -229,12 +229,14 @@ class TraceBuilder:
             self.rows["members"].append({"event": event, "fd": int(member.lstrip("rw")), "access": member.rstrip("0123456789")})
         return event
 
-    def hold(self, thread: int, channel: int, access: str, fd: int | None = None) -> int:
-        """`thread` opens an end of a channel (a socket, FIFO, file …) by os.open; returns the descriptor."""
+    def hold(self, thread: int, channel: int, access: str, fd: int | None = None, flags: int | None = None) -> int:
+        """`thread` opens an end of a channel (a socket, FIFO, file …) by os.open; returns the descriptor.
+
+        With `flags`, as open(2) has them, the event tells what was opened, as it does of a FIFO."""
         ends = self._images[self.process_of(thread)].ends
         number = self._free(ends) if fd is None else fd
         ends[number] = _End(channel, access, False)
-        self.call(thread, "os.open", result=number)
+        self.call(thread, "os.open", result=number, channel=None if flags is None else channel, size=flags)
         self._list_end(self.process_of(thread), number)
         return number
 

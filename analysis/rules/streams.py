@@ -198,7 +198,7 @@ def shutdown_lock(context: Context) -> Iterator[Finding]:
 def over_read(context: Context) -> Iterator[Finding]:
     """IPC217: bytes that a process took ahead into a stream's buffer and never used, where its child reads on."""
     run, events = context.run, context.run.events
-    readers = run.trace.streams[run.trace.streams["mode"] != "w"]
+    readers = run.trace.streams[(run.trace.streams["mode"] != "w") & (run.trace.streams["buffer_size"] > 0)]
     reads = np.flatnonzero(events.is_kind("read") & (events.stream != NONE) & (events.result > 0))
     ahead = reads[np.isin(events.stream[reads], readers["stream"])]
     forks = events.is_kind("fork") & (events.result > 0)

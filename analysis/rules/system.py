@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from errno import ECHILD
-from os import O_ACCMODE, O_RDONLY
 
 import numpy as np
 import pandas as pd
@@ -16,6 +15,7 @@ from ..naming import plural, sentence
 from ..results import Finding
 from ..run import Run
 
+WAY, TO_READ = 3, 0  # O_ACCMODE and O_RDONLY of open(2)
 LINE = 4095  # bytes of a line that a terminal in canonical mode keeps: termios(3)
 
 
@@ -40,7 +40,7 @@ def _next_writer(context: Context, channel: int, end: int) -> Iterator[Finding]:
     run, events = context.run, context.run.events
     time = int(events.exit[end])
     opens = np.flatnonzero(events.is_kind("open") & (events.channel == channel))
-    writes = (events.size[opens] & O_ACCMODE) != O_RDONLY
+    writes = (events.size[opens] & WAY) != TO_READ
     spans = run.spans[(run.spans["channel"] == channel) & run.spans["process"].isin(run.unseen)]
     writers = [(int(events.exit[open_]), int(events.process[open_]), run.site_of(int(open_)))
                for open_ in opens[writes] if events.exit[open_] > time]  # fmt: skip

@@ -32,10 +32,12 @@ def tiny_writes(context: Context) -> Iterator[Finding]:
     """IPC401: a site that wrote a few bytes by a system call each, one right after the other."""
     run, events = context.run, context.run.events
     writes = np.flatnonzero(events.is_kind("write") & (events.result > 0) & (events.site != NONE))
-    if len(writes) < MANY:
+    calls, size = (np.bincount(events.site[writes], weights) for weights in (None, events.result[writes]))
+    writes = writes[((calls >= MANY) & (size < FEW_BYTES * calls))[events.site[writes]]]
+    if not len(writes):
         return
     own = np.flatnonzero(events.is_kind("write", "read", "receive", "select") & (events.exit != NEVER))
-    order = own[np.lexsort((events.enter[own], events.thread[own]))]
+    order = own[np.argsort(events.thread[own], kind="stable")]  # events come in order of time
     before = np.full(len(events), NONE)
     before[order[1:]] = np.where(events.thread[order[1:]] == events.thread[order[:-1]], order[:-1], NONE)
     last = before[writes]
