@@ -10,7 +10,7 @@ where the earliest that fits from the front is the latest that fits from the bac
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -170,12 +170,14 @@ class _Fits:
         blind = any(size and not kept for size, kept in zip(self.sent + self.got, self.put + self.taken, strict=True))
         found: list[int | None] = []
         at = 0
-        for receive, key in enumerate(zip(self.got, self.taken, strict=True)):
-            same: Sequence[int] = alike.get(key, ())
-            later = range(bisect_left(same, at), len(same))
-            if blind or self.asked[receive] == key[0]:  # it may have been cut: any longer one may be it
-                same, later = range(len(self.sent)), range(at, len(self.sent))
-            here = next((same[send] for send in later if self(same[send], receive)), None)
+        for receive, (size, data) in enumerate(zip(self.got, self.taken, strict=True)):
+            if blind or self.asked[receive] == size:  # it may have been cut: any longer one may be it
+                fitting = (send for send in range(at, len(self.sent)) if self(send, receive))
+            else:
+                same, ended = alike.get((size, data), []), self.ended[receive]
+                later = range(bisect_left(same, at), len(same))
+                fitting = (same[k] for k in later if self.begun[same[k]] <= ended)
+            here = next(fitting, None)
             found.append(here)
             at = at if here is None else here + 1
         return found

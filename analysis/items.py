@@ -2,7 +2,7 @@
 
 A queue between threads or tasks gives its k-th item to the k-th get, if it is first in, first out: LifoQueue and
 PriorityQueue aren't, and the trace doesn't tell them apart. So an item's way is certain only where the bytes that were
-kept of items show the order, or where the queue held nothing else; else it is ambiguous.
+kept of it are like no other's, or where the queue held nothing else; else it is ambiguous.
 
 Of a multiprocessing.Queue the item goes over a pipe (`ranges`): its put only hands it to a feeder thread, which takes
 each process's items in order.
@@ -74,7 +74,8 @@ def _alone(events: Events, sent: Ints, taken: Ints, puts: Ints, gets: Ints) -> F
     begun = np.sort(events.channel[puts] * latest + events.enter[puts])
     gone = np.sort(events.channel[gets] * latest + events.exit[gets])
     before = np.searchsorted(begun, channel * latest + events.enter[put]) - np.searchsorted(begun, channel * latest)
-    by_then = np.searchsorted(begun, channel * latest + events.exit[got]) - np.searchsorted(begun, channel * latest)
+    by_then = np.searchsorted(begun, channel * latest + events.exit[got])
+    by_then -= np.searchsorted(begun, channel * latest)
     gone_before = np.searchsorted(gone, channel * latest + events.enter[put], "right")
     gone_before -= np.searchsorted(gone, channel * latest)
     found[both] = (gone_before == before) & (by_then == before + 1)
@@ -82,20 +83,21 @@ def _alone(events: Events, sent: Ints, taken: Ints, puts: Ints, gets: Ints) -> F
 
 
 def _shown(payloads: Payloads, channel: Ints, sent: Ints, taken: Ints) -> Flags:
-    """Which items are of a queue whose items' bytes, where they differ, show that they came out as they went in."""
-    both = np.flatnonzero((sent != NONE) & (taken != NONE))
-    known = both[(payloads.sizes(sent[both]) > 0) & (payloads.sizes(taken[both]) > 0)]
-    put, got = payloads.of(sent[known]), payloads.of(taken[known])
-    same = np.asarray(pc.equal(put, got), dtype=bool)
-    codes = np.asarray(put.dictionary_encode().indices) if len(known) else known
-    agreeing, unlike = known[same], np.unique(channel[known[~same]])
-    kinds = np.unique(np.stack([channel[agreeing], codes[same]]), axis=1)[0] if len(agreeing) else known
-    several = kinds[1:][kinds[1:] == kinds[:-1]] if len(kinds) else kinds
-    return np.isin(channel, several) & ~np.isin(channel, unlike)
+    """Which items have bytes that no other of their queue has, the same as they went in and came out."""
+    found = np.zeros(len(sent), dtype=bool)
+    put = np.flatnonzero(sent != NONE)
+    if not len(put):
+        return found
+    kept = payloads.of(sent[put])
+    kind = np.asarray(kept.dictionary_encode().indices).astype("int64") + channel[put] * len(put)
+    _, which, count = np.unique(kind, return_inverse=True, return_counts=True)
+    same = np.asarray(pc.equal(kept, payloads.of(taken[put])), dtype=bool)
+    found[put] = same & (payloads.sizes(sent[put]) > 0) & (count[which] == 1)
+    return found
 
 
 def fed(trace: Trace, events: Events, feeds: Ints) -> tuple[Ints, Ints]:
-    """Feed event → the put whose item it wrote (NONE: not known), for every event; and the puts that weren't fed yet."""
+    """Event → the put whose item it fed to the pipe (NONE: not known, or no feed); and the puts that aren't fed yet."""
     found = np.full(len(events), NONE)
     done = (events.exit != NEVER) & (events.error == NONE) & (events.channel != NONE)
     puts = np.flatnonzero(events.is_op(PUT) & done)

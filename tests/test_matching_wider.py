@@ -432,7 +432,7 @@ def test_an_item_that_is_not_ambiguous_is_the_one_that_was_put(puts: list[tuple[
     assert len(messages) == sum(row["op"] == "Queue.put" for row in build.rows["events"])
 
 
-def test_items_that_differ_show_that_a_queue_is_first_in_first_out() -> None:
+def test_items_that_differ_show_their_order() -> None:
     build = TraceBuilder()
     one = build.process("a.py")
     two = build.thread(0, "t")

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import pandas as pd
+import pyarrow as pa
 
 from .runtime import table as calls
 
@@ -288,9 +289,10 @@ class Trace:
         raise AttributeError(name)
 
 
-_PANDAS: dict[tuple[Type, bool], str] = {
+BYTES = pd.ArrowDtype(pa.binary())  # a million payloads are one array, and no million objects
+_PANDAS: dict[tuple[Type, bool], Any] = {
     ("int", False): "int64", ("int", True): "Int64", ("bool", False): "bool", ("bool", True): "boolean",
-    ("text", False): "str", ("text", True): "str", ("bytes", False): "object", ("bytes", True): "object",
+    ("text", False): "str", ("text", True): "str", ("bytes", False): BYTES, ("bytes", True): BYTES,
     ("texts", False): "object", ("texts", True): "object",
 }  # fmt: skip
 
@@ -317,10 +319,13 @@ def frame(name: str, columns: Mapping[str, Any] | None = None) -> pd.DataFrame:
         else:
             raise KeyError(f"{name}.{column.name} is missing")
         dtype = _PANDAS[column.type, column.nullable]
+        if isinstance(values, pd.Series) and values.dtype == dtype and isinstance(values.index, pd.RangeIndex):
+            made[column.name] = values  # as it was loaded: there may be ten million, which aren't copied
+            continue
         try:
             made[column.name] = pd.Series(values, dtype=dtype).reset_index(drop=True)
         except UnicodeEncodeError:  # a name of the system's that isn't UTF-8
             made[column.name] = pd.Series([value if value is None else printable(value) for value in values], dtype=dtype)
     if given:
         raise KeyError(f"{name} has no column {', '.join(given)}")
-    return pd.DataFrame(made)
+    return pd.DataFrame(made, copy=False)

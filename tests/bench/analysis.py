@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # run as a script, from a checkout
 
@@ -426,8 +426,9 @@ def stages(run: Run, situation: Situation) -> Iterator[tuple[str, Callable[[], A
     yield "knot", lambda: find_knot(situation)
 
 
-def told(name: str, took: float, events: int) -> None:
-    print(f"  {name:<12}{took:9.3f} s {events / max(took, 1e-9):14,.0f} events/s {peak():7,.0f} MB", flush=True)
+def told(name: str, took: Took, events: int) -> None:
+    rate = f"{events / max(took.seconds, 1e-9):14,.0f} events/s"
+    print(f"  {name:<12}{took.seconds:9.3f} s {took.processor:9.3f} s CPU {rate} {peak():7,.0f} MB", flush=True)
 
 
 def peak() -> float:
@@ -435,10 +436,17 @@ def peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def timed(work: Callable[[], Any]) -> tuple[float, Any]:
-    begun = time.perf_counter()
+class Took(NamedTuple):
+    """Seconds on the clock, and of processors: on a busy machine the second says more."""
+
+    seconds: float
+    processor: float
+
+
+def timed(work: Callable[[], Any]) -> tuple[Took, Any]:
+    begun, used = time.perf_counter(), time.process_time()
     found = work()
-    return time.perf_counter() - begun, found
+    return Took(time.perf_counter() - begun, time.process_time() - used), found
 
 
 def measure(folder: str, by_rule: bool) -> None:
@@ -454,12 +462,12 @@ def measure(folder: str, by_rule: bool) -> None:
         told(name, took, events)
     context = Context(run, situation, knot, wait_graph(situation, knot) if knot is not None else None)
     seconds = [(*timed(lambda check=check: list(check(context))), check) for check in rules.CHECKS]  # type: ignore[misc]
-    told("findings", sum(took for took, _, _ in seconds), events)
+    told("findings", Took(*(sum(part) for part in zip(*(took for took, _, _ in seconds), strict=True))), events)
     if by_rule:
-        print(f"  {'rule':<44}{'seconds':>9}  findings")
-        for took, found, check in sorted(seconds, key=lambda row: -row[0]):
+        print(f"  {'rule':<44}{'seconds':>9}{'CPU':>9}  findings")
+        for took, found, check in sorted(seconds, key=lambda row: -row[0].seconds):
             name = f"{check.__module__.removeprefix('ipctrace.analysis.')}.{check.__name__}"
-            print(f"  {name:<44}{took:9.3f}  {' '.join(sorted({each.rule for each in found}))}")
+            print(f"  {name:<44}{took.seconds:9.3f}{took.processor:9.3f}  {' '.join(sorted({each.rule for each in found}))}")
 
 
 def measure_all(folder: str) -> None:
