@@ -87,7 +87,10 @@ def _keepers(context: Context, agent: Agent, channel: int) -> list[Any] | None:
     if end in situation.in_flight and not held:
         return []
     forgotten = bystanders(situation, end, way)
-    own = [row for row in held if row.process == agent.process and not row.used]
+    # a FIFO opened for both ways is kept from ending on purpose: fifo(7)
+    own = [
+        row for row in held if row.process == agent.process and not row.used and (peer is not None or row.access == way)
+    ]
     idle = [row for row in held if row.process in forgotten and row.process != agent.process]
     others = [row for row in held if row.process != agent.process and row.process not in forgotten]
     if idle and not others:
@@ -95,7 +98,7 @@ def _keepers(context: Context, agent: Agent, channel: int) -> list[Any] | None:
     to_end = _wants_the_end(context, agent, channel)
     if own and not others and (to_end or _others_finished(context, agent, end, way)):
         return own
-    if not to_end or peer is not None:
+    if not to_end:
         return None
     if own:
         return own
@@ -164,20 +167,24 @@ def _kept_open(context: Context, agent: Agent, channel: int, keepers: list[Any])
             sites=ids(run.site_of(agent.event), run.site_of(sent)),
             **evidence,
         )
-    told = listing(
-        [f"{_holder(context, agent, row)} still holds a write end, {_which(context, row)}" for row in keepers[:2]]
-    )
+    if number(run.trace.channels["peer"].iloc[channel]) is not None:
+        end, close = "the other end", f"Shut down the writing side in {run.the_process(keepers[0].process)} "
+        close += "(shutdown(socket.SHUT_WR)) when all is sent"
+    else:
+        end, close = "a write end", f"Close fd {keepers[0].fd} in {run.the_process(keepers[0].process)}, as soon as it "
+        close += "isn't needed there"
+    told = listing([f"{_holder(context, agent, row)} still holds {end}, {_which(context, row)}" for row in keepers[:2]])
     first = keepers[0]
     who = run.the_process(first.process)
     site = _given_at(context, first)
     away = first.process != agent.process and first.how == "inherited" and first.fd < 3
-    inherited = first.process in bystanders(context.situation, channel, "w")
+    inherited = first.process in bystanders(context.situation, channel, "w") and first.process != agent.process
     if inherited and away:
         remedy = f"Give {who} another output where it is started{run.at(site)} (>/dev/null, stdout=DEVNULL), or end it"
     elif inherited:
         remedy = f"Keep {who} from inheriting fd {first.fd}{run.at(site)}: close it there, or leave close_fds=True"
     else:
-        remedy = f"Close fd {first.fd} in {who}, as soon as it isn't needed there"
+        remedy = close
     never = ", and never uses it" if inherited else ""
     return finding(
         "IPC105",
