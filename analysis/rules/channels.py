@@ -210,12 +210,15 @@ def _holder(context: Context, agent: Agent, row: Any) -> str:
 
 
 def _which(context: Context, row: Any) -> str:
-    """fd 4, inherited at pipes.py:12."""
-    at = context.run.at(_given_at(context, row))
-    parent = number(context.run.trace.processes["parent"].iloc[row.process])
-    if row.how == "inherited" and not at and parent is not None:
-        return f"fd {row.fd}, inherited from {context.run.the_process(parent)}"
-    return f"fd {row.fd}, {row.how}{at}" if at else f"fd {row.fd}"
+    """fd 4, since the fork at pipes.py:12."""
+    run, site = context.run, _given_at(context, row)
+    parent = number(run.trace.processes["parent"].iloc[row.process])
+    if row.how != "inherited":
+        return f"fd {row.fd}" + (f", {row.how}{run.at(site)}" if site is not None else "")
+    if site is not None:
+        forked = run.trace.processes["how"].iloc[row.process] == "fork"
+        return f"fd {row.fd}, since {'the fork' if forked else 'it was started'}{run.at(site)}"
+    return f"fd {row.fd}" + (f", inherited from {run.the_process(parent)}" if parent is not None else "")
 
 
 def _given_at(context: Context, row: Any) -> int | None:
