@@ -6,12 +6,11 @@ Nothing here proves anything: a bystander may still use its copy one day. It tel
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .events import number, rows_of
+from .events import number
 from .habits import habit, interprets
 
 if TYPE_CHECKING:
@@ -22,21 +21,13 @@ STANDARD = 3  # descriptors below are a program's own input and output; others i
 SETTLED = 10  # calls, all of kinds that it made before, after which a thread is taken to be busy with something else
 
 
-def copies(situation: Situation, channel: int, way: str) -> Iterator[Any]:
-    """The ends through which bytes go this way (r, w) that are held at the cut: rows of `Analysis.descriptors`."""
-    held = situation.run.held
-    rows = held[(held["channel"] == channel) & held["access"].str.contains(way)]
-    alive = set(situation.alive)
-    yield from (row for row in rows_of(rows) if row.process in alive)
-
-
 def bystanders(situation: Situation, channel: int, way: str) -> frozenset[int]:
     """Processes that hold such an end only because it was inherited, and have long left it alone."""
     if situation.forgotten(channel) or situation.run.cut - int(situation.last_moved[channel]) < SILENCE:
         return frozenset()
     found = set()
     for process in situation.holders(channel, way):
-        own = [row for row in copies(situation, channel, way) if row.process == process]
+        own = [row for row in situation.copies(channel, way) if row.process == process]
         inherited = all(row.how == "inherited" and not row.used for row in own)
         if inherited and all(situation.run.cut - row.opened >= SILENCE for row in own):
             if process in situation.run.unseen:

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from ipctrace.tracer.schema import Trace
 
-from .events import NEVER, NONE, Events, Ints, groups, number, optional, rows_of, whole
+from .events import NEVER, NONE, Events, Ints, by_number, groups, number, optional, rows_of, whole
 
 
 class End(NamedTuple):
@@ -223,7 +223,7 @@ def _ended(trace: Trace) -> Iterable[tuple[int, int, Change]]:
 
 def _lists(trace: Trace, events: Events) -> Iterable[tuple[int, int, Change]]:
     """What a program image listed before its first call is all that it held; what comes later was opened one by one."""
-    of_process = _by_process(events.process, len(trace.processes))
+    of_process = by_number(events.process, len(trace.processes))
     begins, opens = events.is_kind("exec"), events.is_kind("open")
     for process, rows in groups(trace.descriptors[~_sampled(trace)], "process"):
         own = of_process(process)
@@ -241,13 +241,6 @@ def _lists(trace: Trace, events: Events) -> Iterable[tuple[int, int, Change]]:
                 yield time, 3, _all_are(time, process, ends)
             for row in rows_of(listed[listed["time"] > first]):
                 yield int(row.time), 3, _opened(events, opening, row)
-
-
-def _by_process(processes: Ints, count: int) -> Callable[[int], Ints]:
-    """What gives the events of each process, in order."""
-    order = np.argsort(processes, kind="stable")
-    bounds = np.searchsorted(processes[order], np.arange(count + 1))
-    return lambda process: order[bounds[process] : bounds[process + 1]]
 
 
 def _opened(events: Events, own: Ints, row: NamedTuple) -> Change:

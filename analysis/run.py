@@ -5,13 +5,14 @@ The functions that derive are in modules of their own and take tables; this is h
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 
 import pandas as pd
 from ipctrace.tracer.schema import REASONS, Trace
 
 from . import blocking, descriptors, messages, naming, streams
-from .events import Events, Ints, cut_of, number
+from .events import Events, Ints, by_number, cut_of, number
 from .messages import Units
 from .order import Payloads
 from .results import Stuck
@@ -28,6 +29,11 @@ class Run:
     def events(self) -> Events:
         """The events, as arrays."""
         return Events(self.trace.events)
+
+    @cached_property
+    def of_thread(self) -> Callable[[int], Ints]:
+        """What gives the events of a thread, in order."""
+        return by_number(self.events.thread, len(self.trace.threads))
 
     @cached_property
     def lanes(self) -> Events:

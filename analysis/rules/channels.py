@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..agents import Agent
-from ..bystanders import bystanders, copies
+from ..bystanders import bystanders
 from ..events import NONE, number
 from ..findings import Context, finding, ids
 from ..habits import habit
@@ -83,7 +83,7 @@ def _keepers(context: Context, agent: Agent, channel: int) -> list[Any] | None:
     situation = context.situation
     peer = number(context.run.trace.channels["peer"].iloc[channel])
     end, way = (channel, "w") if peer is None else (peer, "r")
-    held = list(copies(situation, end, way))
+    held = situation.copies(end, way)
     if end in situation.in_flight and not held:
         return []
     forgotten = bystanders(situation, end, way)
@@ -261,7 +261,7 @@ def _leaked(context: Context) -> list[tuple[Agent, int, list[Any]]]:
             continue
         if run.trace.channels["kind"].iloc[agent.channel] not in ("pipe", "fifo"):
             continue
-        held = list(copies(context.situation, agent.channel, "r"))
+        held = context.situation.copies(agent.channel, "r")
         holders = {row.process for row in held} | {agent.process}
         spans = run.spans[(run.spans["channel"] == agent.channel) & run.spans["access"].str.contains("r")]
         gone = spans[
