@@ -6,12 +6,11 @@ Nothing here proves anything: a bystander may still use its copy one day. It tel
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .events import number, rows_of
+from .events import number
 from .habits import habit, interprets
 
 if TYPE_CHECKING:
@@ -22,31 +21,25 @@ STANDARD = 3  # descriptors below are a program's own input and output; others i
 SETTLED = 10  # calls, all of kinds that it made before, after which a thread is taken to be busy with something else
 
 
-def copies(situation: Situation, channel: int, way: str) -> Iterator[Any]:
-    """The ends through which bytes go this way (r, w) that are held at the cut: rows of `Analysis.descriptors`."""
-    held = situation.run.held
-    rows = held[(held["channel"] == channel) & held["access"].str.contains(way)]
-    alive = set(situation.alive)
-    yield from (row for row in rows_of(rows) if row.process in alive)
-
-
 def bystanders(situation: Situation, channel: int, way: str) -> frozenset[int]:
     """Processes that hold such an end only because it was inherited, and have long left it alone."""
     if situation.forgotten(channel) or situation.run.cut - int(situation.last_moved[channel]) < SILENCE:
         return frozenset()
     found = set()
     for process in situation.holders(channel, way):
-        own = [row for row in copies(situation, channel, way) if row.process == process]
+        own = [row for row in situation.copies(channel, way) if row.process == process]
         inherited = all(row.how == "inherited" and not row.used for row in own)
         if inherited and all(situation.run.cut - row.opened >= SILENCE for row in own):
-            untraced = process in situation.run.unseen
-            forgot = _never_told if untraced else _never_touched
-            if forgot(situation, process, channel, way, own):
+            if process in situation.run.unseen:
+                forgot = _never_told(situation, process, channel, own)
+            else:
+                forgot = _never_touched(situation, process, channel, way)
+            if forgot:
                 found.add(process)
     return frozenset(found)
 
 
-def _never_told(situation: Situation, process: int, channel: int, way: str, own: list[Any]) -> bool:
+def _never_told(situation: Situation, process: int, channel: int, own: list[Any]) -> bool:
     """Of a program that isn't traced: it reads and writes nothing at all, and whoever started it has ended; or nothing
     told it of these descriptors."""
     row = situation.trace.processes.iloc[process]
@@ -62,20 +55,16 @@ def _never_told(situation: Situation, process: int, channel: int, way: str, own:
     return habit(program) == "silent" and (parent is None or parent not in situation.alive)
 
 
-def _never_touched(situation: Situation, process: int, channel: int, way: str, own: list[Any]) -> bool:
-    """Of a traced process: it never had to do with the channel, and all that did use such ends have let go of them,
-    none of them another child of the fork that made this one (whose part it may yet play)."""
+def _never_touched(situation: Situation, process: int, channel: int, way: str) -> bool:
+    """Of a traced process: it never had to do with the channel, and such ends were its parent's to use: the parent did,
+    and whoever did has let go of them. Where the parent made a pipe for its children alone, any child may yet use it.
+    """
     if situation.has_touched(channel, process):
         return False
     spans = situation.run.spans
     users = spans[(spans["channel"] == channel) & spans["access"].str.contains(way) & spans["used"]]
-    born = {number(copy.site) for copy in own}
-    alike = spans[
-        spans["process"].isin(users["process"]) & (spans["how"] == "inherited") & (spans["channel"] == channel)
-    ]
-    if not len(users) or users["closed"].isna().any():
-        return False
-    return not born & {number(site) for site in alike["site"].tolist()} - {None}
+    parent = number(situation.trace.processes["parent"].iloc[process])
+    return parent in users["process"].tolist() and bool(users["closed"].notna().all())
 
 
 def settled(situation: Situation, index: int, since: int) -> bool:

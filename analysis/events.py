@@ -5,7 +5,7 @@ Empty values are `NONE`; an event that never returned has exit `NEVER`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import copy
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -161,6 +161,13 @@ class Events:
         opened = np.flatnonzero((self.exit == NEVER) & (self.error == NONE))
         last[self.thread[opened]] = opened  # in order of enter: the last one stays
         return last
+
+
+def by_number(values: Ints, count: int) -> Callable[[int], Ints]:
+    """What gives for each number below `count` the indices of the values that are it, in order."""
+    order = np.argsort(values, kind="stable")
+    bounds = np.searchsorted(values[order], np.arange(count + 1))
+    return lambda number: order[bounds[number] : bounds[number + 1]]
 
 
 class Overlay(NamedTuple):

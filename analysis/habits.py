@@ -25,7 +25,7 @@ HABITS: dict[Habit, str] = {
     "silent": "sleep true false usleep pause",
 }  # fmt: skip
 # Programs that do as they are told by others' words, which may name any descriptor.
-INTERPRETERS = frozenset("sh bash dash zsh ksh perl ruby php lua node python pypy".split())
+INTERPRETERS = frozenset(["sh", "bash", "dash", "zsh", "ksh", "perl", "ruby", "php", "lua", "node", "python", "pypy"])
 # How such a program is told to answer at once: the remedy's words.
 AT_ONCE: dict[str, str] = {
     "grep": "grep --line-buffered",

@@ -5,6 +5,7 @@ The functions that derive are in modules of their own and take tables; this is h
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 
 import pandas as pd
@@ -12,7 +13,7 @@ from ipctrace.tracer.schema import REASONS, Trace
 
 from . import blocking, descriptors, edges, messages, naming, paths, races, sampling, streams
 from .causality import Causality
-from .events import Events, Flags, Ints, cut_of, number
+from .events import Events, Flags, Ints, by_number, cut_of, number
 from .payloads import Payloads
 from .results import Stuck
 from .units import Units
@@ -29,6 +30,11 @@ class Run:
     def events(self) -> Events:
         """The events, as arrays."""
         return Events(self.trace.events)
+
+    @cached_property
+    def of_thread(self) -> Callable[[int], Ints]:
+        """What gives the events of a thread, in order."""
+        return by_number(self.events.thread, len(self.trace.threads))
 
     @cached_property
     def lanes(self) -> Events:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -326,6 +327,29 @@ class Situation:
                     processes.append(row.process)
         return found
 
+    def copies(self, channel: int, way: str) -> list[Any]:
+        """The ends through which bytes go this way that living processes hold: rows of `Analysis.descriptors`."""
+        return [row for row in self._copies.get(channel, ()) if way in row.access]
+
+    @cached_property
+    def _copies(self) -> dict[int, list[Any]]:
+        found: dict[int, list[Any]] = {}
+        for row in rows_of(self.run.held[self.run.held["process"].isin(self.alive)]):
+            found.setdefault(row.channel, []).append(row)
+        return found
+
+    def members(self, event: int | None) -> list[Any]:
+        """The ends that an open select waits for: rows of `trace.members`."""
+        return self._members.get(event, [])
+
+    @cached_property
+    def _members(self) -> dict[int | None, list[Any]]:
+        waiting = [agent.event for agent in self.placed if agent.event is not None]
+        found: dict[int | None, list[Any]] = {}
+        for row in rows_of(self.trace.members[self.trace.members["event"].isin(waiting)]):
+            found.setdefault(row.event, []).append(row)
+        return found
+
     def strangers(self, channel: int, way: str) -> bool:
         """Whether a process outside the run holds an end too."""
         return (channel, way) in self._strangers
@@ -393,10 +417,13 @@ class Situation:
             carrier = number(events.channel[above]) if above >= 0 else None
             found.setdefault(int(events.channel[event]), []).append(carrier)
         if found:
+            peers = self.trace.channels["peer"]
             for event in np.flatnonzero(events.is_kind("open") & np.isin(events.channel, list(found))).tolist():
-                waiting = found[int(events.channel[event])]
-                if waiting and events.op(event) == "descriptor received":
-                    waiting.pop(0)
+                above, sent = int(events.parent[event]), found[int(events.channel[event])]
+                if events.op(event) == "descriptor received" and above >= 0 and events.channel[above] != NONE:
+                    carrier = number(peers.iloc[int(events.channel[above])])
+                    if carrier in sent:
+                        sent.remove(carrier)
         return {channel: tuple(carriers) for channel, carriers in found.items() if carriers}
 
     @cached_property

@@ -241,14 +241,19 @@ def _begun(context: Context, agent: Agent) -> tuple[Ints, int | None]:
     if took is not None:
         read = np.flatnonzero((events.parent == took) & events.is_kind("read") & (events.result > 0))
         return read, number(events.size[took]) if events.op(took) in ("stream.read", "stream.readinto") else None
-    if agent.event is None or agent.call != "read":
+    if agent.event is None or agent.thread is None or agent.call != "read":
         return nothing, None
     # a loop that asks each time for what is missing
-    own = np.flatnonzero((events.thread == agent.thread) & (events.channel == agent.channel) & events.is_kind("read"))
+    own = context.run.of_thread(agent.thread)
+    own = own[events.channel[own] == agent.channel]
     found: list[int] = []
     missing = int(events.size[agent.event])
     for event in own[own < agent.event][::-1].tolist():
-        if events.result[event] <= 0 or events.size[event] - events.result[event] != missing:
+        if (
+            events.kind(event) != "read"
+            or events.result[event] <= 0
+            or events.size[event] - events.result[event] != missing
+        ):
             break
         found.insert(0, event)
         missing = int(events.size[event])

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..agents import Agent
-from ..bystanders import bystanders, copies
+from ..bystanders import bystanders
 from ..events import NONE, number
 from ..findings import Context, finding, ids
 from ..habits import habit
@@ -83,11 +83,14 @@ def _keepers(context: Context, agent: Agent, channel: int) -> list[Any] | None:
     situation = context.situation
     peer = number(context.run.trace.channels["peer"].iloc[channel])
     end, way = (channel, "w") if peer is None else (peer, "r")
-    held = list(copies(situation, end, way))
+    held = situation.copies(end, way)
     if end in situation.in_flight and not held:
         return []
     forgotten = bystanders(situation, end, way)
-    own = [row for row in held if row.process == agent.process and not row.used]
+    # a FIFO opened for both ways is kept from ending on purpose: fifo(7)
+    own = [
+        row for row in held if row.process == agent.process and not row.used and (peer is not None or row.access == way)
+    ]
     idle = [row for row in held if row.process in forgotten and row.process != agent.process]
     others = [row for row in held if row.process != agent.process and row.process not in forgotten]
     if idle and not others:
@@ -95,7 +98,7 @@ def _keepers(context: Context, agent: Agent, channel: int) -> list[Any] | None:
     to_end = _wants_the_end(context, agent, channel)
     if own and not others and (to_end or _others_finished(context, agent, end, way)):
         return own
-    if not to_end or peer is not None:
+    if not to_end:
         return None
     if own:
         return own
@@ -164,20 +167,24 @@ def _kept_open(context: Context, agent: Agent, channel: int, keepers: list[Any])
             sites=ids(run.site_of(agent.event), run.site_of(sent)),
             **evidence,
         )
-    told = listing(
-        [f"{_holder(context, agent, row)} still holds a write end, {_which(context, row)}" for row in keepers[:2]]
-    )
+    if number(run.trace.channels["peer"].iloc[channel]) is not None:
+        end, close = "the other end", f"Shut down the writing side in {run.the_process(keepers[0].process)} "
+        close += "(shutdown(socket.SHUT_WR)) when all is sent"
+    else:
+        end, close = "a write end", f"Close fd {keepers[0].fd} in {run.the_process(keepers[0].process)}, as soon as it "
+        close += "isn't needed there"
+    told = listing([f"{_holder(context, agent, row)} still holds {end}, {_which(context, row)}" for row in keepers[:2]])
     first = keepers[0]
     who = run.the_process(first.process)
     site = _given_at(context, first)
     away = first.process != agent.process and first.how == "inherited" and first.fd < 3
-    inherited = first.process in bystanders(context.situation, channel, "w")
+    inherited = first.process in bystanders(context.situation, channel, "w") and first.process != agent.process
     if inherited and away:
         remedy = f"Give {who} another output where it is started{run.at(site)} (>/dev/null, stdout=DEVNULL), or end it"
     elif inherited:
         remedy = f"Keep {who} from inheriting fd {first.fd}{run.at(site)}: close it there, or leave close_fds=True"
     else:
-        remedy = f"Close fd {first.fd} in {who}, as soon as it isn't needed there"
+        remedy = close
     never = ", and never uses it" if inherited else ""
     return finding(
         "IPC105",
@@ -203,12 +210,15 @@ def _holder(context: Context, agent: Agent, row: Any) -> str:
 
 
 def _which(context: Context, row: Any) -> str:
-    """fd 4, inherited at pipes.py:12."""
-    at = context.run.at(_given_at(context, row))
-    parent = number(context.run.trace.processes["parent"].iloc[row.process])
-    if row.how == "inherited" and not at and parent is not None:
-        return f"fd {row.fd}, inherited from {context.run.the_process(parent)}"
-    return f"fd {row.fd}, {row.how}{at}" if at else f"fd {row.fd}"
+    """fd 4, since the fork at pipes.py:12."""
+    run, site = context.run, _given_at(context, row)
+    parent = number(run.trace.processes["parent"].iloc[row.process])
+    if row.how != "inherited":
+        return f"fd {row.fd}" + (f", {row.how}{run.at(site)}" if site is not None else "")
+    if site is not None:
+        forked = run.trace.processes["how"].iloc[row.process] == "fork"
+        return f"fd {row.fd}, since {'the fork' if forked else 'it was started'}{run.at(site)}"
+    return f"fd {row.fd}" + (f", inherited from {run.the_process(parent)}" if parent is not None else "")
 
 
 def _given_at(context: Context, row: Any) -> int | None:
@@ -251,7 +261,7 @@ def _leaked(context: Context) -> list[tuple[Agent, int, list[Any]]]:
             continue
         if run.trace.channels["kind"].iloc[agent.channel] not in ("pipe", "fifo"):
             continue
-        held = list(copies(context.situation, agent.channel, "r"))
+        held = context.situation.copies(agent.channel, "r")
         holders = {row.process for row in held} | {agent.process}
         spans = run.spans[(run.spans["channel"] == agent.channel) & run.spans["access"].str.contains("r")]
         gone = spans[

@@ -10,7 +10,7 @@ import pandas as pd
 
 from ..agents import Agent, Need
 from ..bystanders import bystanders, settled
-from ..events import number, rows_of
+from ..events import number
 from . import names
 
 if TYPE_CHECKING:
@@ -167,12 +167,12 @@ def users_of(situation: Situation, agent: Agent) -> set[int]:
 
 def members(situation: Situation, agent: Agent) -> list[Agent]:
     """A select's members, each as the agent would be if it waited for this one alone; a peek has one: its socket."""
-    rows = situation.trace.members[situation.trace.members["event"] == agent.event]
-    if not len(rows) and agent.channel is not None:
+    rows = situation.members(agent.event)
+    if not rows and agent.channel is not None:
         return [replace(agent, call="read")]
     return [
         replace(agent, call=call, channel=situation.channel_of(agent.process, member.fd))
-        for member in rows_of(rows)
+        for member in rows
         for way, call in (("r", "read"), ("w", "write"))
         if way in member.access
     ]

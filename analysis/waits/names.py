@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..events import NONE
+from ..events import NONE, Events
 
 if TYPE_CHECKING:
     from ..situation import Situation
@@ -45,17 +46,39 @@ def told(situation: Situation, name: bytes) -> bool:
     written = events.is_kind("write", "accept") & (events.channel != NONE)
     written[written] = away.to_numpy()[events.channel[written]]
     payloads = situation.trace.payloads
-    if not written.any() or not len(payloads):
+    if not written.any():
         return False
+    if (situation.trace.facts.get("options") or {}).get("payload") == "none":
+        return True  # who knows
     chosen = payloads["data"][written[payloads["event"].to_numpy()]]
     return any(name in data for data in chosen)
 
 
 def _shared(situation: Situation, channel: int, process: int) -> bool:
-    """Whether another process of the run has to do with a named channel: opened it, tries to, or holds an end of it."""
-    events = situation.events
-    opens = events.is_kind("open") & (events.channel == channel)
-    spans = situation.run.spans
-    holders = spans.loc[(spans["channel"] == channel), "process"]
-    others = set(np.unique(events.process[opens]).tolist()) | set(holders.tolist())
-    return bool(others - {process})
+    """Whether another process of the run has opened the side of a FIFO that `process`'s isn't, or tries to.
+
+    One that opened both sides, as servers do to keep it from ending, waits for others; a copy that came along with a
+    fork tells nothing.
+    """
+    events, spans = situation.events, situation.run.spans
+    ours = spans[
+        (spans["channel"] == channel) & ((spans["how"] == "opened") | spans["process"].isin(situation.run.unseen))
+    ]
+    sides = {
+        way: set(ours.loc[ours["access"].str.contains(way), "process"].tolist()) | _opening(events, channel, flag)
+        for way, flag in (("r", os.O_RDONLY), ("w", os.O_WRONLY))
+    }
+    one_sided = sides["r"] ^ sides["w"]
+    side = "r" if process in sides["r"] or _holds(situation, channel, process) else "w"
+    return bool((sides["w" if side == "r" else "r"] & one_sided) - {process})
+
+
+def _opening(events: Events, channel: int, flag: int) -> set[int]:
+    """Processes that ask to open a FIFO for one side."""
+    asked = events.is_kind("open") & (events.channel == channel) & (events.size != NONE)
+    chosen = np.flatnonzero(asked)
+    return set(events.process[chosen[events.size[chosen] & os.O_ACCMODE == flag]].tolist())
+
+
+def _holds(situation: Situation, channel: int, process: int) -> bool:
+    return process in situation.holders(channel, "r")
