@@ -22,6 +22,7 @@ from .waits import FAMILIES
 
 QUIET = 1_000_000_000  # ns after which a knot stands (verdict.py)
 PATIENCE = 3_000_000_000  # ns without progress
+LONG = 5_000_000_000  # ns that a close has waited for a child that sleeps
 SERIES = 4  # children that ended in the same way, one after the other
 ROUNDS = 100  # equal rounds of a loop that asks
 CIRCLING = 8  # and of one that does whatever it does, and will go on to do it
@@ -206,7 +207,8 @@ def spinning(situation: Situation) -> dict[int, Loop]:
              and (loop := loop_of(situation, agent.thread)) is not None}  # fmt: skip
     asked = {index: able for index, loop in loops.items()
              if (able := asks(situation, situation.agents[index], loop)) is not None}  # fmt: skip
-    circling = frozenset(loops) - frozenset(asked)
+    mains = {situation.index.get(thread) for thread in situation.run.main_threads.values()}
+    circling = frozenset(loops) - frozenset(asked) - mains  # heartbeats and loggers, by the side of the program
     waits = {agent.index: meant(situation, agent.index) for agent in situation.agents}
     for index, able in asked.items():
         own = frozenset(situation.threads_of[situation.agents[index].process])
@@ -241,7 +243,7 @@ def outlived(situation: Situation) -> Outlived | None:
     """A wait that a close brought with it, for a child that no channel leads to any more and that only sleeps."""
     run, events = situation.run, situation.events
     for agent in situation.agents:
-        if agent.call != "wait" or agent.event is None or agent.timed or run.cut - agent.since < PATIENCE:
+        if agent.call != "wait" or agent.event is None or agent.timed or run.cut - agent.since < LONG:
             continue
         children = run.trace.processes
         children = children[(children["parent"] == agent.process) & (children["pid"] == agent.target)]
@@ -252,7 +254,7 @@ def outlived(situation: Situation) -> Outlived | None:
         closed = np.flatnonzero((events.thread == agent.thread) & (events.site == site) & events.is_kind("close")
                                 & (events.enter < agent.since) & (events.channel != NONE))  # fmt: skip
         for event in closed[::-1].tolist():
-            if site != NONE and _had(situation, living[0], int(events.channel[event])):
+            if site != NONE and _led_to(situation, living[0], int(events.channel[event])):
                 return Outlived(agent, living[0], event)
     return None
 
@@ -278,10 +280,15 @@ def _leads_anywhere(situation: Situation, process: int) -> bool:
     return bool((kinds["kind"].isin(["pipe", "fifo", "socket"]) & ~kinds["outside"]).any())
 
 
-def _had(situation: Situation, process: int, channel: int) -> bool:
-    spans = situation.run.spans
-    peer = number(situation.trace.channels["peer"].iloc[channel])
-    return bool(((spans["process"] == process) & spans["channel"].isin([channel, peer])).any())
+def _led_to(situation: Situation, process: int, channel: int) -> bool:
+    """Whether the call that started a process made a channel for it: a child soon closes what it doesn't want, and
+    may never have been seen with it."""
+    events, pid = situation.events, int(situation.trace.processes["pid"].iloc[process])
+    forks = np.flatnonzero(events.is_kind("fork") & (events.result == pid))
+    made = np.flatnonzero(events.is_kind("make", "pair") & (events.channel == channel))
+    return bool(len(forks) and len(made)) and bool(
+        events.thread[made[0]] == events.thread[forks[-1]] and events.site[made[0]] == events.site[forks[-1]]
+    )
 
 
 def _of_outlived(situation: Situation) -> Knot | None:
