@@ -30,7 +30,7 @@ CALLS = {
     "wait": frozenset({"wait4", "waitid"}),
     "join": FUTEX,
     "acquire": FUTEX,
-    "await": FUTEX,
+    "await": FUTEX | {"pause", "rt_sigtimedwait", "rt_sigtimedwait_time64", "rt_sigsuspend"},  # or for a signal
     "send": FUTEX,
     "receive": FUTEX | READING,  # a queue between processes is a pipe with locks
     "select": frozenset({"select", "pselect6", "poll", "ppoll", "epoll_wait", "epoll_pwait", "epoll_pwait2"}),
@@ -191,7 +191,9 @@ class Situation:
             reason = "nodata"
         target = number(self.events.size[event]) if kind in ("wait", "join") else None
         since = int(self.events.enter[event])
-        placed = replace(agent, event=event, channel=channel, since=since, reason=reason or "run", call=kind, target=target)
+        placed = replace(
+            agent, event=event, channel=channel, since=since, reason=reason or "run", call=kind, target=target
+        )
         if not reason:
             return replace(placed, event=None, channel=None)
         if reason == "sleep" or self.events.timed[event]:
@@ -215,7 +217,7 @@ class Situation:
         return self._asking(replace(placed, confirmed=confirmed and self._agrees(before, placed)))
 
     def _asking(self, agent: Agent) -> Agent:
-        """Who reads the pipe inside of a queue waits for the queue: every process that knows it holds the pipe's ends."""
+        """Who reads the pipe inside of a queue waits for the queue: whoever knows it holds the pipe's ends."""
         event = agent.event
         while event is not None and event != NONE:
             if self.events.op(event) == "multiprocessing.Queue.get":
