@@ -19,6 +19,7 @@ from .events import NONE, Ints, groups, number, rows_of
 from .run import Run
 from .waits import FAMILIES
 from .waits import tasks as asyncio_tasks
+from .waits.backlog import by_backlog
 
 READING = frozenset({"read", "readv", "pread64", "preadv", "recvfrom", "recvmsg"})
 WRITING = frozenset({"write", "writev", "pwrite64", "pwritev", "sendto", "sendmsg"})
@@ -114,7 +115,7 @@ class Situation:
         """A placed agent with what the call that it waits in needs."""
         if agent.why or agent.call not in FAMILIES:
             return replace(agent, why=agent.why or "waits for something that ipctrace can't see")
-        return FAMILIES[agent.call](self, agent)
+        return by_backlog(self, agent) or FAMILIES[agent.call](self, agent)
 
     @cached_property
     def placed(self) -> list[Agent]:

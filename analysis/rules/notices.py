@@ -1,4 +1,4 @@
-"""IPC1xx: the program can't go on, because nobody will say what is waited for: conditions, queues, barriers, signals."""
+"""IPC1xx: the program can't go on, because nobody will say what is waited for: conditions, queues, signals."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ def _work_lost(context: Context) -> Finding | None:
         queue = run.channel_name(int(run.events.channel[taken]))
         return finding(
             "IPC118",
-            f"{sentence(context.the(agent))} waits{run.at_event(agent.event)} for {run.channel_name(agent.channel)}, and "
-            f"{run.the_process(gone)} had taken a piece of work from {queue} and ended ({how}) before it answered: with it "
-            "the work is lost, and nobody does it again.",
+            f"{sentence(context.the(agent))} waits{run.at_event(agent.event)} for {run.channel_name(agent.channel)}, "
+            f"and {run.the_process(gone)} had taken a piece of work from {queue} and ended ({how}) before it answered: "
+            "with it the work is lost, and nobody does it again.",
             f"Wait with a timeout{run.at_event(agent.event)} and look whether the workers still live; or "
             "concurrent.futures.ProcessPoolExecutor, which raises BrokenProcessPool.",
             certainty=context.certainty,
@@ -74,8 +74,8 @@ def _nothing_put(context: Context) -> Finding | None:
             f"{sentence(context.the(agent))} waits{at} for something to come through {run.channel_name(agent.channel)} "
             f"({put} put, {taken} taken), and {who}, which should have put it, has ended ({gone[0][1]}); every process "
             "holds the queue's pipe open, so no end of file tells.",
-            f"Get with a timeout{at} and look whether {who} still lives (is_alive, sentinel); have it put an end marker "
-            "in a finally; or concurrent.futures, which notices.",
+            f"Get with a timeout{at} and look whether {who} still lives (is_alive, sentinel); have it put an end "
+            "marker in a finally; or concurrent.futures, which notices.",
             certainty=context.certainty,
             threads=ids(agent.thread, run.main_threads.get(gone[0][0])),
             channels=ids(agent.channel),
@@ -113,12 +113,7 @@ def _taken_by(context: Context, process: int) -> int | None:
 
 def lost_wakeup(context: Context) -> Iterator[Finding]:
     """IPC119."""
-    explained = {
-        event
-        for check in workers.CHECKS
-        for each in check(context)
-        for event in each.events
-    }
+    explained = {event for check in workers.CHECKS for each in check(context) for event in each.events}
     if explained or not is_whole(context):
         return
     signals = [agent for agent in context.dead if agent.reason == "signal" and agent.event is not None]
@@ -174,6 +169,7 @@ Told = tuple[str, str, list[int]] | None  # why it waits for ever, what to do ab
 def _told_before(context: Context, agent: Agent) -> Told:
     """A condition, event, future or semaphore: told too early, or by nobody."""
     run, events = context.run, context.run.events
+    at = run.at_event(agent.event)
     name, kind = run.channel_name(agent.channel), kind_of(context, agent)
     deed = {"event": "set", "future": "given its result", "semaphore": "released"}.get(kind, "notified")
     before = events_on(context, agent.channel, *ENDED_BY[agent.call])
@@ -183,19 +179,18 @@ def _told_before(context: Context, agent: Agent) -> Told:
     copied = _set_elsewhere(context, agent)
     if copied is not None and not len(before):
         return (
-            f"for {name} to be {deed}: {run.the_thread(int(events.thread[copied]))} did that{run.at_event(copied)}, but to "
-            "its own: the fork has made a copy of it for each process, and nobody tells the one about the other.",
-            f"Use what processes share: multiprocessing.{kind.capitalize()}, a pipe, or the child's exit"
-            f"{run.at_event(agent.event)}.",
+            f"for {name} to be {deed}: {run.the_thread(int(events.thread[copied]))} did that{run.at_event(copied)}, but "
+            "to its own: the fork has made a copy of it for each process, and nobody tells the one about the other.",
+            f"Use what processes share: multiprocessing.{kind.capitalize()}, a pipe, or the child's exit{at}.",
             [copied],
         )
     remedy = {
-        "condition": f"Wait for a fact that is kept, not for the notify: wait_for(lambda: ready){run.at_event(agent.event)}, "
+        "condition": f"Wait for a fact that is kept, not for the notify: wait_for(lambda: ready){at}, "
         "with `ready` set under the same lock before the notify.",
         "event": f"Set it on every way out of who should (finally), and don't clear() what others wait for"
-        f"{run.at_event(agent.event)}; or wait with a timeout.",
-        "future": f"Set a result or an exception on every way, or cancel it; or result(timeout=…){run.at_event(agent.event)}.",
-        "semaphore": f"Release it once for each acquire{run.at_event(agent.event)}, in a finally.",
+        f"{at}; or wait with a timeout.",
+        "future": f"Set a result or an exception on every way, or cancel it; or result(timeout=…){at}.",
+        "semaphore": f"Release it once for each acquire{at}, in a finally.",
     }[kind if kind in ("condition", "event", "semaphore") else "future"]
     if len(before) and kind != "semaphore":
         last = int(before[-1])
@@ -227,7 +222,7 @@ def _others(context: Context, agent: Agent) -> str:
     """Who is left besides a waiter, and what they do, in words."""
     run = context.run
     others = [other for other in context.dead if other.index != agent.index]
-    core = set(context.knot.core if context.knot else ())
+    core = {other.index for other in context.core}
     first = [other for other in others if other.index in core] or others
     told_of = [f"{context.the(o)} {run.waits_for(o.reason, o.channel)}{run.at_event(o.event)}" for o in first[:2]]
     if not told_of:
@@ -239,9 +234,13 @@ def _others(context: Context, agent: Agent) -> str:
 def _missing_party(context: Context, agent: Agent) -> Told:
     """A barrier."""
     run, events = context.run, context.run.events
+    at = run.at_event(agent.event)
     parties = number(run.trace.channels["capacity"].iloc[channel_of(agent)])
-    here = {other.thread for other in context.situation.placed if other.channel == agent.channel and other.event is not None
-            and events.kind(other.event) == "await"}  # fmt: skip
+    here = {
+        other.thread
+        for other in context.situation.placed
+        if other.channel == agent.channel and other.event is not None and events.kind(other.event) == "await"
+    }
     past = [thread for thread in waits.users(context.situation, agent.channel, "await") if thread not in here]
     ended = [thread for thread in past if number(run.trace.threads["ended"].iloc[thread]) is not None]
     if not is_sure(context) and not ended:
@@ -259,8 +258,8 @@ def _missing_party(context: Context, agent: Agent) -> Told:
     return (
         f"at {name} for parties that never come{missing}: {plural(len(here), 'thread')} "
         f"{'waits' if len(here) == 1 else 'wait'} there, and nobody who is left will{who}.",
-        f"Make the number of parties that of the threads that really come, abort() the barrier when one of them fails, or "
-        f"wait with a timeout{run.at_event(agent.event)}.",
+        "Make the number of parties that of the threads that really come, abort() the barrier when one of them fails, "
+        f"or wait with a timeout{at}.",
         [],
     )
 
@@ -281,7 +280,8 @@ def _unfinished(context: Context, agent: Agent) -> Told:
     if owing:
         last = int(taken[events.thread[taken] == owing[0]][-1])
         gone = _has_ended(context, owing[0])
-        who = f"{run.the_thread(owing[0])} took one{run.at_event(last)}, and {'ended' if gone else 'went on'} without task_done()"
+        then = "ended" if gone else "went on"
+        who = f"{run.the_thread(owing[0])} took one{run.at_event(last)}, and {then} without task_done()"
         where = run.at_event(last)
     else:
         last, who, where = None, "nobody is left to take the rest", ""
@@ -307,7 +307,8 @@ def _nothing_left(context: Context, agent: Agent) -> Told:
         if not is_sure(context) and not is_over(context):
             return None
         return (
-            f"for a place in {name}, which is full, and nobody is left to take anything from it: {_others(context, agent)}.",
+            f"for a place in {name}, which is full, and nobody is left to take anything from it: "
+            f"{_others(context, agent)}.",
             f"Go on taking until the end, or put with a timeout{run.at_event(agent.event)}.",
             [],
         )
@@ -323,8 +324,8 @@ def _nothing_left(context: Context, agent: Agent) -> Told:
         when = span(abs(int(events.exit[last] - events.enter[agent.event])))
         order = "after this wait began" if events.exit[last] > events.enter[agent.event] else "before"
         return (
-            f"for something in {name} that will not come: {counts}, the last by {run.the_thread(int(events.thread[last]))}"
-            f"{run.at_event(last)}, {when} {order}; nobody is left to put more.",
+            f"for something in {name} that will not come: {counts}, the last by "
+            f"{run.the_thread(int(events.thread[last]))}{run.at_event(last)}, {when} {order}; nobody is left to put more.",
             remedy,
             [last],
         )
@@ -336,6 +337,7 @@ def _nothing_left(context: Context, agent: Agent) -> Told:
 def _signal_before(context: Context, agent: Agent) -> Told:
     """signal.pause and sigwait: the signal came first."""
     run, events = context.run, context.run.events
+    at = run.at_event(agent.event)
     assert agent.event is not None
     came = np.flatnonzero(events.is_kind("signal") & (events.process == agent.process) & (events.exit != NEVER))
     came = came[events.enter[came] < events.enter[agent.event]]
@@ -354,9 +356,9 @@ def _signal_before(context: Context, agent: Agent) -> Told:
     event = int(last[0])
     ago = span(int(events.enter[agent.event] - events.enter[event]))
     return (
-        f"in {call_of(context, agent)} for a signal that came already{run.at_event(event)}, {ago} before: a signal that has been "
-        "handled is not kept, and nobody in the run is left to send another.",
-        f"Block the signal first (signal.pthread_sigmask) and take it by sigwait(){run.at_event(agent.event)}: that finds it "
+        f"in {call_of(context, agent)} for a signal that came already{run.at_event(event)}, {ago} before: a signal that "
+        "has been handled is not kept, and nobody in the run is left to send another.",
+        f"Block the signal first (signal.pthread_sigmask) and take it by sigwait(){at}: that finds it "
         "even if it came before; or let the handler write to a pipe (set_wakeup_fd).",
         [event],
     )

@@ -70,4 +70,5 @@ def is_sure(context: Context) -> bool:
 def is_over(context: Context) -> bool:
     """Whether the program's main thread is done, and the interpreter only waits for its threads to end."""
     main = context.run.main_threads.get(0)
-    return any(each.thread == main and call_of(context, each) == "threading.shutdown" for each in context.situation.agents)
+    first = [each for each in context.situation.agents if each.thread == main]
+    return any(call_of(context, each) == "threading.shutdown" for each in first)

@@ -12,7 +12,7 @@ from ..events import number
 from ..findings import Check, Context, finding, ids
 from ..naming import listing, plural, sentence
 from ..results import Finding
-from ..waits import loops
+from ..waits import backlog, loops
 from ..waits import notices as waits
 from .waiting import ENDED_BY, TOLD, channel_of, done_on, is_told, kind_of
 
@@ -37,8 +37,8 @@ def fork_lost_thread(context: Context) -> Iterator[Finding]:
             f"{sentence(context.the(agent))} waits{run.at_event(agent.event)} for {run.channel_name(agent.channel)}, "
             f"which is the work of {whose}: that thread lives in {run.the_process(parent)}, not in "
             f"{run.the_process(agent.process)}.{forked}",
-            f"Make the pool, queue or thread anew in the child, after the fork{run.at_event(fork)}; or start the child by "
-            "spawn or forkserver.",
+            f"Make the pool, queue or thread anew in the child, after the fork{run.at_event(fork)}; or start the child "
+            "by spawn or forkserver.",
             certainty=context.certainty,
             threads=ids(agent.thread, lost),
             channels=ids(agent.channel),
@@ -93,7 +93,7 @@ def _lived(context: Context, thread: int, time: int) -> bool:
 
 
 def event_loop_blocked(context: Context) -> Iterator[Finding]:
-    """IPC120: a loop's thread waits elsewhere than in its select, for what one of its own tasks or callbacks would do."""
+    """IPC120: a loop's thread waits elsewhere than in its select, for what a task or callback of its own would do."""
     run, situation = context.run, context.situation
     for agent in context.dead:
         if agent.thread is None or agent.loop is not None or loops.selecting(situation, agent):
@@ -106,17 +106,22 @@ def event_loop_blocked(context: Context) -> Iterator[Finding]:
         names = listing([context.the(each) for each in waiting[:3]]) or "the connection that waits for it"
         call = run.events.op(int(run.events.outermost[agent.event]))
         about = f" for {run.channel_name(agent.channel)}" if agent.channel is not None else ""
+        at, does = run.at_event(agent.event), "an event loop" if own else "the loop of a server"
+        if own:
+            remedy = (
+                f"Await it{at}: the coroutine itself, asyncio's own queue, lock or stream; or hand the blocking call to "
+                "another thread (await asyncio.to_thread(…))."
+            )
+        else:
+            remedy = (
+                "Serve each connection in a thread of its own (ThreadingHTTPServer, ThreadingMixIn), or don't ask the "
+                f"server from within itself{at}."
+            )
         yield finding(
             "IPC120",
-            f"{sentence(context.the(agent))} runs {'an event loop' if own else 'the loop of a server'} and waits in {call}"
-            f"{run.at_event(agent.event)}{about}, "
-            f"synchronously: nobody but that loop could bring it, and while it waits it runs nothing, neither {names} nor "
-            "any callback.",
-            f"Await it{run.at_event(agent.event)}: the coroutine itself, asyncio's own queue, lock or stream; or hand the "
-            "blocking call to another thread (await asyncio.to_thread(…))."
-            if own
-            else f"Serve each connection in a thread of its own (ThreadingHTTPServer, ThreadingMixIn), or don't ask the "
-            f"server from within itself{run.at_event(agent.event)}.",
+            f"{sentence(context.the(agent))} runs {does} and waits in {call}{at}{about}, synchronously: nobody but that "
+            f"loop could bring it, and while it waits it runs nothing, neither {names} nor any callback.",
+            remedy,
             certainty=context.certainty,
             threads=ids(agent.thread, *(each.thread for each in waiting)),
             channels=ids(agent.channel),
@@ -126,38 +131,29 @@ def event_loop_blocked(context: Context) -> Iterator[Finding]:
 
 
 def _serves(context: Context, agent: Agent) -> bool:
-    """Whether a server's thread waits, itself or by way of others, on a connection that it alone would accept.
-
-    The connection is made by the system, before anybody accepts it; its other end is nobody's yet.
-    """
-    situation, channels = context.situation, context.run.trace.channels
-    reach, todo = [agent], [agent]
+    """Whether a server's thread waits, itself or by way of others, on a connection that it alone would accept."""
+    situation = context.situation
+    reach, todo = {agent.index}, [agent.index]
     while todo:
-        for index in context.knot.arcs.get(todo.pop().index, ()) if context.knot else ():
-            other = situation.agents[index]
-            if other not in reach:
-                reach.append(other)
-                todo.append(other)
-    for each in reach:
-        if each.call not in ("read", "connect", "select") or each.channel is None:
-            continue
-        row = channels.iloc[each.channel]
-        if row["kind"] == "socket" and number(row["peer"]) is None and isinstance(row["remote"], str):
-            listening = channels[(channels["local"] == row["remote"]) & channels["remote"].isna()]["channel"]
-            if any(_accepts(context, agent, channel) for channel in listening.tolist()):
-                return True
-    return False
+        for index in context.knot.arcs.get(todo.pop(), ()) if context.knot else ():
+            if index not in reach:
+                reach.add(index)
+                todo.append(index)
+    return any(
+        _accepts(context, agent, listener)
+        for index in sorted(reach)
+        for listener in backlog.unaccepted(situation, situation.agents[index])
+    )
 
 
-def _accepts(context: Context, agent: Agent, channel: int) -> bool:
-    """Whether a thread, or its loop, is the one that accepts on a listening socket, which no other process holds."""
+def _accepts(context: Context, agent: Agent, listener: int) -> bool:
+    """Whether a thread, or its loop, is the one that accepts at a listening socket."""
     events = context.run.events
-    if not set(context.situation.holders(channel, "r")) <= {agent.process}:
-        return False
-    accepted = set(events.thread[(events.channel == channel) & events.is_op("socket.accept")].tolist())
-    listened = set(events.thread[(events.channel == channel) & events.is_kind("listen", "bind")].tolist())
     tasks = {context.situation.agents[index].thread for index in loops.of_loop(context.situation, agent.thread)}
-    return agent.thread in accepted or (bool(tasks) and bool((accepted | listened) & (tasks | {agent.thread})))
+    about = events.channel == listener
+    accepted = set(events.thread[about & events.is_op("socket.accept")].tolist())
+    listened = set(events.thread[about & events.is_kind("listen", "bind")].tolist())
+    return agent.thread in accepted or bool(tasks and (accepted | listened) & (tasks | {agent.thread}))
 
 
 def _only_the_loop(context: Context, agent: Agent, own: frozenset[int]) -> bool:
@@ -226,12 +222,13 @@ def executor_starvation(context: Context) -> Iterator[Finding]:
         given_at = run.at_event(int(events.outermost[given[-1]]))
         count = len(pool.workers)
         who = f"its only worker, {context.the(first)}, waits" if count == 1 else f"all {count} workers wait"
+        at, queue = run.at_event(first.event), run.channel_name(pool.queue)
         yield finding(
             "IPC121",
-            f"{plural(pool.left, 'piece')} of work {'lies' if pool.left == 1 else 'lie'} in a pool's {run.channel_name(pool.queue)}, "
-            f"and {who}{run.at_event(first.event)} for just such work, handed in{given_at}: nobody is left to do it.",
-            f"Give the inner work{given_at} a pool of its own, or don't wait for it inside of a task{run.at_event(first.event)}; "
-            "a larger pool only moves the limit.",
+            f"{plural(pool.left, 'piece')} of work {'lies' if pool.left == 1 else 'lie'} in a pool's {queue}, and "
+            f"{who}{at} for just such work, handed in{given_at}: nobody is left to do it.",
+            f"Give the inner work{given_at} a pool of its own, or don't wait for it inside of a task{at}; a larger pool "
+            "only moves the limit.",
             certainty=context.certainty,
             threads=ids(*(agent.thread for agent in pool.workers)),
             channels=ids(pool.queue, *(agent.channel for agent in pool.workers)),
