@@ -179,8 +179,8 @@ def _told_before(context: Context, agent: Agent) -> Told:
     copied = _set_elsewhere(context, agent)
     if copied is not None and not len(before):
         return (
-            f"for {name} to be {deed}: {run.the_thread(int(events.thread[copied]))} did that{run.at_event(copied)}, but "
-            "to its own: the fork has made a copy of it for each process, and nobody tells the one about the other.",
+            f"for {name} to be {deed}: {run.the_thread(int(events.thread[copied]))} did that{run.at_event(copied)}, "
+            "but to its own: the fork has made a copy of it for each process, and nobody tells the one about the other.",
             f"Use what processes share: multiprocessing.{kind.capitalize()}, a pipe, or the child's exit{at}.",
             [copied],
         )
@@ -214,7 +214,9 @@ def _told_before(context: Context, agent: Agent) -> Told:
 def _set_elsewhere(context: Context, agent: Agent) -> int | None:
     """The event by which the object was notified of which what an agent waits for is a fork's copy."""
     origin = number(context.run.trace.channels["copy_of"].iloc[channel_of(agent)])
-    told_of = events_on(context, origin, *ENDED_BY[agent.call]) if origin is not None else ()
+    if origin is None:
+        return None
+    told_of = events_on(context, origin, *ENDED_BY[agent.call])
     return int(told_of[-1]) if len(told_of) else None
 
 
@@ -325,7 +327,8 @@ def _nothing_left(context: Context, agent: Agent) -> Told:
         order = "after this wait began" if events.exit[last] > events.enter[agent.event] else "before"
         return (
             f"for something in {name} that will not come: {counts}, the last by "
-            f"{run.the_thread(int(events.thread[last]))}{run.at_event(last)}, {when} {order}; nobody is left to put more.",
+            f"{run.the_thread(int(events.thread[last]))}{run.at_event(last)}, {when} {order}; "
+            "nobody is left to put more.",
             remedy,
             [last],
         )
@@ -356,8 +359,8 @@ def _signal_before(context: Context, agent: Agent) -> Told:
     event = int(last[0])
     ago = span(int(events.enter[agent.event] - events.enter[event]))
     return (
-        f"in {call_of(context, agent)} for a signal that came already{run.at_event(event)}, {ago} before: a signal that "
-        "has been handled is not kept, and nobody in the run is left to send another.",
+        f"in {call_of(context, agent)} for a signal that came already{run.at_event(event)}, {ago} before: one that has "
+        "been handled is not kept, and nobody in the run is left to send another.",
         f"Block the signal first (signal.pthread_sigmask) and take it by sigwait(){at}: that finds it "
         "even if it came before; or let the handler write to a pipe (set_wakeup_fd).",
         [event],

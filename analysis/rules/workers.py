@@ -109,8 +109,8 @@ def event_loop_blocked(context: Context) -> Iterator[Finding]:
         at, does = run.at_event(agent.event), "an event loop" if own else "the loop of a server"
         if own:
             remedy = (
-                f"Await it{at}: the coroutine itself, asyncio's own queue, lock or stream; or hand the blocking call to "
-                "another thread (await asyncio.to_thread(…))."
+                f"Await it{at}: the coroutine itself, asyncio's own queue, lock or stream; or hand the blocking call "
+                "to another thread (await asyncio.to_thread(…))."
             )
         else:
             remedy = (
@@ -119,8 +119,8 @@ def event_loop_blocked(context: Context) -> Iterator[Finding]:
             )
         yield finding(
             "IPC120",
-            f"{sentence(context.the(agent))} runs {does} and waits in {call}{at}{about}, synchronously: nobody but that "
-            f"loop could bring it, and while it waits it runs nothing, neither {names} nor any callback.",
+            f"{sentence(context.the(agent))} runs {does} and waits in {call}{at}{about}, synchronously: nobody but "
+            f"that loop could bring it, and while it waits it runs nothing, neither {names} nor any callback.",
             remedy,
             certainty=context.certainty,
             threads=ids(agent.thread, *(each.thread for each in waiting)),
@@ -227,8 +227,8 @@ def executor_starvation(context: Context) -> Iterator[Finding]:
             "IPC121",
             f"{plural(pool.left, 'piece')} of work {'lies' if pool.left == 1 else 'lie'} in a pool's {queue}, and "
             f"{who}{at} for just such work, handed in{given_at}: nobody is left to do it.",
-            f"Give the inner work{given_at} a pool of its own, or don't wait for it inside of a task{at}; a larger pool "
-            "only moves the limit.",
+            f"Give the inner work{given_at} a pool of its own, or don't wait for it inside of a task{at}; a larger "
+            "pool only moves the limit.",
             certainty=context.certainty,
             threads=ids(*(agent.thread for agent in pool.workers)),
             channels=ids(pool.queue, *(agent.channel for agent in pool.workers)),
