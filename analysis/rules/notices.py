@@ -180,7 +180,7 @@ def _told_before(context: Context, agent: Agent) -> Told:
     if copied is not None and not len(before):
         return (
             f"for {name} to be {deed}: {run.the_thread(int(events.thread[copied]))} did that{run.at_event(copied)}, "
-            "but to its own: the fork has made a copy of it for each process, and nobody tells the one about the other.",
+            "but to its own: the fork has made a copy of it for each process, and no one tells the one of the other.",
             f"Use what processes share: multiprocessing.{kind.capitalize()}, a pipe, or the child's exit{at}.",
             [copied],
         )
