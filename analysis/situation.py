@@ -22,6 +22,7 @@ from .ownership import STREAM_CALLS, Ownership
 from .run import Run
 from .waits import FAMILIES
 from .waits import tasks as asyncio_tasks
+from .waits.backlog import by_backlog
 
 READING = frozenset({"read", "readv", "pread64", "preadv", "recvfrom", "recvmsg"})
 WRITING = frozenset({"write", "writev", "pwrite64", "pwritev", "sendto", "sendmsg"})
@@ -33,7 +34,7 @@ CALLS = {
     "wait": frozenset({"wait4", "waitid"}),
     "join": FUTEX,
     "acquire": FUTEX | {"flock", "fcntl"},
-    "await": FUTEX,
+    "await": FUTEX | {"pause", "rt_sigtimedwait", "rt_sigtimedwait_time64", "rt_sigsuspend"},  # or for a signal
     "send": FUTEX,
     "receive": FUTEX | READING,  # a queue between processes is a pipe with locks
     **dict.fromkeys(STREAM_CALLS, FUTEX),
@@ -118,7 +119,7 @@ class Situation:
         """A placed agent with what the call that it waits in needs."""
         if agent.why or agent.call not in FAMILIES:
             return replace(agent, why=agent.why or "waits for something that ipctrace can't see")
-        return FAMILIES[agent.call](self, agent)
+        return by_backlog(self, agent) or FAMILIES[agent.call](self, agent)
 
     @cached_property
     def placed(self) -> list[Agent]:
@@ -225,7 +226,9 @@ class Situation:
             reason = "lock" if self.ownership.holders(event) else ""  # of the stream's buffer
         target = number(self.events.size[event]) if kind in ("wait", "join") else None
         since = int(self.events.enter[event])
-        placed = replace(agent, event=event, channel=channel, since=since, reason=reason or "run", call=kind, target=target)
+        placed = replace(
+            agent, event=event, channel=channel, since=since, reason=reason or "run", call=kind, target=target
+        )
         if not reason:
             return replace(placed, event=None, channel=None)
         if reason == "sleep" or self.events.timed[event]:
@@ -249,7 +252,7 @@ class Situation:
         return self._asking(replace(placed, confirmed=confirmed and self._agrees(before, placed)))
 
     def _asking(self, agent: Agent) -> Agent:
-        """Who reads the pipe inside of a queue waits for the queue: every process that knows it holds the pipe's ends."""
+        """Who reads the pipe inside of a queue waits for the queue: whoever knows it holds the pipe's ends."""
         event = agent.event
         while event is not None and event != NONE:
             if self.events.op(event) == "multiprocessing.Queue.get":

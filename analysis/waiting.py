@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from ipctrace.tracer.schema import Trace
 
-from .agents import Agent, Need
+from .agents import Agent
 from .events import NEVER
 from .run import Run
 from .situation import Situation
@@ -81,28 +81,23 @@ def visible(situation: Situation, index: int) -> Waits:
 
 def likely(situation: Situation, index: int) -> Waits:
     """Only those that were seen to use, make or be given what it takes, and whoever waits itself."""
-    agents = situation.agents
-    return _chosen(
-        situation,
-        index,
-        lambda need: None if need.seen is None else need.seen | {each for each in need.able if not agents[each].why},
+    agents, needs = situation.agents, situation.agents[index].needs
+    if needs is None:
+        return None
+    waiting = [frozenset(other for other in need.able if not agents[other].why) for need in needs]
+    return tuple(
+        need.able if need.seen is None else (need.seen | others) & need.able
+        for need, others in zip(needs, waiting, strict=True)
     )
 
 
 def meant(situation: Situation, index: int) -> Waits:
-    """The same, without who merely came to hold what it takes, and without who waits for something else."""
-    return _chosen(situation, index, lambda need: need.seen if need.meant is None else need.meant)
-
-
-def _chosen(situation: Situation, index: int, chosen: Callable[[Need], frozenset[int] | None]) -> Waits:
+    """The same, without who merely came to hold what it takes, and without who waits for something else altogether."""
     needs = situation.agents[index].needs
     if needs is None:
         return None
-    found = []
-    for need in needs:
-        some = chosen(need)
-        found.append(need.able if some is None else some & need.able)
-    return tuple(found)
+    chosen = [need.seen if need.meant is None else need.meant for need in needs]
+    return tuple(need.able if some is None else some & need.able for need, some in zip(needs, chosen, strict=True))
 
 
 def without_outside(situation: Situation, index: int) -> Waits:

@@ -28,6 +28,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
+from ipctrace.tracer.runtime.table import TASKS
 from ipctrace.tracer.schema import FACTS, TABLES, VERSION, WRAPPED, Trace, frame
 
 STEP = 10_000
@@ -164,6 +165,15 @@ class TraceBuilder:
                 self.rows["threads"][each]["ended"] = self.now
         self._images[process].ends.clear()
         self._images[process].alive = False
+
+    def task(self, thread: int, name: str = "Task-1") -> int:
+        """A new asyncio task of the loop that `thread` runs; it is inside its own `task` event."""
+        task = len(self.rows["threads"])
+        self._add("threads", process=self.process_of(thread), tid=TASKS + task, name=name, main=False, loop=thread,
+                  started=self.now, ended=None)  # fmt: skip
+        self._open[task] = []
+        self.begin(task, "task")
+        return task
 
     def end_thread(self, thread: int) -> None:
         """A thread other than the main one ends."""

@@ -1,259 +1,26 @@
-"""IPC1xx: the program can't go on, because nobody will say what is waited for: conditions, queues, pools, loops."""
+"""IPC1xx: the program can't go on, because nobody will say what is waited for: conditions, queues, signals."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
 from ..agents import Agent
-from ..events import NEVER, NONE, Ints, number, rows_of
+from ..events import NEVER, NONE, number, rows_of
 from ..findings import Check, Context, finding, ids
 from ..naming import listing, plural, sentence, span
 from ..results import Finding
 from ..waits import notices as waits
-from ..waits import loops
-
-TOLD = ("await", "receive", "send")  # kinds of calls that wait for somebody to say, bring or take something
-# kind of wait → the kinds of calls that end it
-ENDED_BY = {"await": ("notify",), "receive": ("send",), "send": ("receive",), "acquire": ("release",)}
-
-
-def told(context: Context) -> list[Agent]:
-    """Who of the knot's core waits for somebody to say, bring or take something."""
-    return [agent for agent in context.core if _is_told(context, agent)]
-
-
-def _is_told(context: Context, agent: Agent) -> bool:
-    return (
-        agent.call in TOLD and agent.event is not None and agent.channel is not None and not agent.why
-        and not _op(context, agent).startswith(("Connection.", "multiprocessing.Queue.next"))
-    )  # fmt: skip
-
-
-def _op(context: Context, agent: Agent) -> str:
-    return "" if agent.event is None else context.run.events.op(agent.event)
-
-
-def _object(context: Context, agent: Agent) -> str:
-    return str(context.run.trace.channels["kind"].iloc[agent.channel])
-
-
-def _of(context: Context, channel: int | None, *kinds: str) -> Ints:
-    """The events of these kinds on an object that came about, in order."""
-    events = context.run.events
-    return np.flatnonzero((events.channel == channel) & events.is_kind(*kinds) & (events.error == NONE))
-
-
-def _done(context: Context, channel: int | None, *kinds: str) -> Ints:
-    """The same, as far as they returned."""
-    found = _of(context, channel, *kinds)
-    return found[context.run.events.exit[found] != NEVER]
-
-
-def _whole(context: Context) -> bool:
-    """Whether the recorded program itself waits with the knot, and isn't busy with something else.
-
-    A main thread that runs an event loop waits if its first task does.
-    """
-    if _sure(context) or 0 not in context.situation.alive or context.knot is None:
-        return context.knot is not None
-    main = context.run.main_threads.get(0)
-    first = [each.index for each in context.situation.agents if each.thread == main or each.loop == main][:2]
-    return any(index in context.knot.dead for index in first) or _shut(context)
-
-
-def _sure(context: Context) -> bool:
-    return context.knot is not None and context.knot.level in ("proven", "likely")
-
-
-# IPC116
-
-
-def fork_lost_thread(context: Context) -> Iterator[Finding]:
-    """IPC116: what an agent of a fork's child waits for is the work of a thread of its parent."""
-    run = context.run
-    for agent in context.dead:
-        lost = _lost(context, agent) if _is_told(context, agent) else None
-        if lost is None:
-            continue
-        parent, fork = int(run.trace.processes["parent"].iloc[agent.process]), _fork_of(context, agent.process)
-        whose = run.the_thread(lost)
-        forked = f" The fork{run.at_event(fork)} took the objects along, and only one thread." if fork is not None else ""
-        made = number(run.trace.channels["site"].iloc[agent.channel])
-        yield finding(
-            "IPC116",
-            f"{sentence(context.the(agent))} waits{run.at_event(agent.event)} for {run.channel_name(agent.channel)}, "
-            f"which is the work of {whose}: that thread lives in {run.the_process(parent)}, not in "
-            f"{run.the_process(agent.process)}.{forked}",
-            f"Make the pool, queue or thread anew in the child, after the fork{run.at_event(fork)}; or start the child by "
-            "spawn or forkserver.",
-            certainty=context.certainty,
-            threads=ids(agent.thread, lost),
-            channels=ids(agent.channel),
-            sites=ids(run.site_of(agent.event), run.site_of(fork), made),
-            events=ids(agent.event, fork),
-        )
-
-
-def _fork_of(context: Context, process: int) -> int | None:
-    """The event by which a process was forked."""
-    events, pid = context.run.events, int(context.run.trace.processes["pid"].iloc[process])
-    parent = number(context.run.trace.processes["parent"].iloc[process])
-    found = np.flatnonzero(events.is_kind("fork") & (events.result == pid) & (events.process == parent))
-    return int(found[-1]) if len(found) else None
-
-
-def _lost(context: Context, agent: Agent) -> int | None:
-    """The thread of the parent's that would have done what an agent of its child waits for."""
-    situation, trace = context.situation, context.run.trace
-    row = trace.processes.iloc[agent.process]
-    if row["how"] != "fork" or number(row["parent"]) is None:
-        return None
-    asked = agent.channel
-    if _object(context, agent) == "future":
-        asked = waits.queue_of(situation, agent.channel)
-        own, kinds = waits.workers(situation, agent), ("receive",)
-    else:
-        kinds = ENDED_BY[agent.call]
-        own = waits.users(situation, asked, *kinds)
-    origin = number(trace.channels["copy_of"].iloc[asked]) if asked is not None else None
-    if origin is None:
-        return None
-    owners = trace.threads["process"]
-    if any(owners.iloc[thread] == agent.process and thread != agent.thread for thread in own):
-        return None
-    fork = _fork_of(context, agent.process)
-    forker = int(context.run.events.thread[fork]) if fork is not None else None
-    parent = int(row["parent"])
-    likely = waits.users(situation, origin, *kinds) | waits.users(situation, origin, "await", "receive", "notify")
-    there = [thread for thread in sorted(likely) if owners.iloc[thread] == parent and thread != forker]
-    lived = [thread for thread in there if _lived(context, thread, int(row["started"]))]
-    return lived[0] if lived else None
-
-
-def _lived(context: Context, thread: int, time: int) -> bool:
-    row = context.run.trace.threads.iloc[thread]
-    ended = number(row["ended"])
-    return int(row["started"]) <= time and (ended is None or ended >= time)
-
-
-# IPC120
-
-
-def event_loop_blocked(context: Context) -> Iterator[Finding]:
-    """IPC120: a loop's thread waits elsewhere than in its select, for what one of its own tasks or callbacks would do."""
-    run, situation = context.run, context.situation
-    for agent in context.dead:
-        if agent.thread is None or agent.loop is not None or loops.selecting(situation, agent):
-            continue
-        own = loops.of_loop(situation, agent.thread)
-        if not own or agent.event is None or agent.why or not _only_the_loop(context, agent, own):
-            continue
-        waiting = [situation.agents[index] for index in sorted(own)]
-        names = listing([context.the(each) for each in waiting[:3]])
-        call = run.events.op(int(run.events.outermost[agent.event]))
-        about = f" for {run.channel_name(agent.channel)}" if agent.channel is not None else ""
-        yield finding(
-            "IPC120",
-            f"{sentence(context.the(agent))} runs an event loop and waits in {call}{run.at_event(agent.event)}{about}, "
-            f"synchronously: nobody but that loop could bring it, and while it waits it runs nothing, neither {names} nor "
-            "any callback.",
-            f"Await it{run.at_event(agent.event)}: the coroutine itself, asyncio's own queue, lock or stream; or hand the "
-            "blocking call to another thread (await asyncio.to_thread(…)).",
-            certainty=context.certainty,
-            threads=ids(agent.thread, *(each.thread for each in waiting)),
-            channels=ids(agent.channel),
-            sites=ids(run.site_of(agent.event), *(run.site_of(each.event) for each in waiting)),
-            events=ids(agent.event),
-        )
-
-
-def _only_the_loop(context: Context, agent: Agent, own: frozenset[int]) -> bool:
-    """Whether what a loop's thread waits for is left to its own tasks, to itself, or to who waits for these."""
-    assert context.knot is not None
-    arcs = context.knot.arcs
-    index = agent.index
-    reach, todo = {index}, [index]
-    while todo:
-        for other in arcs.get(todo.pop(), ()):
-            if other not in reach:
-                reach.add(other)
-                todo.append(other)
-    near = set(arcs.get(index, ()))
-    if agent.call in ("read", "write", "connect", "select", "wait", "join"):
-        # another process or thread, which waits for the loop; or an end that this thread holds itself
-        return near <= own | {index} or (bool(own & reach) and index in context.knot.core)
-    return bool(own & near) or not near
-
-
-# IPC121
-
-
-@dataclass(frozen=True, slots=True)
-class Starved:
-    """A pool all of whose workers wait: their queue, the workers, and how much work lies behind them."""
-
-    queue: int
-    workers: tuple[Agent, ...]
-    left: int
-
-
-def starved(context: Context) -> Iterator[Starved]:
-    """Pools whose workers have each handed on a further piece of work, and wait, while work lies in their own queue."""
-    situation = context.situation
-    queues = context.run.trace.channels
-    dead = {agent.thread: agent for agent in context.dead if agent.thread is not None}
-    for queue in queues.loc[queues["kind"] == "queue", "channel"].tolist():
-        takers = [other.thread for other in situation.placed if other.thread in waits.users(situation, queue, "receive")]
-        workers = [dead[thread] for thread in takers if thread in dead and dead[thread].channel != queue]
-        left = len(_done(context, queue, "send")) - len(_done(context, queue, "receive"))
-        if left < 1 or not workers or len(workers) < len(takers):
-            continue
-        if all(_handed_on(context, agent, queue) for agent in workers if agent.thread is not None):
-            yield Starved(int(queue), tuple(workers), left)
-
-
-def _handed_on(context: Context, agent: Agent, queue: int) -> bool:
-    """Whether a worker has put something into a queue since it took its own work, and now waits to be told of it."""
-    events = context.run.events
-    if agent.call not in TOLD or agent.thread is None:
-        return False
-    taken = np.flatnonzero((events.thread == agent.thread) & (events.channel == queue) & events.is_kind("receive"))
-    put = np.flatnonzero((events.thread == agent.thread) & events.is_kind("send", "submit"))
-    return bool(len(taken) and len(put) and put[-1] > taken[-1])
-
-
-def executor_starvation(context: Context) -> Iterator[Finding]:
-    """IPC121."""
-    run, events = context.run, context.run.events
-    for pool in starved(context):
-        first = pool.workers[0]
-        given = np.flatnonzero((events.thread == first.thread) & events.is_kind("send", "submit"))
-        given_at = run.at_event(int(events.outermost[given[-1]]))
-        count = len(pool.workers)
-        who = f"its only worker, {context.the(first)}, waits" if count == 1 else f"all {count} workers wait"
-        yield finding(
-            "IPC121",
-            f"{plural(pool.left, 'piece')} of work {'lies' if pool.left == 1 else 'lie'} in a pool's {run.channel_name(pool.queue)}, "
-            f"and {who}{run.at_event(first.event)} for just such work, handed in{given_at}: nobody is left to do it.",
-            f"Give the inner work{given_at} a pool of its own, or don't wait for it inside of a task{run.at_event(first.event)}; "
-            "a larger pool only moves the limit.",
-            certainty=context.certainty,
-            threads=ids(*(agent.thread for agent in pool.workers)),
-            channels=ids(pool.queue, *(agent.channel for agent in pool.workers)),
-            sites=ids(run.site_of(first.event), run.site_of(int(given[-1]))),
-            events=ids(*(agent.event for agent in pool.workers)),
-        )
-
+from . import workers
+from .waiting import ENDED_BY, call_of, channel_of, done_on, events_on, is_over, is_sure, is_whole, kind_of, told
 
 # IPC118, of queues between processes
 
 
 def producer_gone(context: Context) -> Iterator[Finding]:
     """IPC118: a process that would have put something into a queue, or had taken a piece of work from it, has ended."""
-    if not _whole(context) or any(True for _ in starved(context)):
+    if not is_whole(context) or any(True for _ in workers.starved(context)):
         return
     found = _work_lost(context) or _nothing_put(context)
     if found is not None:
@@ -265,7 +32,7 @@ def _work_lost(context: Context) -> Finding | None:
     run = context.run
     waiters = [agent for agent in told(context) if agent.call == "await" or agent.call == "receive"]
     waiters.sort(key=lambda agent: (agent.call != "await", agent.process))
-    if not waiters or any(_op(context, agent).endswith("Queue.join") for agent in context.dead):
+    if not waiters or any(call_of(context, agent).endswith("Queue.join") for agent in context.dead):
         return None
     agent = waiters[0]
     for gone, how in _failures(context):
@@ -275,9 +42,9 @@ def _work_lost(context: Context) -> Finding | None:
         queue = run.channel_name(int(run.events.channel[taken]))
         return finding(
             "IPC118",
-            f"{sentence(context.the(agent))} waits{run.at_event(agent.event)} for {run.channel_name(agent.channel)}, and "
-            f"{run.the_process(gone)} had taken a piece of work from {queue} and ended ({how}) before it answered: with it "
-            "the work is lost, and nobody does it again.",
+            f"{sentence(context.the(agent))} waits{run.at_event(agent.event)} for {run.channel_name(agent.channel)}, "
+            f"and {run.the_process(gone)} had taken a piece of work from {queue} and ended ({how}) before it answered: "
+            "with it the work is lost, and nobody does it again.",
             f"Wait with a timeout{run.at_event(agent.event)} and look whether the workers still live; or "
             "concurrent.futures.ProcessPoolExecutor, which raises BrokenProcessPool.",
             certainty=context.certainty,
@@ -293,9 +60,9 @@ def _nothing_put(context: Context) -> Finding | None:
     """A process that would have put something has ended."""
     run = context.run
     for agent in told(context):
-        if agent.call != "receive" or number(run.trace.channels["process"].iloc[agent.channel]) is not None:
+        if agent.call != "receive" or number(run.trace.channels["process"].iloc[channel_of(agent)]) is not None:
             continue
-        put, taken = len(_done(context, agent.channel, "send")), len(_done(context, agent.channel, "receive"))
+        put, taken = len(done_on(context, agent.channel, "send")), len(done_on(context, agent.channel, "receive"))
         used = waits.users(context.situation, agent.channel, "send")
         owners = {int(run.trace.threads["process"].iloc[thread]) for thread in used}
         gone = [(process, how) for process, how in _failures(context) if process in owners or not put]
@@ -307,8 +74,8 @@ def _nothing_put(context: Context) -> Finding | None:
             f"{sentence(context.the(agent))} waits{at} for something to come through {run.channel_name(agent.channel)} "
             f"({put} put, {taken} taken), and {who}, which should have put it, has ended ({gone[0][1]}); every process "
             "holds the queue's pipe open, so no end of file tells.",
-            f"Get with a timeout{at} and look whether {who} still lives (is_alive, sentinel); have it put an end marker "
-            "in a finally; or concurrent.futures, which notices.",
+            f"Get with a timeout{at} and look whether {who} still lives (is_alive, sentinel); have it put an end "
+            "marker in a finally; or concurrent.futures, which notices.",
             certainty=context.certainty,
             threads=ids(agent.thread, run.main_threads.get(gone[0][0])),
             channels=ids(agent.channel),
@@ -333,7 +100,9 @@ def _taken_by(context: Context, process: int) -> int | None:
     events = context.run.events
     moved = (events.process == process) & events.is_kind("send", "receive") & (events.channel != NONE)
     kinds = context.run.trace.channels["kind"].to_numpy()
-    found = [event for event in np.flatnonzero(moved & (events.exit != NEVER)) if kinds[events.channel[event]] == "queue"]
+    found = [
+        event for event in np.flatnonzero(moved & (events.exit != NEVER)) if kinds[events.channel[event]] == "queue"
+    ]
     if not found or events.kind(int(found[-1])) != "receive":
         return None
     return int(found[-1])
@@ -344,13 +113,8 @@ def _taken_by(context: Context, process: int) -> int | None:
 
 def lost_wakeup(context: Context) -> Iterator[Finding]:
     """IPC119."""
-    explained = {
-        event
-        for check in (fork_lost_thread, event_loop_blocked, executor_starvation)
-        for each in check(context)
-        for event in each.events
-    }
-    if explained or not _whole(context):
+    explained = {event for check in workers.CHECKS for each in check(context) for event in each.events}
+    if explained or not is_whole(context):
         return
     signals = [agent for agent in context.dead if agent.reason == "signal" and agent.event is not None]
     for agent in [*told(context), *signals, *_semaphores(context)]:
@@ -366,13 +130,13 @@ def _semaphores(context: Context) -> list[Agent]:
     return [
         agent
         for agent in context.core
-        if agent.call == "acquire" and agent.channel is not None and rows["kind"].iloc[agent.channel] == "semaphore"
-        and not number(rows["capacity"].iloc[agent.channel])
+        if agent.call == "acquire" and agent.channel is not None and rows["kind"].iloc[channel_of(agent)] == "semaphore"
+        and not number(rows["capacity"].iloc[channel_of(agent)])
     ]  # fmt: skip
 
 
 def _missed(context: Context, agent: Agent) -> Finding | None:
-    op, kind = _op(context, agent), "signal" if agent.reason == "signal" else _object(context, agent)
+    op, kind = call_of(context, agent), "signal" if agent.reason == "signal" else kind_of(context, agent)
     if op.endswith("Queue.join"):
         told_of = _unfinished(context, agent)
     elif kind == "signal":
@@ -405,19 +169,28 @@ Told = tuple[str, str, list[int]] | None  # why it waits for ever, what to do ab
 def _told_before(context: Context, agent: Agent) -> Told:
     """A condition, event, future or semaphore: told too early, or by nobody."""
     run, events = context.run, context.run.events
-    name, kind = run.channel_name(agent.channel), _object(context, agent)
+    at = run.at_event(agent.event)
+    name, kind = run.channel_name(agent.channel), kind_of(context, agent)
     deed = {"event": "set", "future": "given its result", "semaphore": "released"}.get(kind, "notified")
-    before = _of(context, agent.channel, *ENDED_BY[agent.call])
+    before = events_on(context, agent.channel, *ENDED_BY[agent.call])
     before = before[events.enter[before] < events.enter[agent.event]]
     others = before[events.thread[before] != agent.thread]
     before = others if len(others) or len(context.dead) > 1 else before
+    copied = _set_elsewhere(context, agent)
+    if copied is not None and not len(before):
+        return (
+            f"for {name} to be {deed}: {run.the_thread(int(events.thread[copied]))} did that{run.at_event(copied)}, "
+            "but to its own: the fork has made a copy of it for each process, and no one tells the one of the other.",
+            f"Use what processes share: multiprocessing.{kind.capitalize()}, a pipe, or the child's exit{at}.",
+            [copied],
+        )
     remedy = {
-        "condition": f"Wait for a fact that is kept, not for the notify: wait_for(lambda: ready){run.at_event(agent.event)}, "
+        "condition": f"Wait for a fact that is kept, not for the notify: wait_for(lambda: ready){at}, "
         "with `ready` set under the same lock before the notify.",
         "event": f"Set it on every way out of who should (finally), and don't clear() what others wait for"
-        f"{run.at_event(agent.event)}; or wait with a timeout.",
-        "future": f"Set a result or an exception on every way, or cancel it; or result(timeout=…){run.at_event(agent.event)}.",
-        "semaphore": f"Release it once for each acquire{run.at_event(agent.event)}, in a finally.",
+        f"{at}; or wait with a timeout.",
+        "future": f"Set a result or an exception on every way, or cancel it; or result(timeout=…){at}.",
+        "semaphore": f"Release it once for each acquire{at}, in a finally.",
     }[kind if kind in ("condition", "event", "semaphore") else "future"]
     if len(before) and kind != "semaphore":
         last = int(before[-1])
@@ -429,7 +202,7 @@ def _told_before(context: Context, agent: Agent) -> Told:
             remedy,
             [last],
         )
-    if not _sure(context) and not _shut(context):
+    if not is_sure(context) and not is_over(context):
         return None
     return (
         f"for {name} to be {deed}, and nobody is left who would: {_others(context, agent)}.",
@@ -438,17 +211,20 @@ def _told_before(context: Context, agent: Agent) -> Told:
     )
 
 
-def _shut(context: Context) -> bool:
-    """Whether the program's main thread is done, and the interpreter only waits for its threads to end."""
-    main = context.run.main_threads.get(0)
-    return any(each.thread == main and _op(context, each) == "threading.shutdown" for each in context.situation.agents)
+def _set_elsewhere(context: Context, agent: Agent) -> int | None:
+    """The event by which the object was notified of which what an agent waits for is a fork's copy."""
+    origin = number(context.run.trace.channels["copy_of"].iloc[channel_of(agent)])
+    if origin is None:
+        return None
+    told_of = events_on(context, origin, *ENDED_BY[agent.call])
+    return int(told_of[-1]) if len(told_of) else None
 
 
 def _others(context: Context, agent: Agent) -> str:
     """Who is left besides a waiter, and what they do, in words."""
     run = context.run
     others = [other for other in context.dead if other.index != agent.index]
-    core = set(context.knot.core if context.knot else ())
+    core = {other.index for other in context.core}
     first = [other for other in others if other.index in core] or others
     told_of = [f"{context.the(o)} {run.waits_for(o.reason, o.channel)}{run.at_event(o.event)}" for o in first[:2]]
     if not told_of:
@@ -460,22 +236,32 @@ def _others(context: Context, agent: Agent) -> str:
 def _missing_party(context: Context, agent: Agent) -> Told:
     """A barrier."""
     run, events = context.run, context.run.events
-    parties = number(run.trace.channels["capacity"].iloc[agent.channel])
-    here = {other.thread for other in context.situation.placed if other.channel == agent.channel and other.event is not None
-            and events.kind(other.event) == "await"}  # fmt: skip
+    at = run.at_event(agent.event)
+    parties = number(run.trace.channels["capacity"].iloc[channel_of(agent)])
+    here = {
+        other.thread
+        for other in context.situation.placed
+        if other.channel == agent.channel and other.event is not None and events.kind(other.event) == "await"
+    }
     past = [thread for thread in waits.users(context.situation, agent.channel, "await") if thread not in here]
     ended = [thread for thread in past if number(run.trace.threads["ended"].iloc[thread]) is not None]
-    if not _sure(context) and not ended:
+    if not is_sure(context) and not ended:
         return None
     name = run.channel_name(agent.channel)
     left = [run.the_thread(thread) for thread in sorted(ended)]
-    who = f": {listing(left[:3])} passed it before and ended" if left else f": {_others(context, agent)}" if len(here) < 2 else ""
+    who = (
+        f": {listing(left[:3])} passed it before and ended"
+        if left
+        else f": {_others(context, agent)}"
+        if len(here) < 2
+        else ""
+    )
     missing = f", {parties - len(here)} of {parties} missing" if parties else ""
     return (
         f"at {name} for parties that never come{missing}: {plural(len(here), 'thread')} "
         f"{'waits' if len(here) == 1 else 'wait'} there, and nobody who is left will{who}.",
-        f"Make the number of parties that of the threads that really come, abort() the barrier when one of them fails, or "
-        f"wait with a timeout{run.at_event(agent.event)}.",
+        "Make the number of parties that of the threads that really come, abort() the barrier when one of them fails, "
+        f"or wait with a timeout{at}.",
         [],
     )
 
@@ -483,8 +269,8 @@ def _missing_party(context: Context, agent: Agent) -> Told:
 def _unfinished(context: Context, agent: Agent) -> Told:
     """Queue.join: more was put than was said to be done."""
     run, events = context.run, context.run.events
-    put, taken = _done(context, agent.channel, "send"), _done(context, agent.channel, "receive")
-    done = _done(context, agent.channel, "notify")
+    put, taken = done_on(context, agent.channel, "send"), done_on(context, agent.channel, "receive")
+    done = done_on(context, agent.channel, "notify")
     if context.situation.forgotten(agent.channel) or len(put) <= len(done):
         return None
     owing = [
@@ -496,11 +282,12 @@ def _unfinished(context: Context, agent: Agent) -> Told:
     if owing:
         last = int(taken[events.thread[taken] == owing[0]][-1])
         gone = _has_ended(context, owing[0])
-        who = f"{run.the_thread(owing[0])} took one{run.at_event(last)}, and {'ended' if gone else 'went on'} without task_done()"
+        then = "ended" if gone else "went on"
+        who = f"{run.the_thread(owing[0])} took one{run.at_event(last)}, and {then} without task_done()"
         where = run.at_event(last)
     else:
         last, who, where = None, "nobody is left to take the rest", ""
-    if not _sure(context) and not owing:
+    if not is_sure(context) and not owing:
         return None
     return (
         f"for all of {run.channel_name(agent.channel)} to be done: {counts}; {who}.",
@@ -519,29 +306,33 @@ def _nothing_left(context: Context, agent: Agent) -> Told:
     run, events = context.run, context.run.events
     name = run.channel_name(agent.channel)
     if agent.call == "send":
-        if not _sure(context) and not _shut(context):
+        if not is_sure(context) and not is_over(context):
             return None
         return (
-            f"for a place in {name}, which is full, and nobody is left to take anything from it: {_others(context, agent)}.",
+            f"for a place in {name}, which is full, and nobody is left to take anything from it: "
+            f"{_others(context, agent)}.",
             f"Go on taking until the end, or put with a timeout{run.at_event(agent.event)}.",
             [],
         )
-    put, taken = _done(context, agent.channel, "send"), _done(context, agent.channel, "receive")
+    put, taken = done_on(context, agent.channel, "send"), done_on(context, agent.channel, "receive")
     counts = f"{plural(len(put), 'item')} put, {len(taken)} taken"
     at = run.at_event(agent.event)
-    remedy = f"Put an end marker for each consumer, or get with a timeout{at}; empty() says nothing about the next moment."
+    remedy = (
+        f"Put an end marker for each consumer, or get with a timeout{at}; empty() says nothing about the next moment."
+    )
     rivals = taken[events.thread[taken] != agent.thread]
     if len(rivals) and len(taken) >= len(put):
         last = int(rivals[-1])
         when = span(abs(int(events.exit[last] - events.enter[agent.event])))
         order = "after this wait began" if events.exit[last] > events.enter[agent.event] else "before"
         return (
-            f"for something in {name} that will not come: {counts}, the last by {run.the_thread(int(events.thread[last]))}"
-            f"{run.at_event(last)}, {when} {order}; nobody is left to put more.",
+            f"for something in {name} that will not come: {counts}, the last by "
+            f"{run.the_thread(int(events.thread[last]))}{run.at_event(last)}, {when} {order}; "
+            "nobody is left to put more.",
             remedy,
             [last],
         )
-    if not _sure(context) and not _shut(context):
+    if not is_sure(context) and not is_over(context):
         return None
     return (f"for something in {name}, and nobody is left to put it: {counts}; {_others(context, agent)}.", remedy, [])
 
@@ -549,6 +340,7 @@ def _nothing_left(context: Context, agent: Agent) -> Told:
 def _signal_before(context: Context, agent: Agent) -> Told:
     """signal.pause and sigwait: the signal came first."""
     run, events = context.run, context.run.events
+    at = run.at_event(agent.event)
     assert agent.event is not None
     came = np.flatnonzero(events.is_kind("signal") & (events.process == agent.process) & (events.exit != NEVER))
     came = came[events.enter[came] < events.enter[agent.event]]
@@ -559,23 +351,20 @@ def _signal_before(context: Context, agent: Agent) -> Told:
         return None
     senders = {int(events.thread[event]) for event in sent.tolist()}
     living = {a.thread: a for a in context.situation.agents}
-    if any(thread in living and living[thread].index not in (context.knot.dead if context.knot else ()) for thread in senders):
+    if any(
+        thread in living and living[thread].index not in (context.knot.dead if context.knot else ())
+        for thread in senders
+    ):
         return None  # who sent it before may send it again
     event = int(last[0])
     ago = span(int(events.enter[agent.event] - events.enter[event]))
     return (
-        f"in {_op(context, agent)} for a signal that came already{run.at_event(event)}, {ago} before: a signal that has been "
-        "handled is not kept, and nobody in the run is left to send another.",
-        f"Block the signal first (signal.pthread_sigmask) and take it by sigwait(){run.at_event(agent.event)}: that finds it "
+        f"in {call_of(context, agent)} for a signal that came already{run.at_event(event)}, {ago} before: one that has "
+        "been handled is not kept, and nobody in the run is left to send another.",
+        f"Block the signal first (signal.pthread_sigmask) and take it by sigwait(){at}: that finds it "
         "even if it came before; or let the handler write to a pipe (set_wakeup_fd).",
         [event],
     )
 
 
-CHECKS: tuple[Check, ...] = (
-    fork_lost_thread,
-    event_loop_blocked,
-    executor_starvation,
-    producer_gone,
-    lost_wakeup,
-)
+CHECKS: tuple[Check, ...] = (*workers.CHECKS, producer_gone, lost_wakeup)
