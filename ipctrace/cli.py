@@ -238,7 +238,8 @@ def show(
 ) -> None:
     """Show the tables of a recorded run.
 
-    They are processes, channels, messages, blocking, streams, events and findings.
+    They are processes, channels, messages, blocking, waits, path, races, streams, events, environment, samples and
+    findings.
     """
     from .reports import tables
 

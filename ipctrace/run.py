@@ -21,7 +21,7 @@ class Run:
 
     Every table of the trace is an attribute (`run.events`, `run.processes`, `run.sites`, …; `tracer/schema.py` says
     what their columns mean). `.channels`, `.streams` and `.descriptors` are the analysis' tables, which say more than
-    the trace's; `.messages` and `.blocking` exist only there (`analysis/results.py`).
+    the trace's; `.messages`, `.blocking`, `.races`, `.matrix` and `.path` exist only there (`analysis/results.py`).
     """
 
     def __init__(self, trace: Trace) -> None:
@@ -71,6 +71,21 @@ class Run:
     def descriptors(self) -> pd.DataFrame:
         """A row an end of a channel that a process held."""
         return self.analysis.descriptors
+
+    @property
+    def races(self) -> pd.DataFrame:
+        """A row a message race: two that could have come in the other order."""
+        return self.analysis.races
+
+    @property
+    def matrix(self) -> pd.DataFrame:
+        """Who waited for whom, how long and how often."""
+        return self.analysis.matrix
+
+    @property
+    def path(self) -> pd.DataFrame:
+        """The critical path: what the run's time was spent on, from its begin to its end."""
+        return self.analysis.path
 
     def to_json(self) -> dict[str, Any]:
         """The analysis as plain data; docs/analysis-json.md says what is in it."""

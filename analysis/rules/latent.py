@@ -17,12 +17,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..edges import Nodes
 from ..edits import flush_after
 from ..events import NEVER, NONE, Events, number, rows_of
 from ..findings import Context, finding, ids
 from ..naming import plural
 from ..results import Finding
+from ..timeline import Nodes
 
 SMALLEST = 4096  # bytes of the smallest pipe that there is: one page (pipe(7): a user over the soft limit gets two)
 CAPACITY = 65536  # bytes of a pipe whose size isn't known: pipe(7)

@@ -124,7 +124,7 @@ def _other_than_twice(context: Context, link: Link, handler: int | None) -> str:
     assert waiter.event is not None
     here, taken = run.at_event(waiter.event), run.place(run.site_of(link.holder.event)) or "its first acquire"
     if handler is not None:
-        return f"Take no lock in a signal handler: instead of the acquire{here}, set a flag there that the program looks at."
+        return f"Take no lock in a signal handler: in place of the acquire{here}, set a flag that the program looks at."
     if run.events.op(waiter.event) in FILE_LOCKS:
         return (
             f"Lock the file once: hand on the descriptor that {taken} locked, in the place of the one{here}; or unlock "
@@ -145,7 +145,7 @@ def owner_gone(context: Context) -> Iterator[Finding]:
         yield finding(
             "IPC114",
             f"{sentence(context.the(waiter))} waits for {lock(context, waiter)}{run.at_event(waiter.event)}, which "
-            f"{owner(context, holder)} took{run.at_event(holder.event)} and still held as it {_ended(context, holder)}: "
+            f"{owner(context, holder)} took{run.at_event(holder.event)} and held as it {_ended(context, holder)}: "
             "nobody is left to release it.",
             f"Don't end it while it holds the lock: release in a finally, or take it with `with`"
             f"{run.at_event(holder.event)}; or use a lock that goes with its holder (fcntl.flock on a file), or "
@@ -174,7 +174,7 @@ def inherited_by_fork(context: Context) -> Iterator[Finding]:
             f"{sentence(context.the(waiter))} waits for {lock(context, waiter)}{run.at_event(waiter.event)}: "
             f"{_other(context, holder)} {held}{_taken(context, link)} when the fork{run.at_event(fork)} copied it, and "
             "isn't there to release the copy.",
-            f"Fork{run.at_event(fork)} before that thread is started, or start the process with spawn or forkserver; or "
+            f"Fork{run.at_event(fork)} before that thread is started, or start the process by spawn or forkserver; or "
             + (
                 f"write with os.write, or to a stream of the child's own{run.at_event(waiter.event)}."
                 if waiter.call in STREAM_CALLS
@@ -223,9 +223,9 @@ def file_lock_held(context: Context) -> Iterator[Finding]:
         yield finding(
             "IPC124",
             f"{sentence(context.the(waiter))} waits for {lock(context, waiter)}{run.at_event(waiter.event)}: the lock "
-            f"that {locker} took{run.at_event(holder.event)} lives on in {run.the_process(process)}, whose fd {fd} is a "
+            f"that {locker} took{run.at_event(holder.event)} lives on in {run.the_process(process)}: its fd {fd} is a "
             f"copy{f' made by the fork{run.at_event(fork)}' if fork is not None else ''}.",
-            f"Unlock it (LOCK_UN) before the descriptor of {run.place(run.site_of(holder.event)) or 'the lock'} is closed; "
+            f"Unlock it (LOCK_UN) before its descriptor{run.at_event(holder.event)} is closed; "
             f"or close fd {fd} in {run.the_process(process)} (close_fds, os.set_inheritable(fd, False)).",
             certainty=context.certainty,
             **evidence(context, link),
@@ -258,7 +258,8 @@ def _followed(context: Context) -> dict[int, Link]:
 def lock_cycle(context: Context) -> Iterator[Finding]:
     """IPC111."""
     for cycle in _cycles(context):
-        chain = [_holds_and_waits(context, before, link) for before, link in zip(cycle[-1:] + cycle, cycle, strict=False)]
+        pairs = zip(cycle[-1:] + cycle, cycle, strict=False)
+        chain = [_holds_and_waits(context, before, link) for before, link in pairs]
         many = "neither" if len(cycle) == 2 else "none of them"
         yield finding(
             "IPC111",
@@ -303,12 +304,13 @@ def _one_order(context: Context, cycle: list[Link]) -> str:
     names = [lock(context, link.waiter) for link in cycle]
     if first[0] and first[0] == first[1]:
         return (
-            f"Take them in one order everywhere: the same lines take {listing(names)} in different orders, so sort them "
+            f"Take them in one order everywhere: the same lines take {listing(names)} in different orders; sort them "
             f"before {first[0]} (by a number, a name or id())."
         )
     return (
         f"Take them in one order everywhere: in {context.the(last.waiter)}, take {lock(context, last.waiter)}"
-        f"{run.at_event(last.waiter.event)} before {lock(context, before.waiter)}{since(context, before.holder).rstrip(',')}."
+        f"{run.at_event(last.waiter.event)} before {lock(context, before.waiter)}"
+        f"{since(context, before.holder).rstrip(',')}."
     )
 
 
@@ -363,9 +365,9 @@ def _let_go(context: Context, link: Link, keeps: Agent) -> str:
     name, wait = lock(context, link.waiter), run.place(run.site_of(keeps.event)) or "the wait"
     if run.events.op(link.waiter.event) == "import":
         module = name.removeprefix("the import of ")
-        return f"Don't wait at {wait} while {module} is being imported: move that into a function, called after the import."
+        return f"Don't wait at {wait} while {module} is being imported: move that into a function, called afterwards."
     held = run.place(run.site_of(link.holder.event))
-    return f"Release {name}{f' of {held}' if held else ''} before the wait at {wait}: only guard what is shared, not the wait."
+    return f"Release {name}{f' of {held}' if held else ''} before the wait at {wait}: guard what is shared, not the wait."
 
 
 def _way(context: Context, start: int, goal: int) -> list[int] | None:
@@ -404,10 +406,10 @@ def _awaited(context: Context, index: int, goal: int) -> list[int]:
         return list(knot.arcs.get(index, ()))
     users, dead = users_of(situation, agent), sorted(agent.enablers & knot.dead)
     used = [each for each in dead if situation.agents[each].thread in users]
-    found = used or [each for each in dead if situation.agents[each].process != agent.process] or dead
+    chosen = used or [each for each in dead if situation.agents[each].process != agent.process] or dead
     there = situation.agents[goal]
     same_end = there.call in STREAM_CALLS and there.channel == agent.channel  # would do the same, not what is needed
-    return [each for each in found if not (each == goal and same_end)]
+    return [each for each in chosen if not (each == goal and same_end)]
 
 
 CHECKS: tuple[Check, ...] = (lock_self, owner_gone, inherited_by_fork, file_lock_held, lock_cycle, lock_and_channel)

@@ -223,7 +223,7 @@ def _read_ahead(run: Run, stream: int, fork: int) -> int:
     if len(raw) and (events.enter[takes] > events.exit[fork]).any():
         return 0
     taken = int(events.result[takes].sum())
-    if run.trace.streams["layer"].iloc[stream] == "text" and not all(run.payloads[read].isascii() for read in raw):
+    if run.trace.streams["layer"].iloc[stream] == "text" and not all(run.payloads[int(read)].isascii() for read in raw):
         taken *= 4  # what it took is counted in characters, of at most so many bytes
     return int(events.result[raw].sum()) - taken
 
