@@ -72,7 +72,7 @@ def _of_process(context: Context, process: int) -> Death:
         return Death(process, None, time, f"was ended by an exception{_words(context, event)}", event, early=True)
     if len(left):
         event = int(left[-1])
-        how = f"ended itself{run.at_event(event)} by os._exit({status if status is not None else ''})"
+        how = f"ended by os._exit({'' if status is None else status}){run.at_event(event)}"
         return Death(process, None, time, how, event, early=bool(status))
     how = "ended" if not status else f"ended with status {status}"
     return Death(process, None, time, how, None, early=bool(status))
@@ -201,8 +201,8 @@ def _told(context: Context, agent: Agent, death: Death) -> Finding:
     return finding(
         "IPC118",
         f"{sentence(who)} {death.how} after {span(death.time)}{work}: {context.the(agent)} "
-        f"{run.waits_for(agent.reason, agent.channel)}{run.at_event(agent.event)} for an answer that nobody else will "
-        f"give{_keepers(context, agent)}.",
+        f"{run.waits_for(agent.reason, agent.channel)}{run.at_event(agent.event)}, and nobody else will answer"
+        f"{_keepers(context, agent)}.",
         f"{watch} while waiting{run.at_event(agent.event)}, or give the wait a time-out.",
         certainty=context.certainty,
         threads=ids(agent.thread, thread),

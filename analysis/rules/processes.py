@@ -69,13 +69,15 @@ def _stopped_by(context: Context, process: int, sent: int | None) -> str:
 def feeder_join(context: Context) -> Iterator[Finding]:
     """IPC110: a process that has put on a queue is waited for, and its feeder waits for somebody to get."""
     run, events = context.run, context.run.events
-    for agent in context.dead:
-        if agent.call != "write" or agent.thread is None or agent.event is None:
-            continue
+    told: set[int] = set()
+    for agent in sorted(context.dead, key=lambda agent: _joined(context, agent)):
+        if agent.call not in ("write", "acquire") or agent.thread is None or agent.event is None:
+            continue  # it writes, or waits for its turn to
         queue = feeds(context.situation, agent.thread)
         joiner = _waits_for_end_of(context, agent) if queue is not None else None
-        if queue is None or joiner is None:
+        if queue is None or joiner is None or queue in told:
             continue
+        told.add(queue)
         feed = int(events.enclosing("work")[agent.event])
         size = number(events.size[feed]) if feed != NONE else None
         puts = np.flatnonzero((events.channel == queue) & events.is_op("multiprocessing.Queue.put")
@@ -99,6 +101,12 @@ def feeder_join(context: Context) -> Iterator[Finding]:
             sites=ids(run.site_of(joiner.event), run.site_of(put), run.site_of(agent.event)),
             events=ids(joiner.event, put, agent.event),
         )
+
+
+def _joined(context: Context, feeder: Agent) -> bool:
+    """Whether only its own process waits for a feeder: a key that puts first those that another process waits for."""
+    joiner = _waits_for_end_of(context, feeder)
+    return joiner is None or joiner.process == feeder.process
 
 
 def _waits_for_end_of(context: Context, feeder: Agent) -> Agent | None:
@@ -178,6 +186,8 @@ def wait_cycle(context: Context) -> Iterator[Finding]:
         other = others[0]
         if other.why and not other.stopped:
             continue  # it may end yet
+        if agent.call == "join" and other.thread is not None and feeds(context.situation, other.thread) is not None:
+            continue  # a queue's own thread, of which `feeder_join` tells
         call = run.events.op(agent.event) if agent.event is not None else "wait"
         helps = [agents[each] for each in context.knot.arcs.get(other.index, ())]
         by = (

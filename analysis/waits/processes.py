@@ -20,6 +20,7 @@ from ..events import NONE
 if TYPE_CHECKING:
     from ..situation import Situation
 
+FEEDER = "QueueFeederThread"  # as multiprocessing names it
 TICK = 10_000_000  # ns: /proc counts a process's start in these
 
 
@@ -74,6 +75,9 @@ def feeds(situation: Situation, thread: int) -> int | None:
     """The queue of multiprocessing that a thread writes to on behalf of those that put; None: it is no such thread."""
     events = situation.events
     fed = np.flatnonzero((events.thread == thread) & events.is_op("multiprocessing.Queue.feed"))
+    row = situation.trace.threads.iloc[thread]
+    if not len(fed) and row["name"] == FEEDER:  # it hasn't come to that: what its process has put last is its
+        fed = np.flatnonzero((events.process == row["process"]) & events.is_op("multiprocessing.Queue.put"))
     return int(events.channel[fed[-1]]) if len(fed) and events.channel[fed[-1]] != NONE else None
 
 

@@ -348,12 +348,34 @@ def wrap_queues(runtime, module):
         identity = hide(self._sem, "queue", _NONE if unlimited else self._maxsize)
         hide(self._rlock)
         if self._wlock is not None:
-            hide(self._wlock)
+            tell_of_waits(self._wlock)
         self._reader._ipctrace = self._writer._ipctrace = identity
         made_again(self)
 
     def made_again(self):
         self._notempty._ipctrace_queue = getattr(self._reader, "_ipctrace", None)
+
+    def tell_of_waits(lock):
+        """Several processes' feeders write one after the other: only that one waits for its turn is recorded."""
+        take, identity = lock._semlock.acquire, getattr(lock, "_ipctrace", None)
+        if identity is None:
+            return
+
+        def acquire(*args, **kwargs):
+            if args or kwargs:
+                return take(*args, **kwargs)
+            if take(False):
+                return True
+            ticket = enter(_ACQUIRE, -1, number(identity), 0, 0, _NONE, here())
+            try:
+                got = take()
+            except BaseException as error:
+                runtime.log.fail(ticket, error)
+                raise
+            runtime.log.leave(ticket, got)
+            return got
+
+        lock.acquire, lock.release = like(take, acquire), lock._semlock.release
 
     def made_joinable(self):
         hide(self._unfinished_tasks)
