@@ -202,13 +202,20 @@ def _told_before(context: Context, agent: Agent) -> Told:
             remedy,
             [last],
         )
-    if not is_sure(context) and not is_over(context):
+    if _held_up(context, agent) or not (is_sure(context) or is_over(context)):
         return None
     return (
         f"for {name} to be {deed}, and nobody is left who would: {_others(context, agent)}.",
         remedy,
         before[-1:].tolist(),
     )
+
+
+def _held_up(context: Context, agent: Agent) -> bool:
+    """Whether those who would tell are known, and wait for something else: then that is the cause."""
+    known = [context.situation.agents[index] for need in agent.needs or () for index in need.seen or ()]
+    elsewhere = ("read", "write", "acquire", "open", "connect", "select")
+    return bool(known) and (kind_of(context, agent) == "future" or all(each.call in elsewhere for each in known))
 
 
 def _set_elsewhere(context: Context, agent: Agent) -> int | None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from ..agents import Agent
 from ..events import NEVER, NONE, Ints
 from ..findings import Context
+from ..waits import notices as waits
 
 TOLD = ("await", "receive", "send")  # kinds of calls that wait for somebody to say, bring or take something
 # kind of wait → the kinds of calls that end it
@@ -41,7 +40,9 @@ def kind_of(context: Context, agent: Agent) -> str:
 def events_on(context: Context, channel: int | None, *kinds: str) -> Ints:
     """The events of these kinds on an object that came about, in order."""
     events = context.run.events
-    return np.flatnonzero((events.channel == channel) & events.is_kind(*kinds) & (events.error == NONE))
+    found = waits.events_on(context.situation, channel, *kinds)
+    came: Ints = found[events.error[found] == NONE]
+    return came
 
 
 def done_on(context: Context, channel: int | None, *kinds: str) -> Ints:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..agents import Agent
-from ..events import number
+from ..events import NEVER, NONE, number
 from ..findings import Check, Context, finding, ids
 from ..naming import listing, plural, sentence
 from ..results import Finding
@@ -188,29 +188,25 @@ class Starved:
 
 def starved(context: Context) -> Iterator[Starved]:
     """Pools whose workers have each handed on a further piece of work, and wait, while work lies in their own queue."""
-    situation = context.situation
-    queues = context.run.trace.channels
-    dead = {agent.thread: agent for agent in context.dead if agent.thread is not None}
-    for queue in queues.loc[queues["kind"] == "queue", "channel"].tolist():
-        takers = [
-            other.thread for other in situation.placed if other.thread in waits.users(situation, queue, "receive")
-        ]
-        workers = [dead[thread] for thread in takers if thread in dead and dead[thread].channel != queue]
+    waiting = {agent.thread: agent for agent in context.dead if agent.thread is not None and agent.call in TOLD}
+    living = {other.thread for other in context.situation.placed}
+    for queue in sorted({queue for agent in waiting.values() for queue in _handed_on(context, agent)}):
+        takers = sorted(waits.users(context.situation, queue, "receive") & living)
+        workers = [waiting[thread] for thread in takers if thread in waiting]
         left = len(done_on(context, queue, "send")) - len(done_on(context, queue, "receive"))
-        if left < 1 or not workers or len(workers) < len(takers):
-            continue
-        if all(_handed_on(context, agent, queue) for agent in workers if agent.thread is not None):
-            yield Starved(int(queue), tuple(workers), left)
+        if left > 0 and len(workers) == len(takers) and all(queue in _handed_on(context, each) for each in workers):
+            yield Starved(queue, tuple(workers), left)
 
 
-def _handed_on(context: Context, agent: Agent, queue: int) -> bool:
-    """Whether a worker has put something into a queue since it took its own work, and now waits to be told of it."""
+def _handed_on(context: Context, agent: Agent) -> set[int]:
+    """The queue from which a worker took its work, if it has put something into a queue since and waits elsewhere."""
     events = context.run.events
-    if agent.call not in TOLD or agent.thread is None:
-        return False
-    taken = np.flatnonzero((events.thread == agent.thread) & (events.channel == queue) & events.is_kind("receive"))
-    put = np.flatnonzero((events.thread == agent.thread) & events.is_kind("send", "submit"))
-    return bool(len(taken) and len(put) and put[-1] > taken[-1])
+    own = np.flatnonzero((events.thread == agent.thread) & events.is_kind("send", "submit", "receive"))
+    taken = own[(events.exit[own] != NEVER) & events.is_kind("receive")[own]]
+    if not len(taken) or not (own[events.exit[own] != NEVER] > taken[-1]).any():
+        return set()
+    queue = int(events.channel[taken[-1]])
+    return {queue} - {NONE, agent.channel}
 
 
 def executor_starvation(context: Context) -> Iterator[Finding]:

@@ -10,15 +10,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from ipctrace.tracer.schema import OBJECTS
 
 from ..agents import Agent, Need
-from ..events import number
+from ..events import NONE, Flags, Ints, number
 from . import channels, loops
 from .objects import by_object
 
 if TYPE_CHECKING:
     from ..situation import Situation
 
+Made = tuple[dict[int, Ints], dict[tuple[str, ...], Flags]]  # object → events about it; kinds → which events are
 # kind of wait → the deed that ends it, and the kinds of calls that do it
 DEEDS = {
     "await": ("notify", ("notify",)),
@@ -114,10 +116,31 @@ def _waiting_at(situation: Situation, channel: int | None) -> set[int]:
 
 def users(situation: Situation, channel: int | None, *kinds: str) -> set[int]:
     """Threads and tasks that were seen to do calls of these kinds on an object."""
-    if channel is None:
-        return set()
-    events = situation.events
-    return set(events.thread[(events.channel == channel) & events.is_kind(*kinds)].tolist())
+    return set(situation.events.thread[events_on(situation, channel, *kinds)].tolist())
+
+
+def events_on(situation: Situation, channel: int | None, *kinds: str) -> Ints:
+    """The calls of these kinds on an object, in order; found by an index that is made once for a situation."""
+    made: Made | None = situation.__dict__.get("_events_on_objects")
+    if made is None:
+        made = situation.__dict__["_events_on_objects"] = _by_object(situation), {}
+    index, masks = made
+    if kinds not in masks:
+        masks[kinds] = situation.events.is_kind(*kinds)
+    own = index.get(-1 if channel is None else channel, np.zeros(0, dtype="int64"))
+    chosen: Ints = own[masks[kinds][own]]
+    return chosen
+
+
+def _by_object(situation: Situation) -> dict[int, Ints]:
+    """Each object of Python's → the events about it."""
+    channels, events = situation.trace.channels, situation.events
+    objects = channels["kind"].isin(OBJECTS).to_numpy()
+    about = np.flatnonzero(events.channel != NONE)
+    about = about[objects[events.channel[about]]]
+    about = about[np.argsort(events.channel[about], kind="stable")]
+    found, first = np.unique(events.channel[about], return_index=True)
+    return dict(zip(found.tolist(), np.split(about, first[1:]), strict=True)) if len(found) else {}
 
 
 def owner_of(situation: Situation, agent: Agent) -> int | None:
@@ -131,8 +154,7 @@ def owner_of(situation: Situation, agent: Agent) -> int | None:
 
 def workers(situation: Situation, agent: Agent) -> set[int]:
     """Threads that will set a future: the one that does its work; before it has begun, all workers of its pool."""
-    events = situation.events
-    doing = set(events.thread[(events.channel == agent.channel) & events.is_kind("work")].tolist())
+    doing = users(situation, agent.channel, "work")
     queue = queue_of(situation, agent.channel)
     if doing or queue is None:
         return doing or users(situation, agent.channel, "notify")
@@ -141,10 +163,7 @@ def workers(situation: Situation, agent: Agent) -> set[int]:
 
 def submitted(situation: Situation, future: int | None) -> int | None:
     """The event by which a future's work was handed to its pool."""
-    events = situation.events
-    if future is None:
-        return None
-    found = np.flatnonzero((events.channel == future) & events.is_kind("submit"))
+    found = events_on(situation, future, "submit")
     return int(found[-1]) if len(found) else None
 
 
