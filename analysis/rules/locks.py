@@ -367,7 +367,8 @@ def _let_go(context: Context, link: Link, keeps: Agent) -> str:
         module = name.removeprefix("the import of ")
         return f"Don't wait at {wait} while {module} is being imported: move that into a function, called afterwards."
     held = run.place(run.site_of(link.holder.event))
-    return f"Release {name}{f' of {held}' if held else ''} before the wait at {wait}: guard what is shared, not the wait."
+    whose = f" of {held}" if held else ""
+    return f"Release {name}{whose} before the wait at {wait}: guard what is shared, not the wait."
 
 
 def _way(context: Context, start: int, goal: int) -> list[int] | None:
