@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 from ipctrace.tracer.schema import Trace
@@ -36,6 +37,12 @@ class Payloads:
         """How many bytes were kept of each of these."""
         row = self._row[events]
         found: Ints = self._offset[row + 1] - self._offset[row]
+        return found
+
+    def bytes_at(self, events: Ints, place: int) -> npt.NDArray[np.uint8]:
+        """The byte at one place of what was kept of each of these (negative: from its end), which must be that long."""
+        row = self._row[events]
+        found: npt.NDArray[np.uint8] = np.frombuffer(self._data, dtype="uint8")[self._offset[row + (place < 0)] + place]
         return found
 
     def only(self, events: Ints, byte: bytes) -> Flags:

@@ -388,6 +388,16 @@ class Situation:
         return found
 
     @cached_property
+    def wrote(self) -> dict[int, set[int]]:
+        """Channel → the processes whose bytes came to be read there."""
+        done = (self.run.lanes.channel != NONE) & (self.events.result > 0) & self.events.is_kind("write")
+        pairs = pd.DataFrame({"channel": self.run.lanes.channel[done], "process": self.events.process[done]})
+        found: dict[int, set[int]] = {}
+        for row in rows_of(pairs.drop_duplicates()):
+            found.setdefault(row.channel, set()).add(row.process)
+        return found
+
+    @cached_property
     def last_moved(self) -> Ints:
         """When a call about each channel last began or returned; NONE: there was none."""
         found = np.full(len(self.trace.channels), NONE)

@@ -30,7 +30,8 @@ def leaked_descriptor(context: Context) -> Iterator[Finding]:
     for (channel, access), rows in groups(kept, ["channel", "access"]):
         alike[str(access), tuple(sorted(set(rows["process"].tolist())))].append(int(channel))
     for (access, holders), channels in alike.items():
-        yield _leak(run, channels, access, list(holders), kept[kept["channel"] == channels[0]])
+        row = kept[kept["channel"] == channels[0]].iloc[0]
+        yield _leak(run, channels, access, list(holders), row, _users(run, channels[0]))
 
 
 def _kept_unused(run: Run) -> pd.DataFrame:
@@ -56,13 +57,14 @@ def _kept_unused(run: Run) -> pd.DataFrame:
     return unused
 
 
-def _users(run: Run) -> pd.DataFrame:
-    """Which processes moved bytes where: channel, access, process; each once."""
+def _users(run: Run, channel: int | None = None) -> pd.DataFrame:
+    """Which processes moved bytes where (or on one channel): channel, access, process; each once."""
     events = run.events
-    moved = events.is_kind("read", "take", "write", "accept") & (events.channel != NONE)
-    access = np.where(events.is_kind("read", "take")[moved], "r", "w")
-    table = {"channel": events.channel[moved], "access": access, "process": events.process[moved]}
-    return pd.DataFrame(table).drop_duplicates()
+    moved = (events.channel != NONE) if channel is None else (events.channel == channel)
+    moved &= events.is_kind("read", "take", "write", "accept")
+    table = {"channel": events.channel[moved], "reads": events.is_kind("read", "take")[moved]}
+    users = pd.DataFrame(table | {"process": events.process[moved]}).drop_duplicates(ignore_index=True)
+    return users.assign(access=np.where(users["reads"], "r", "w")).drop(columns="reads")
 
 
 def _internal(run: Run) -> set[int]:
@@ -79,11 +81,11 @@ def _internal(run: Run) -> set[int]:
     return set(events.channel[moved[within | helper]].tolist())
 
 
-def _leak(run: Run, channels: list[int], access: str, holders: list[int], rows: pd.DataFrame) -> Finding:
+def _leak(
+    run: Run, channels: list[int], access: str, holders: list[int], row: pd.Series, users: pd.DataFrame
+) -> Finding:
     which = "write" if access == "w" else "read"
-    row = rows.iloc[0]
-    fd, users = int(row["fd"]), _users(run)
-    user = int(users[(users["channel"] == channels[0]) & (users["access"] == access)]["process"].min())
+    fd, user = int(row["fd"]), int(users.loc[users["access"] == access, "process"].min())
     site = _given_at(run, holders[0], number(row["site"]))
     names = listing([run.the_process(process) for process in holders])
     effect = "its reader never gets end of file" if access == "w" else "its writer never gets a broken pipe"

@@ -127,8 +127,7 @@ def _kept_the_end(context: Context, agent: Agent, death: Death) -> bool:
     own = held[held["process"] == death.process]
     if not (own["closed"].isna() | (own["closed"] >= ended)).any() or reads_to_end(context.situation, agent):
         return False
-    wrote = bool(((run.lanes.channel == channel) & events.is_kind("write") & (events.result > 0)
-                  & (events.process == death.process)).any())  # fmt: skip
+    wrote = death.process in context.situation.wrote.get(channel, ())
     whole = agent.event is not None and events.enclosing("receive")[agent.event] != NONE  # nothing ends at end of file
     others = set(held[held["closed"].isna()]["process"].tolist()) - {agent.process}
     writers = {int(run.trace.threads["process"].iloc[user]) for user in context.situation.uses.get((channel, "w"), ())}

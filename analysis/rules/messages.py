@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
+import pandas as pd
 
-from ..events import NEVER, NONE, Ints, groups, number
+from ..events import NEVER, NONE, Flags, Ints, groups, number
 from ..findings import Context, finding, ids
 from ..naming import listing, plural, sentence
 from ..results import Finding
 from ..run import Run
 from .evidence import PIPE_BUF, forgotten, moved
 
-PREFIXES = (1, 2, 4, 8)  # bytes that a length before a message takes, mostly
 BYTE_ORDERS: tuple[Literal["big", "little"], ...] = ("big", "little")
+PREFIXES = (1, 2, 4, 8)  # bytes that a length before a message takes, mostly
 MOST = 200  # pairs of writes that are looked at one by one, a channel
 
 # Bytes that a channel holds at most. Of a socket that depends on settings: more than any has by itself.
@@ -34,7 +35,7 @@ def merged_messages(context: Context) -> Iterator[Finding]:
     own &= ~np.isin(events.thread, _loops(run))
     merged = merged[own[merged["read"]]]
     writes = np.unique(merged["write"])
-    unmarked = {int(write) for write in writes if not _marks_boundary(run, int(write))}
+    unmarked = writes[~_marks_boundary(run, writes)]
     merged = merged[merged["write"].isin(unmarked)].drop_duplicates(["read", "write"])
     merged = merged[merged.groupby("read")["write"].transform("nunique") > 1]
     if not len(merged):
@@ -42,8 +43,7 @@ def merged_messages(context: Context) -> Iterator[Finding]:
     merged = merged.assign(channel=run.lanes.channel[merged["read"]])
     for channel, rows in groups(merged, "channel"):
         # what a reader takes in large pieces up to the end of file is a stream to it, and no messages
-        known = {read for read, parts in groups(rows, "read") if _knows(run, int(read), parts["write"].tolist())}
-        rows = rows[~rows["read"].isin(known)]
+        rows = rows[~_knows(run, rows)]
         if not len(rows) or _collects(run, int(channel), rows["read"].unique()):
             continue
         read = int(rows["read"].iloc[0])
@@ -68,32 +68,45 @@ def _loops(run: Run) -> list[int]:
     return [int(thread) for thread in run.trace.threads["loop"].dropna().unique()]
 
 
-def _marks_boundary(run: Run, write: int) -> bool:
+def _marks_boundary(run: Run, writes: Ints) -> Flags:
     """Whether what a write ends with, or begins with, tells where it ends; what wasn't kept isn't held against it."""
-    events, kept = run.events, run.payloads[write]
-    size = int(events.result[write])
-    if len(kept) < size or size == 1 or events.size[write] > size:  # a short write is no message's end
-        return True
-    return kept.endswith((b"\n", b"\0")) or _length(kept, size)
+    size = run.events.result[writes]
+    # a short write is no message's end
+    marked: Flags = (run.payloads.sizes(writes) < size) | (size == 1) | (run.events.size[writes] > size)
+    left = np.flatnonzero(~marked)
+    marked[left] = np.isin(run.payloads.bytes_at(writes[left], -1), (0, ord("\n")))
+    left = left[~marked[left]]
+    marked[left] = _begins_with_length(run, writes[left], size[left])
+    return marked
 
 
-def _length(kept: bytes, size: int) -> bool:
-    """Whether a message of `size` bytes begins with its own length, with or without that of the length itself."""
-    return any(
-        int.from_bytes(kept[:width], order) in (size, size - width)
-        for width in PREFIXES
-        for order in BYTE_ORDERS
-        if width < size
-    )
+def _begins_with_length(run: Run, writes: Ints, size: Ints) -> Flags:
+    """Whether messages begin with their own length, with or without that of the length itself."""
+    found = np.zeros(len(writes), dtype=bool)
+    for width in PREFIXES:
+        longer = np.flatnonzero(size > width)
+        first = [run.payloads.bytes_at(writes[longer], place).astype("uint64") for place in range(width)]
+        for order in (first, first[::-1]):
+            value = sum((each << np.uint64(8 * place) for place, each in enumerate(order)), np.uint64(0))
+            wanted = size[longer].astype("uint64")
+            found[longer] |= (value == wanted) | (value == wanted - np.uint64(width))
+    return found
 
 
-def _knows(run: Run, read: int, writes: list[int]) -> bool:
-    """Whether a reader knew how long what it read was: it asked for exactly that, or all are records of one size."""
-    events = run.events
-    sizes = events.result[np.array(writes)]
-    exactly = events.result[read] == events.size[read] == sizes.sum()
-    records = len(np.unique(sizes)) == 1 and all(_is_record(run.payloads[write]) for write in writes)
-    return bool(exactly or records)
+def _knows(run: Run, parts: pd.DataFrame) -> Flags:
+    """Whether a reader knew how long what it read was: it asked for exactly that, or all are records of one size.
+
+    `parts` (read, write) are what reads got, by read; the answer is for each row.
+    """
+    events, read = run.events, parts["read"].to_numpy()
+    size = pd.Series(events.result[parts["write"]], index=parts.index)
+    same = size.groupby(parts["read"]).agg(["sum", "min", "max"]).loc[read]
+    exactly = (events.result[read] == events.size[read]) & (events.size[read] == same["sum"].to_numpy())
+    alike = parts[(same["min"] == same["max"]).to_numpy() & ~exactly]
+    record = pd.Series([_is_record(run.payloads[write]) for write in alike["write"].tolist()], index=alike["read"])
+    packed = record[record.groupby(level=0).transform("all")].index if len(record) else record.index
+    known: Flags = exactly | parts["read"].isin(packed).to_numpy()
+    return known
 
 
 def _is_record(kept: bytes) -> bool:
