@@ -64,7 +64,7 @@ def _users(run: Run, channel: int | None = None) -> pd.DataFrame:
     moved &= events.is_kind("read", "take", "write", "accept")
     table = {"channel": events.channel[moved], "reads": events.is_kind("read", "take")[moved]}
     users = pd.DataFrame(table | {"process": events.process[moved]}).drop_duplicates(ignore_index=True)
-    return users.assign(access=np.where(users["reads"], "r", "w")).drop(columns="reads")
+    return users.assign(access=np.where(users["reads"], "r", "w"))[["channel", "access", "process"]]
 
 
 def _internal(run: Run) -> set[int]:
