@@ -357,7 +357,7 @@ def wrap_queues(runtime, module):
 
     def tell_of_waits(lock):
         """Several processes' feeders write one after the other: only that one waits for its turn is recorded."""
-        take, identity = lock._semlock.acquire, getattr(lock, "_ipctrace", None)
+        take, identity = lock._semlock.acquire, hide(lock)
         if identity is None:
             return
 
@@ -366,6 +366,7 @@ def wrap_queues(runtime, module):
                 return take(*args, **kwargs)
             if take(False):
                 return True
+            identity.kind = "lock"
             ticket = enter(_ACQUIRE, -1, number(identity), 0, 0, _NONE, here())
             try:
                 got = take()
@@ -375,7 +376,7 @@ def wrap_queues(runtime, module):
             runtime.log.leave(ticket, got)
             return got
 
-        lock.acquire, lock.release = like(take, acquire), lock._semlock.release
+        lock.acquire = like(take, acquire)
 
     def made_joinable(self):
         hide(self._unfinished_tasks)
