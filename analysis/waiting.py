@@ -213,9 +213,14 @@ def _unmet(needs: tuple[frozenset[int], ...], dead: frozenset[int]) -> frozenset
 
 
 def _likeliest(situation: Situation, index: int, others: frozenset[int]) -> tuple[int, ...]:
-    """Of the agents that could end a wait those that were seen to do the like; none where there is nobody left to."""
+    """Of the agents that could end a wait those that were seen to do the like; none where there is nobody left to.
+
+    Who waits for bytes or room that only it itself was seen to provide waits for whoever else could.
+    """
     needs = situation.agents[index].needs or ()
     seen = frozenset().union(*(need.able if need.seen is None else need.seen for need in needs))
+    if others & seen == {index} and all(need.deed in ("write", "read") for need in needs):
+        return tuple(sorted(others))
     return tuple(sorted(others & seen or (others if seen else ())))
 
 
