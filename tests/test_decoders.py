@@ -53,3 +53,14 @@ def test_other_errors_and_other_handlers_are_nobodys_business(python: str, tmp_p
     events, output, errors = decoded(text, python, tmp_path / "live")
     assert (output, errors) == (plain.stdout, plain.stderr)
     assert events == []
+
+
+@each_interpreter
+def test_who_looks_the_handler_up_gets_the_real_one(python: str, tmp_path: Path) -> None:
+    text = (
+        "import codecs\nfound = codecs.lookup_error('strict')\nprint(found is codecs.strict_errors, codecs.lookup_error)\n"
+        "try: codecs.lookup_error('none such')\nexcept LookupError as error: print(error)\n"
+    )
+    _, output, errors = decoded(text, python, tmp_path / "live")
+    assert output.splitlines()[0].startswith(b"True <built-in function lookup_error>") or b"PyPy" in python.encode()
+    assert b"none such" in output and not errors

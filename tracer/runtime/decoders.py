@@ -28,7 +28,18 @@ class Strict(Call):
         return self.original(*args, **kwargs)
 
 
+class Lookup(Call):
+    """lookup_error: what the program gets of the registry is the handler that it would get untraced."""
+
+    def __call__(self, *args, **kwargs):
+        found = self.original(*args, **kwargs)
+        return found.original if type(found) is Strict else found
+
+
 def wrap(runtime):
     """Put ours in the place of the handler `strict`. PyPy's decoders don't ask for it."""
     if sys.implementation.name == "cpython":
-        _codecs.register_error("strict", Strict(_codecs.lookup_error("strict"), table.CODE["decode"], runtime))
+        op = table.CODE["decode"]
+        lookup = _codecs.lookup_error
+        _codecs.register_error("strict", Strict(lookup("strict"), op, runtime))
+        _codecs.lookup_error = sys.modules["codecs"].lookup_error = Lookup(lookup, op, runtime)
