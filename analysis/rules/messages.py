@@ -117,10 +117,9 @@ def _is_record(kept: bytes) -> bool:
 def _collects(run: Run, channel: int, reads: Ints) -> bool:
     """Whether whoever made these reads took all that came, in large pieces, up to the end of file."""
     events = run.events
-    threads = np.unique(events.thread[reads])
-    own = (run.lanes.channel == channel) & events.is_kind("read") & np.isin(events.thread, threads)
-    own &= (events.error == NONE) & (events.size > 0)
-    return bool((events.size[own] >= PIPE_BUF).all() and (events.result[own] == 0).any())
+    ends = (events.channel == channel) & events.is_kind("read") & (events.result == 0) & (events.size > 0)
+    threads = set(events.thread[ends & (events.error == NONE)].tolist())
+    return bool((events.size[reads] >= PIPE_BUF).all() and threads >= set(events.thread[reads].tolist()))
 
 
 # IPC202
@@ -202,13 +201,13 @@ def _between(run: Run, gaps: Gaps, shared: Ints, owner: Ints) -> Iterator[Torn]:
     place = np.full(len(events), -1)
     place[shared] = np.arange(len(shared))
     ranks = rank[place[gaps.first]]
-    done = events.exit[gaps.first]
-    low = np.searchsorted(line, np.minimum(done, span - 1) + ranks * span, side="left")
+    # from its begin: a thread that waits for the interpreter's lock notes the end of its call late
+    low = np.searchsorted(line, events.enter[gaps.first] + ranks * span, side="right")
     high = np.searchsorted(line, events.enter[gaps.last] + ranks * span, side="left")
     # where the next write of another owner stands, for each write
     change = np.append(np.flatnonzero(np.diff(owner[shared])) + 1, len(shared))
     following = change[np.searchsorted(change, np.arange(len(shared)), side="right")] if len(shared) else change
-    inside = np.flatnonzero((low < high) & (done != NEVER))
+    inside = np.flatnonzero(low < high)
     other = low[inside]
     same = owner[shared[other]] == owner[gaps.first[inside]]
     other = np.where(same, following[other], other)

@@ -203,7 +203,10 @@ def _ahead(run: Run, child: int, start: int, write: int) -> str | None:
     begun, until = int(events.enter[start]), int(events.enter[write])
     kin = {row.process for row in rows_of(run.trace.processes) if _within(run, row.process, child)}
     puts = np.flatnonzero((events.channel == channel) & events.is_kind("write") & (events.result > 0))
+    # a copy of the buffer that a fork made is another matter: IPC204
+    copies = run.trace.streams.loc[run.trace.streams["accepted"] > run.trace.streams["reached"], "stream"]
     theirs = puts[np.isin(events.process[puts], list(kin)) & (events.exit[puts] <= until)]
+    theirs = theirs[~np.isin(events.stream[theirs], copies)]
     if len(theirs):
         return f"{plural(total(run, theirs), 'byte')}{run.at_event(int(theirs[0]))}"
     if not kin & run.unseen or forgotten(run, channel):

@@ -138,16 +138,21 @@ def _taken_in_turn(run: Run, channel: int, reads: Ints) -> Iterator[tuple[str, F
         before = reads[(reads < one) & (events.process[reads] == mine)]
         moved_on = len(before) and events.extra[before[-1]] != position
         robbed = events.result[two] == 0 and not len(before)
-        if (moved_on or robbed) and _inherits(run, mine, theirs, channel):
+        if (moved_on or robbed) and _inherits(run, one, two):
             taken = position - int(events.extra[before[-1]]) if len(before) else position
             yield _moved_on(run, channel, two, listing([run.the_process(theirs)]), taken, one)
             return
 
 
-def _inherits(run: Run, one: int, two: int, channel: int) -> bool:
-    """Whether one of two processes, or both, have this open file by inheritance."""
-    spans = run.spans[(run.spans["channel"] == channel) & run.spans["process"].isin([one, two])]
-    return bool((spans["how"] == "inherited").any() and spans["process"].nunique() == 2)
+def _inherits(run: Run, one: int, two: int) -> bool:
+    """Whether one of two reads, in different processes, was by a descriptor that its process never opened itself."""
+    events = run.events
+    return any(
+        not (
+            events.is_kind("open") & (events.process == events.process[read]) & (events.result == events.fd[read])
+        ).any()
+        for read in (one, two)
+    )
 
 
 def _skipped(run: Run, channel: int, reads: Ints) -> Iterator[tuple[str, Finding]]:
@@ -259,52 +264,46 @@ def _took(run: Run, channel: int, read: int, takers: list[int], missing: int) ->
 
 
 def _parted(run: Run, channel: int, reads: Ints) -> list[Finding]:
-    """Two processes read by turns, and a message of one writer went to both, or one took all that was left."""
+    """Several processes read by turns: what one wrote at once went to two of them, again and again, or one of them took
+    all that was left of it to the end. To hand the rest on to another, once, is no theft."""
     events = run.events
-    got = reads[(events.result[reads] > 0)]
-    if len(np.unique(events.process[got])) < 2:
+    got = reads[events.result[reads] > 0]
+    turns = got[np.append(False, events.process[got[1:]] != events.process[got[:-1]])] if len(got) else got
+    if not len(turns):
         return []
-    mine = int(events.process[got[0]])
-    theirs = got[events.process[got] != mine]
-    first = int(theirs[0])
-    again = reads[(events.process[reads] == mine) & (events.enter[reads] >= events.exit[first])]
-    before = got[got < first]
-    if not len(again) or not len(before):
-        return []
+    first, mine = int(turns[0]), int(events.process[got[0]])
     other = int(events.process[first])
-    end = reads[
-        (events.process[reads] == other) & (events.result[reads] == 0) & (events.enter[reads] < events.exit[again[0]])
-    ]
-    left_out = events.result[again[0]] == 0 or events.exit[again[0]] == NEVER
-    pieces = run.got[run.got["read"].isin([int(before[-1]), first]) & (run.got["write"] != NONE)]
-    split = pieces.groupby("write")["read"].nunique().max() == 2 if len(pieces) else False
-    if not ((split and (left_out or _split_again(run, got))) or (len(end) and left_out)):
+    again = reads[(events.process[reads] == mine) & (events.enter[reads] >= events.exit[first])]
+    if not len(again):
         return []
-    taken = total(run, theirs[events.process[theirs] == other])
+    pieces = run.got[run.got["read"].isin(got) & (run.got["write"] != NONE)]
+    readers = pieces.assign(process=events.process[pieces["read"].to_numpy(dtype="int64")])
+    parted = int((readers.groupby("write")["process"].nunique() > 1).sum())
+    left_out = events.result[again[0]] == 0 or events.exit[again[0]] == NEVER
+    to_the_end = reads[(events.process[reads] == other) & (events.result[reads] == 0)]
+    to_the_end = to_the_end[events.enter[to_the_end] < events.exit[again[0]]]
+    if not (parted > 1 or (left_out and (parted or len(to_the_end)))):
+        return []
+    return [_by_turns(run, channel, first, int(again[0]), total(run, got[events.process[got] == other]))]
+
+
+def _by_turns(run: Run, channel: int, first: int, again: int, taken: int) -> Finding:
+    events = run.events
+    other, mine = int(events.process[first]), int(events.process[again])
     start = births(run).get(other)
     one, two = run.the_process(other), run.the_process(mine)
-    left = ", which then got end of file" if events.result[again[0]] == 0 else ""
-    return [
-        finding(
-            "IPC208",
-            f"{sentence(one)} took {plural(taken, 'byte')} from {run.channel_name(channel)}{run.at_event(first)} that "
-            f"{two} reads as well{run.at_event(int(again[0]))}{left}: bytes go to whoever reads first.",
-            f"Let one process read and hand out, or give {one} an input of its own{run.at_event(start)}: "
-            "stdin=subprocess.DEVNULL.",
-            threads=ids(int(events.thread[again[0]]), int(events.thread[first])),
-            channels=ids(channel),
-            sites=ids(run.site_of(first), run.site_of(int(again[0])), run.site_of(start)),
-            events=ids(first, int(again[0]), start),
-        )
-    ]
-
-
-def _split_again(run: Run, reads: Ints) -> bool:
-    """Whether another write, too, was parted between processes: by chance, and not handed on once."""
-    pieces = run.got[run.got["read"].isin(reads) & (run.got["write"] != NONE)]
-    process = run.events.process[pieces["read"].to_numpy(dtype="int64")]
-    parted = pieces.assign(process=process).groupby("write")["process"].nunique() > 1
-    return bool(parted.sum() > 1)
+    left = ", which then got end of file" if events.result[again] == 0 else ""
+    return finding(
+        "IPC208",
+        f"{sentence(one)} took {plural(taken, 'byte')} from {run.channel_name(channel)}{run.at_event(first)} that "
+        f"{two} reads as well{run.at_event(again)}{left}: bytes go to whoever reads first.",
+        f"Let one process read and hand out, or give {one} an input of its own{run.at_event(start)}: "
+        "stdin=subprocess.DEVNULL.",
+        threads=ids(int(events.thread[again]), int(events.thread[first])),
+        channels=ids(channel),
+        sites=ids(run.site_of(first), run.site_of(again), run.site_of(start)),
+        events=ids(first, again, start),
+    )
 
 
 CHECKS = (shared_description, stolen_input)

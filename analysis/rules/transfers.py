@@ -16,7 +16,7 @@ from ..run import Run
 from .evidence import forgotten, moved, settled, total
 
 SHUTDOWN = 120  # the exit status of an interpreter that could not flush its standard output
-
+STDERR = 2
 ONE_BY_ONE = ("os.write", "socket.send", "socket.sendto", "socket.sendmsg", "os.writev")
 # Calls that return what they got, whatever that is: a stream's read goes on by itself.
 READS = ("os.read", "socket.recv", "socket.recv_into", "os.readv")
@@ -46,8 +46,9 @@ def _outcome(run: Run, event: int) -> str | None:
     events, process = run.events, int(run.events.process[event])
     status = number(run.trace.processes["status"].iloc[process])
     own = np.flatnonzero((events.process == process) & (events.enter > events.enter[event]))
-    uncaught = own[events.is_kind("uncaught")[own]]
-    if status == SHUTDOWN or any(b"BrokenPipe" in run.payloads[each] for each in uncaught.tolist()):
+    # a traceback tells of it, by Python's hook or by whoever runs the program's function
+    told = own[events.is_kind("uncaught")[own] | ((events.fd[own] == STDERR) & (status not in (0, None)))]
+    if status == SHUTDOWN or any(b"BrokenPipe" in run.payloads[each] for each in told.tolist()):
         return "error"
     closes = own[events.is_kind("close")[own] & (events.fd[own] == events.fd[event])]
     leads = own[events.is_kind("duplicate")[own] & (events.result[own] == events.fd[event])]
@@ -55,7 +56,15 @@ def _outcome(run: Run, event: int) -> str | None:
         return None
     later = own[(events.thread[own] == events.thread[event]) & ~events.is_kind("flush", "uncaught", "exit")[own]]
     later = later[events.error[later] == NONE]
-    return "error" if status and not len(later) else "info"
+    if status and not len(later):
+        return "error"
+    return None if _in_library(run, event) else "info"
+
+
+def _in_library(run: Run, event: int) -> bool:
+    """Whether a call was made by Python's own library, with no line of the program above it: it knows what it does."""
+    site = run.site_of(event)
+    return site is None or "/lib/python" in str(run.trace.sites["file"].iloc[site])
 
 
 def _broken(run: Run, event: int, severity: str) -> Finding:
