@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
-from .events import NEVER, NONE, number, rows_of
+from .events import NEVER, NONE, groups, number, rows_of
 from .filelocks import FILE_LOCKS, FileLocks
 
 if TYPE_CHECKING:
@@ -80,13 +80,13 @@ class Ownership:
     @cached_property
     def _of_object(self) -> dict[int, tuple[Holder, ...] | None]:
         """Lock or semaphore that somebody waits for → its holders."""
-        steps = self._steps
-        return {channel: self._judge(channel, rows) for channel, rows in steps.groupby("channel")} if len(steps) else {}
+        return {channel: self._judge(channel, rows) for channel, rows in groups(self._steps, "channel")}
 
     @cached_property
     def _steps(self) -> pd.DataFrame:
-        """What is known of the locks that are waited for, in order of time: channel, time, thread, event, and `by`: 1 for
-        an acquire that got it, -1 for a release, 0 where a waiter says that the thread had it."""
+        """What is known of the locks that are waited for, in order of channel and time (ns): channel, time, thread,
+        event, and `by`: 1 for an acquire that got it, -1 for a release, 0 where a waiter says that the thread had it.
+        """
         events = self.events
         acquires, releases = events.is_kind("acquire"), events.is_kind("release")
         waiting = acquires & (events.exit == NEVER) & (events.error == NONE) & (events.channel != NONE)
@@ -167,10 +167,8 @@ class Ownership:
         if events.is_op("asyncio.Semaphore.acquire")[counted["event"].to_numpy(dtype="int64")].any():
             return None  # of asyncio's only those that wait are recorded
         balance = counted.groupby("thread")["by"].sum()
-        return tuple(
-            self._holder(channel, int(thread), int(counted[(counted["thread"] == thread) & (counted["by"] > 0)]["event"].iloc[-1]))
-            for thread in balance[balance > 0].index
-        )  # fmt: skip
+        last = counted[counted["by"] > 0].groupby("thread")["event"].last()
+        return tuple(self._holder(channel, thread, int(last[thread])) for thread in balance[balance > 0].index.tolist())
 
     def _inherited(self, channel: int) -> pd.DataFrame:
         """The acquires and releases of a semaphore, and those of what a fork copied it from up to the fork."""
@@ -229,11 +227,12 @@ class Ownership:
     # Streams
 
     def _of_stream(self, event: int) -> tuple[Holder, ...]:
-        """Another thread that is inside a call on the same stream, right at its descriptor; or one that was at a fork."""
+        """Another thread that is inside a call on the same stream, at its descriptor; or one that was so at a fork."""
         events, stream = self.events, int(self.events.stream[event])
         if stream == NONE:
             return ()
-        inside = (events.stream == stream) & (events.exit == NEVER) & (events.error == NONE) & events.is_kind("read", "write")
+        inside = (events.stream == stream) & (events.exit == NEVER) & (events.error == NONE)
+        inside &= events.is_kind("read", "write")
         for other in np.flatnonzero(inside & (events.thread != events.thread[event])).tolist():
             above = int(events.parent[other])
             call = above if above != NONE and events.stream[above] == stream else other
@@ -249,8 +248,8 @@ class Ownership:
             return ()
         forks = np.flatnonzero(events.is_kind("fork") & (events.process == parent) & (events.result == process["pid"]))
         streams = self.trace.streams
-        same = streams[(streams["process"] == parent) & (streams["fd"] == row["fd"]) & (streams["opened"] <= process["started"])]
-        same = same[(same["name"] == row["name"]) & (same["mode"] == row["mode"])]
+        same = streams[(streams["process"] == parent) & (streams["opened"] <= process["started"])]
+        same = same[(same["fd"] == row["fd"]) & (same["name"] == row["name"]) & (same["mode"] == row["mode"])]
         begun = ((events.process == row["process"]) & (events.enter < row["opened"])).any()
         if not len(forks) or not len(same) or begun:  # the child made it later, itself
             return ()
