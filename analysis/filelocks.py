@@ -73,7 +73,7 @@ class FileLocks:
 
     def _part(self, event: int) -> bytes:
         """The part of the file, as it was asked for; os.lockf's begins where the file's position is."""
-        part = self.run.payloads[event]
+        part: bytes = self.run.payloads[event]
         return part + b"?" if part and self.events.op(event) == "os.lockf" else part
 
     def _description(self, process: int, fd: int) -> int | None:

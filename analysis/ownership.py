@@ -80,13 +80,13 @@ class Ownership:
     @cached_property
     def _of_object(self) -> dict[int, tuple[Holder, ...] | None]:
         """Lock or semaphore that somebody waits for → its holders."""
-        steps = self._steps
-        return {channel: self._judge(channel, rows) for channel, rows in groups(steps, "channel")} if len(steps) else {}
+        return {channel: self._judge(channel, rows) for channel, rows in groups(self._steps, "channel")}
 
     @cached_property
     def _steps(self) -> pd.DataFrame:
-        """What is known of the locks that are waited for, in order of time: channel, time, thread, event, and `by`: 1
-        for an acquire that got it, -1 for a release, 0 where a waiter says that the thread had it."""
+        """What is known of the locks that are waited for, in order of channel and time (ns): channel, time, thread,
+        event, and `by`: 1 for an acquire that got it, -1 for a release, 0 where a waiter says that the thread had it.
+        """
         events = self.events
         acquires, releases = events.is_kind("acquire"), events.is_kind("release")
         waiting = acquires & (events.exit == NEVER) & (events.error == NONE) & (events.channel != NONE)
@@ -166,11 +166,9 @@ class Ownership:
         events, counted = self.events, self._inherited(channel)
         if events.is_op("asyncio.Semaphore.acquire")[counted["event"].to_numpy(dtype="int64")].any():
             return None  # of asyncio's only those that wait are recorded
-        balance, taken = counted.groupby("thread")["by"].sum(), counted[counted["by"] > 0]
-        return tuple(
-            self._holder(channel, int(thread), int(taken[taken["thread"] == thread]["event"].iloc[-1]))
-            for thread in balance[balance > 0].index
-        )  # fmt: skip
+        balance = counted.groupby("thread")["by"].sum()
+        last = counted[counted["by"] > 0].groupby("thread")["event"].last()
+        return tuple(self._holder(channel, thread, int(last[thread])) for thread in balance[balance > 0].index.tolist())
 
     def _inherited(self, channel: int) -> pd.DataFrame:
         """The acquires and releases of a semaphore, and those of what a fork copied it from up to the fork."""
@@ -250,9 +248,8 @@ class Ownership:
             return ()
         forks = np.flatnonzero(events.is_kind("fork") & (events.process == parent) & (events.result == process["pid"]))
         streams = self.trace.streams
-        same = streams[(streams["process"] == parent) & (streams["fd"] == row["fd"])]
-        same = same[(same["name"] == row["name"]) & (same["mode"] == row["mode"])]
-        same = same[same["opened"] <= process["started"]]
+        same = streams[(streams["process"] == parent) & (streams["opened"] <= process["started"])]
+        same = same[(same["fd"] == row["fd"]) & (same["name"] == row["name"]) & (same["mode"] == row["mode"])]
         begun = ((events.process == row["process"]) & (events.enter < row["opened"])).any()
         if not len(forks) or not len(same) or begun:  # the child made it later, itself
             return ()

@@ -1,17 +1,13 @@
 """IPC1xx: the program can't go on, because of locks.
 
 What a waiter waits for, a holder has (`ownership`). Who follows the holders comes to an end, which names the rule: the
-waiter itself, somebody who is gone, a thread that a fork left behind, a copy of a descriptor; or comes round, by way of
-locks alone or of other waits as well. A lock that leads to such a knot without being part of it has only a victim.
+waiter itself, or nobody who could release it (`ownerless`); or comes round, by way of locks alone or of other waits as
+well. A lock that leads to such a knot without being part of it has only a victim.
 """
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator
-from dataclasses import dataclass
-
-import numpy as np
 
 from ..agents import Agent
 from ..events import NONE, number
@@ -21,75 +17,8 @@ from ..naming import listing, sentence
 from ..ownership import STREAM_CALLS, Holder
 from ..results import Finding
 from ..waits.channels import users_of
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """Somebody waits for a lock that somebody holds."""
-
-    waiter: Agent
-    holder: Holder
-
-
-def links(context: Context) -> list[Link]:
-    """All waits for locks of those that can't go on, with each holder that is known."""
-    return [
-        Link(agent, holder)
-        for agent in context.dead
-        if agent.reason == "lock" and agent.event is not None
-        for holder in context.situation.ownership.holders(agent.event) or ()
-    ]
-
-
-def only(context: Context, fate: str) -> Iterator[Link]:
-    """The first link of each waiter whose lock's holders all have this fate."""
-    told = set()
-    for link in links(context):
-        holders = context.situation.ownership.holders(link.waiter.event) or ()
-        if link.waiter.index not in told and all(holder.fate == fate for holder in holders):
-            told.add(link.waiter.index)
-            yield link
-
-
-# Words
-
-
-def lock(context: Context, waiter: Agent) -> str:
-    """What a waiter waits for, in words."""
-    run = context.run
-    assert waiter.event is not None
-    op = run.events.op(waiter.event)
-    if op == "import":
-        return f"the import of {run.payloads[waiter.event].decode('utf-8', 'replace') or 'a module'}"
-    if waiter.call in STREAM_CALLS:
-        return f"the lock of {run.stream_name(int(run.events.stream[waiter.event]))}"
-    return f"the lock on {run.channel_name(waiter.channel)}" if op in FILE_LOCKS else run.channel_name(waiter.channel)
-
-
-def owner(context: Context, holder: Holder) -> str:
-    """A holder's name within a sentence."""
-    return context.run.the_process(holder.process) if holder.thread is None else context.run.the_thread(holder.thread)
-
-
-def since(context: Context, holder: Holder) -> str:
-    """Where a holder took the lock: ", taken at a.py:4," or nothing."""
-    place = context.run.place(context.run.site_of(holder.event))
-    return f", taken at {place}," if place else ""
-
-
-def evidence(context: Context, *found: Link) -> dict[str, tuple[int, ...]]:
-    """Threads, channels, sites and events of links, as a finding has them."""
-    run = context.run
-    events = [each for link in found for each in (link.waiter.event, link.holder.event)]
-    return {
-        "threads": ids(*(each for link in found for each in (link.waiter.thread, link.holder.thread))),
-        "channels": ids(*(link.waiter.channel for link in found)),
-        "sites": ids(*map(run.site_of, events)),
-        "events": ids(*events),
-    }
-
-
-# Rules
+from . import ownerless
+from .links import Link, evidence, links, lives_on, lock, since
 
 
 def lock_self(context: Context) -> Iterator[Finding]:
@@ -124,7 +53,7 @@ def _other_than_twice(context: Context, link: Link, handler: int | None) -> str:
     assert waiter.event is not None
     here, taken = run.at_event(waiter.event), run.place(run.site_of(link.holder.event)) or "its first acquire"
     if handler is not None:
-        return f"Take no lock in a signal handler: in place of the acquire{here}, set a flag that the program looks at."
+        return f"Take no lock in a signal handler: set a flag in the place of the acquire{here}, to be looked at later."
     if run.events.op(waiter.event) in FILE_LOCKS:
         return (
             f"Lock the file once: hand on the descriptor that {taken} locked, in the place of the one{here}; or unlock "
@@ -135,108 +64,6 @@ def _other_than_twice(context: Context, link: Link, handler: int | None) -> str:
         f"Make it an RLock{f', at {run.place(made)}' if made is not None else ''}; or leave the lock of {taken} before "
         f"what leads to the acquire{here}."
     )
-
-
-def owner_gone(context: Context) -> Iterator[Finding]:
-    """IPC114."""
-    run = context.run
-    for link in only(context, "ended"):
-        waiter, holder = link.waiter, link.holder
-        yield finding(
-            "IPC114",
-            f"{sentence(context.the(waiter))} waits for {lock(context, waiter)}{run.at_event(waiter.event)}, which "
-            f"{owner(context, holder)} took{run.at_event(holder.event)} and held as it {_ended(context, holder)}: "
-            "nobody is left to release it.",
-            f"Don't end it while it holds the lock: release in a finally, or take it with `with`"
-            f"{run.at_event(holder.event)}; or use a lock that goes with its holder (fcntl.flock on a file), or "
-            f"acquire(timeout=…){run.at_event(waiter.event)}.",
-            certainty=context.certainty,
-            **evidence(context, link),
-        )
-
-
-def _ended(context: Context, holder: Holder) -> str:
-    status = number(context.run.trace.processes["status"].iloc[holder.process])
-    if holder.process in context.situation.alive or status is None or status >= 0:
-        return "ended"
-    return f"was ended by {signal.Signals(-status).name}"
-
-
-def inherited_by_fork(context: Context) -> Iterator[Finding]:
-    """IPC115."""
-    run = context.run
-    for link in only(context, "ghost"):
-        waiter, holder = link.waiter, link.holder
-        fork = _fork_between(context, holder.process, waiter.process)
-        held = "was inside a call on that stream" if waiter.call in STREAM_CALLS else "held it"
-        yield finding(
-            "IPC115",
-            f"{sentence(context.the(waiter))} waits for {lock(context, waiter)}{run.at_event(waiter.event)}: "
-            f"{_other(context, holder)} {held}{_taken(context, link)} when the fork{run.at_event(fork)} copied it, and "
-            "isn't there to release the copy.",
-            f"Fork{run.at_event(fork)} before that thread is started, or start the process by spawn or forkserver; or "
-            + (
-                f"write with os.write, or to a stream of the child's own{run.at_event(waiter.event)}."
-                if waiter.call in STREAM_CALLS
-                else "make the lock anew in the child (os.register_at_fork)."
-            ),
-            certainty=context.certainty,
-            **evidence(context, link),
-        )
-
-
-def _other(context: Context, holder: Holder) -> str:
-    home = context.run.the_process(holder.process)
-    return owner(context, holder) if holder.thread is not None else f"another thread of {home}"
-
-
-def _taken(context: Context, link: Link) -> str:
-    return context.run.at_event(link.holder.event) if link.holder.event is not None else ""
-
-
-def _fork_between(context: Context, ancestor: int, process: int) -> int | None:
-    """The event by which a process, or the forebear through which it descends from `ancestor`, was forked."""
-    run, processes = context.run, context.run.trace.processes
-    child: int | None = process
-    while child is not None:
-        parent = number(processes["parent"].iloc[child])
-        if parent == ancestor:
-            pid = int(processes["pid"].iloc[child])
-            forks = run.events.is_kind("fork") & (run.events.process == parent) & (run.events.result == pid)
-            found = np.flatnonzero(forks)
-            return int(found[-1]) if len(found) else None
-        child = parent
-    return None
-
-
-def file_lock_held(context: Context) -> Iterator[Finding]:
-    """IPC124."""
-    run = context.run
-    for link in links(context):
-        if not _lives_on(context, link.holder):
-            continue
-        waiter, holder = link.waiter, link.holder
-        assert holder.event is not None
-        process, fd = holder.keepers[0]
-        locker = run.the_thread(int(run.events.thread[holder.event]))
-        fork = _fork_between(context, int(run.events.process[holder.event]), process)
-        yield finding(
-            "IPC124",
-            f"{sentence(context.the(waiter))} waits for {lock(context, waiter)}{run.at_event(waiter.event)}: the lock "
-            f"that {locker} took{run.at_event(holder.event)} lives on in {run.the_process(process)}: its fd {fd} is a "
-            f"copy{f' made by the fork{run.at_event(fork)}' if fork is not None else ''}.",
-            f"Unlock it (LOCK_UN) before its descriptor{run.at_event(holder.event)} is closed; "
-            f"or close fd {fd} in {run.the_process(process)} (close_fds, os.set_inheritable(fd, False)).",
-            certainty=context.certainty,
-            **evidence(context, link),
-        )
-
-
-def _lives_on(context: Context, holder: Holder) -> bool:
-    """Whether a file's lock is kept by others alone than the process that took it."""
-    if not holder.keepers or holder.event is None:
-        return False
-    return int(context.run.events.process[holder.event]) not in {process for process, _ in holder.keepers}
 
 
 def _agent(context: Context, holder: Holder) -> int | None:
@@ -250,7 +77,7 @@ def _followed(context: Context) -> dict[int, Link]:
     found: dict[int, Link] = {}
     for link in links(context):
         at = _agent(context, link.holder)
-        if at is not None and at != link.waiter.index and not _lives_on(context, link.holder):
+        if at is not None and at != link.waiter.index and not lives_on(context, link.holder):
             found.setdefault(link.waiter.index, link)
     return found
 
@@ -258,7 +85,7 @@ def _followed(context: Context) -> dict[int, Link]:
 def lock_cycle(context: Context) -> Iterator[Finding]:
     """IPC111."""
     for cycle in _cycles(context):
-        pairs = zip(cycle[-1:] + cycle, cycle, strict=False)
+        pairs = zip([cycle[-1], *cycle], cycle, strict=False)
         chain = [_holds_and_waits(context, before, link) for before, link in pairs]
         many = "neither" if len(cycle) == 2 else "none of them"
         yield finding(
@@ -304,8 +131,8 @@ def _one_order(context: Context, cycle: list[Link]) -> str:
     names = [lock(context, link.waiter) for link in cycle]
     if first[0] and first[0] == first[1]:
         return (
-            f"Take them in one order everywhere: the same lines take {listing(names)} in different orders; sort them "
-            f"before {first[0]} (by a number, a name or id())."
+            f"Take them in one order everywhere: the same lines take {listing(names)} in different orders, so sort "
+            f"them before {first[0]} (by a number, a name or id())."
         )
     return (
         f"Take them in one order everywhere: in {context.the(last.waiter)}, take {lock(context, last.waiter)}"
@@ -365,10 +192,11 @@ def _let_go(context: Context, link: Link, keeps: Agent) -> str:
     name, wait = lock(context, link.waiter), run.place(run.site_of(keeps.event)) or "the wait"
     if run.events.op(link.waiter.event) == "import":
         module = name.removeprefix("the import of ")
-        return f"Don't wait at {wait} while {module} is being imported: move that into a function, called afterwards."
+        return f"Don't wait at {wait} while {module} is being imported: move that into a function to call afterwards."
     held = run.place(run.site_of(link.holder.event))
-    whose = f" of {held}" if held else ""
-    return f"Release {name}{whose} before the wait at {wait}: guard what is shared, not the wait."
+    return (
+        f"Release {name}{f' of {held}' if held else ''} before the wait at {wait}: guard what is shared, not the wait."
+    )
 
 
 def _way(context: Context, start: int, goal: int) -> list[int] | None:
@@ -402,15 +230,15 @@ def _awaited(context: Context, index: int, goal: int) -> list[int]:
     agent = situation.agents[index]
     if agent.reason == "lock" or knot is None:
         holders = situation.ownership.holders(agent.event) or ()
-        return [found for holder in holders if (found := _agent(context, holder)) is not None]
+        return [at for holder in holders if (at := _agent(context, holder)) is not None]
     if agent.call not in ("read", "write") or agent.channel is None:
         return list(knot.arcs.get(index, ()))
     users, dead = users_of(situation, agent), sorted(agent.enablers & knot.dead)
     used = [each for each in dead if situation.agents[each].thread in users]
-    chosen = used or [each for each in dead if situation.agents[each].process != agent.process] or dead
+    found = used or [each for each in dead if situation.agents[each].process != agent.process] or dead
     there = situation.agents[goal]
     same_end = there.call in STREAM_CALLS and there.channel == agent.channel  # would do the same, not what is needed
-    return [each for each in chosen if not (each == goal and same_end)]
+    return [each for each in found if not (each == goal and same_end)]
 
 
-CHECKS: tuple[Check, ...] = (lock_self, owner_gone, inherited_by_fork, file_lock_held, lock_cycle, lock_and_channel)
+CHECKS: tuple[Check, ...] = (lock_self, lock_cycle, lock_and_channel, *ownerless.CHECKS)

@@ -105,5 +105,4 @@ def _of_file(situation: Situation, agent: Agent, holders: tuple[Holder, ...]) ->
     seen = _agents(situation, holders, True)
     others = {process for holder in holders for process, _ in holder.keepers if process != holder.process}
     shared = frozenset().union(*(situation.threads_of[process] for process in others))
-    seen = None if seen is None else (seen | shared) & able
-    return replace(agent, needs=(Need(able, "release", agent.channel, seen),))
+    return replace(agent, needs=(Need(able, "release", agent.channel, ((seen or frozenset()) | shared) & able),))
