@@ -161,7 +161,6 @@ class _Fits:
         known = min(len(put), len(taken))
         return bool(put[:known] == taken[:known])
 
-
     def greedy(self) -> list[int | None]:
         """Each receive's send: the first behind those before it that fits. None: no send does."""
         alike: dict[tuple[int, bytes], list[int]] = {}
@@ -253,4 +252,3 @@ def _overtaken(events: Events, channel: Ints, sent: Ints, taken: Ints) -> Ints:
         at for at in np.flatnonzero((taken == NONE) & (sent != NONE)).tolist()
         if events.exit[sent[at]] < latest.get((int(channel[at]), int(own[at])), -1)
     ], dtype="int64")  # fmt: skip
-

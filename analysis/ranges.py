@@ -243,7 +243,9 @@ def _matched(
         first=grown(rows.position),
         reads=reader.count,
         merged=reader.merged,
-        ambiguous=np.isin(channel, list(mixed)) | _any(doubted, first_write) | _any(doubted, reader.first)
+        ambiguous=np.isin(channel, list(mixed))
+        | _any(doubted, first_write)
+        | _any(doubted, reader.first)
         | _any(at_once(events), grown(rows.accept)),
         payload=_payloads(payloads, handed, rows, first_row, sizes[:count], unknown),
         got=got_table(read, message, write, size, merged),

@@ -6,7 +6,7 @@ What the analysis says without a doubt has to be what happened; where nothing ha
 from __future__ import annotations
 
 from collections import Counter, deque
-from itertools import combinations
+from itertools import combinations, cycle
 from typing import Any
 
 import pandas as pd
@@ -318,7 +318,7 @@ def test_a_line_is_received_by_the_take_that_handed_out_its_end(lines: list[int]
     source = build.stream(1, "sys.stdin", pipe.reader, "r")
     written = [build.write(parent, pipe.writer, b"x" * (size - 1) + b"\n") for size in lines]
     content = b"".join(b"x" * (size - 1) + b"\n" for size in lines)
-    sizes, ahead, at, takes = iter(chunks * 30), b"", 0, []
+    sizes, ahead, at, takes = cycle(chunks), b"", 0, []
     for size in lines[:-1] if len(lines) > 1 else lines:
         take = build.begin(child, "stream.readline", stream=source, size=-1)
         while b"\n" not in ahead:

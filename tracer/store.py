@@ -128,14 +128,16 @@ def _table(folder: Path, name: str, old: bool) -> Any:
     try:
         if old and name in _LATER and not (folder / f"{name}.parquet").exists():
             return schema.frame(name)
-        table = pq.read_table(folder / f"{name}.parquet")
+        table = pq.ParquetFile(folder / f"{name}.parquet")
+        known, rows = set(table.schema_arrow.names), table.metadata.num_rows
         columns: dict[str, Any] = {}
         for column in schema.TABLES[name].columns:
-            if old and column.name not in table.column_names:
+            if old and column.name not in known:
                 if not column.nullable:
-                    columns[column.name] = [False] * len(table)
+                    columns[column.name] = [False] * rows
                 continue
-            values = table.column(column.name)
+            # one column after the other, so that only one is there twice; a KeyError where it is missing
+            values = table.read([column.name]).column(column.name)
             if column.type == "bytes":
                 columns[column.name] = pd.Series(pd.arrays.ArrowExtensionArray(values))
                 continue

@@ -186,7 +186,9 @@ def connected(cast: Cast, rounds: int) -> list[Row]:
     (place,) = before(size + 4)
     ends = {"fd": pipe.reader, "channel": pipe.channel}
     return [
-        Row(writer, "Connection.send", 0.2, 0.5, None, None, {"fd": pipe.writer, "channel": pipe.channel, "size": size}),
+        Row(
+            writer, "Connection.send", 0.2, 0.5, None, None, {"fd": pipe.writer, "channel": pipe.channel, "size": size}
+        ),
         Row(writer, "os.write", 0.3, 0.4, (place, size + 4), 0, moved(pipe.writer, pipe.channel, size + 4)),
         Row(reader, "Connection.recv", 0.1, 0.8, None, None, ends | {"result": size}),
         Row(reader, "os.read", 0.15, 0.6, (place, 4), 2, moved(pipe.reader, pipe.channel, 4)),
@@ -327,13 +329,17 @@ def make(events: int, seed: int = 0) -> Trace:
 Content = tuple[Ints, Ints, Ints]  # event, position on the channel, bytes
 
 
-def _rows(cast: Cast, talks: list[tuple[int, list[Row]]], sites: list[int], start: int) -> tuple[dict[str, Any], Content]:
+def _rows(
+    cast: Cast, talks: list[tuple[int, list[Row]]], sites: list[int], start: int
+) -> tuple[dict[str, Any], Content]:
     """The columns of all calls, in order of enter, and what their payloads are."""
     parts: dict[str, list[Any]] = {}
     content: list[Ints] = []
     base = 0
     process_of = np.array([row["process"] for row in cast.build.rows["threads"]])
-    life = np.array([opened[0] if opened else -1 for opened in (cast.build._open.get(t, []) for t in range(len(process_of)))])
+    life = np.array(
+        [opened[0] if opened else -1 for opened in (cast.build._open.get(t, []) for t in range(len(process_of)))]
+    )
     for rounds, rows in talks:
         begin = start + np.arange(rounds) * (cast.lasting / rounds)
         for number, row in enumerate(rows):
@@ -373,9 +379,13 @@ def _column(parts: list[tuple[Any, int]], type: str, order: Ints) -> Any:
     """A column out of what each kind of call gives for it: an array, a value, or None."""
     if type == "text":
         words = list(dict.fromkeys(value for value, _ in parts if value is not None))
-        codes = np.concatenate([np.full(count, -1 if value is None else words.index(value), "int32") for value, count in parts])
+        codes = np.concatenate(
+            [np.full(count, -1 if value is None else words.index(value), "int32") for value, count in parts]
+        )
         codes = codes[order]
-        return pa.DictionaryArray.from_arrays(pa.array(codes, mask=codes < 0), pa.array(words, pa.string())).cast(pa.string())
+        return pa.DictionaryArray.from_arrays(pa.array(codes, mask=codes < 0), pa.array(words, pa.string())).cast(
+            pa.string()
+        )
     values = np.concatenate([np.broadcast_to(NONE if value is None else value, count) for value, count in parts])[order]
     return values.astype(bool) if type == "bool" else pd.arrays.IntegerArray(values.astype("int64"), values == NONE)
 
@@ -388,7 +398,9 @@ def _payloads(content: Content) -> pa.Array:
     data = np.empty(bounds[-1], dtype=np.uint8)
     for low in range(0, len(kept), 1_000_000):  # in pieces: the indices are eight times as large as the bytes
         some = slice(low, low + 1_000_000)
-        of = np.repeat(place[some] - bounds[:-1][some], kept[some]) + np.arange(bounds[low], bounds[min(low + 1_000_000, len(kept))])
+        of = np.repeat(place[some] - bounds[:-1][some], kept[some]) + np.arange(
+            bounds[low], bounds[min(low + 1_000_000, len(kept))]
+        )
         data[bounds[low] : bounds[low] + len(of)] = _CONTENT[of % len(_CONTENT)]
     array = pa.Array.from_buffers(pa.large_binary(), len(kept), [None, pa.py_buffer(bounds), pa.py_buffer(data)])
     return array.cast(pa.binary())
@@ -399,7 +411,9 @@ def _joined(few: Trace, begun: int, columns: dict[str, Any], content: Content) -
     many = len(columns["enter"])
     table = few.tables["events"]
     after = table[begun:].assign(event=table["event"][begun:] + many)
-    mine = pd.DataFrame({"event": begun + np.arange(many)} | {name: _series(values) for name, values in columns.items()})
+    mine = pd.DataFrame(
+        {"event": begun + np.arange(many)} | {name: _series(values) for name, values in columns.items()}
+    )
     mine = mine[table.columns].astype(table.dtypes)
     few.tables["events"] = pd.concat([table[:begun], mine, after], ignore_index=True)
     data = pd.Series(pd.arrays.ArrowExtensionArray(pa.chunked_array([_payloads(content)])))
@@ -409,7 +423,11 @@ def _joined(few: Trace, begun: int, columns: dict[str, Any], content: Content) -
 
 
 def _series(values: Any) -> Any:
-    return pd.Series(values.to_pandas(types_mapper={pa.string(): pd.StringDtype(na_value=np.nan)}.get)) if isinstance(values, pa.Array) else values
+    return (
+        pd.Series(values.to_pandas(types_mapper={pa.string(): pd.StringDtype(na_value=np.nan)}.get))
+        if isinstance(values, pa.Array)
+        else values
+    )
 
 
 # --- the measuring
@@ -467,7 +485,9 @@ def measure(folder: str, by_rule: bool) -> None:
         print(f"  {'rule':<44}{'seconds':>9}{'CPU':>9}  findings")
         for took, found, check in sorted(seconds, key=lambda row: -row[0].seconds):
             name = f"{check.__module__.removeprefix('ipctrace.analysis.')}.{check.__name__}"
-            print(f"  {name:<44}{took.seconds:9.3f}{took.processor:9.3f}  {' '.join(sorted({each.rule for each in found}))}")
+            print(
+                f"  {name:<44}{took.seconds:9.3f}{took.processor:9.3f}  {' '.join(sorted({each.rule for each in found}))}"
+            )
 
 
 def measure_all(folder: str) -> None:
@@ -478,10 +498,14 @@ def measure_all(folder: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("sizes", nargs="*", type=lambda text: int(float(text)), default=[10**5, 10**6], metavar="EVENTS")
+    parser.add_argument(
+        "sizes", nargs="*", type=lambda text: int(float(text)), default=[10**5, 10**6], metavar="EVENTS"
+    )
     parser.add_argument("--rules", action="store_true", help="seconds of each rule")
     parser.add_argument("--keep", type=Path, help="a folder for the traces, which are used again if they are there")
-    parser.add_argument("--only", choices=["make", "stages", "all"], help=argparse.SUPPRESS)  # one step, in this process
+    parser.add_argument(
+        "--only", choices=["make", "stages", "all"], help=argparse.SUPPRESS
+    )  # one step, in this process
     parser.add_argument("--trace", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.only == "make":
