@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from ipctrace.tracer.schema import Trace
 
-from .events import NEVER, NONE, Events, groups, number, optional, rows_of, whole
+from .events import NEVER, NONE, Events, Ints, by_number, groups, number, optional, rows_of, whole
 
 
 class End(NamedTuple):
@@ -76,20 +76,19 @@ def unseen_processes(trace: Trace, events: Events) -> set[int]:
     """Processes of which no event tells any more: never traced, or gone over to a program that isn't."""
     unseen = set(trace.processes.loc[~trace.processes["traced"], "process"].tolist())
     told = trace.descriptors[~_sampled(trace)]
+    latest = np.full(len(trace.processes), NONE)  # what was last heard of each
+    np.maximum.at(latest, events.process, events.enter)
+    np.maximum.at(latest, whole(told["process"]), whole(told["time"]))
     replaced = np.flatnonzero(events.is_kind("exec") & (events.exit == NEVER) & (events.error == NONE))
-    for event in replaced.tolist():
-        later = (events.process == events.process[event]) & (events.enter > events.enter[event])
-        listed = told[(told["process"] == events.process[event]) & (told["time"] > events.enter[event])]
-        if not later.any() and not len(listed):
-            unseen.add(int(events.process[event]))
-    return unseen
+    silent = replaced[latest[events.process[replaced]] <= events.enter[replaced]]
+    return unseen | set(events.process[silent].tolist())
 
 
 def _sampled(trace: Trace) -> np.ndarray:
     """Which rows of `descriptors` tell what a process was seen with from outside."""
-    pairs = set(zip(trace.samples["process"], trace.samples["time"], strict=True))
-    rows = zip(trace.descriptors["process"], trace.descriptors["time"], strict=True)
-    return np.array([row in pairs for row in rows], dtype=bool)
+    pairs = ["process", "time"]
+    samples = pd.MultiIndex.from_frame(trace.samples[pairs].drop_duplicates())
+    return np.asarray(pd.MultiIndex.from_frame(trace.descriptors[pairs]).isin(samples), dtype=bool)
 
 
 def ends_held(trace: Trace, events: Events, unseen: set[int]) -> pd.DataFrame:
@@ -136,6 +135,8 @@ def _calls(trace: Trace, events: Events) -> Iterable[tuple[int, int, Change]]:
             if child is not None and events.op(event) != "fork_exec":
                 started = max(int(trace.processes["started"].iloc[child]), int(events.enter[event]))
                 yield int(events.enter[event]), 1, _fork(process, child, started, int(events.site[event]))
+            elif child is not None and not trace.processes["traced"].iloc[child]:
+                yield int(events.enter[event]), 1, _start(events, event, child)
         elif done and (kind == "close" or events.error[event] == NONE):
             yield int(events.exit[event]), 1, kinds[kind](events, event)
 
@@ -193,6 +194,20 @@ def _fork(parent: int, child: int, started: int, site: int) -> Change:
     return change
 
 
+def _start(events: Events, event: int, child: int) -> Change:
+    """What a program that isn't traced was started with as its standard streams: all that is known if it ends soon."""
+    given = (events.fd[event], events.size[event], events.extra[event])
+    time, parent, site = int(events.enter[event]), int(events.process[event]), int(events.site[event])
+
+    def change(replay: _Replay) -> None:
+        for fd, source in enumerate(map(int, given)):
+            span = replay.held[parent].get(source)
+            if source >= 0 and span is not None:
+                replay.open(time, child, fd, span.end._replace(inheritable=True), "inherited", site)
+
+    return change
+
+
 def _all_are(time: int, process: int, ends: dict[int, End]) -> Change:
     return lambda replay: replay.reconcile(time, process, ends)
 
@@ -208,11 +223,13 @@ def _ended(trace: Trace) -> Iterable[tuple[int, int, Change]]:
 
 def _lists(trace: Trace, events: Events) -> Iterable[tuple[int, int, Change]]:
     """What a program image listed before its first call is all that it held; what comes later was opened one by one."""
+    of_process = by_number(events.process, len(trace.processes))
+    begins, opens = events.is_kind("exec"), events.is_kind("open")
     for process, rows in groups(trace.descriptors[~_sampled(trace)], "process"):
-        own = np.flatnonzero(events.process == process)
+        own = of_process(process)
         starts = [int(trace.processes["started"].iloc[process]) - 1]
-        starts += events.enter[own[events.is_kind("exec")[own]]].tolist()
-        enters = events.enter[own]
+        starts += events.enter[own[begins[own]]].tolist()
+        enters, opening = events.enter[own], own[opens[own]]
         image = np.searchsorted(starts, whole(rows["time"]), side="left") - 1
         for number_, listed in groups(rows.assign(image=image), "image"):
             after = enters[enters > starts[max(number_, 0)]]
@@ -223,13 +240,14 @@ def _lists(trace: Trace, events: Events) -> Iterable[tuple[int, int, Change]]:
                 time = int(whole_list["time"].iloc[0])
                 yield time, 3, _all_are(time, process, ends)
             for row in rows_of(listed[listed["time"] > first]):
-                yield int(row.time), 3, _opened(events, own, row)
+                yield int(row.time), 3, _opened(events, opening, row)
 
 
-def _opened(events: Events, own: np.ndarray, row: NamedTuple) -> Change:
+def _opened(events: Events, own: Ints, row: NamedTuple) -> Change:
+    """`own`: the process's opens."""
     process, time, fd = row.process, int(row.time), row.fd  # type: ignore[attr-defined]
     end = End(row.channel, row.access, row.inheritable)  # type: ignore[attr-defined]
-    opening = own[(events.result[own] == fd) & (events.enter[own] <= time) & events.is_kind("open")[own]]
+    opening = own[(events.result[own] == fd) & (events.enter[own] <= time)]
     site = int(events.site[opening[-1]]) if len(opening) else NONE
     return lambda replay: replay.open(time, process, fd, end, "opened", site)
 

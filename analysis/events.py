@@ -5,7 +5,7 @@ Empty values are `NONE`; an event that never returned has exit `NEVER`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import copy
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -85,6 +85,7 @@ class Events:
         self.pending, self.parent = whole(table["pending"]), whole(table["parent"])
         self.extra, self.owner = whole(table["extra"]), whole(table["owner"])
         self.timed = table["timed"].to_numpy(dtype=bool)
+        self._enclosing: dict[str, Ints] = {}
         self._kinds, self._kind_names = pd.factorize(table["kind"])
         self._ops, self._op_names = pd.factorize(table["op"])
         waits = table["wait"].where(table["wait"].notna(), "")
@@ -101,21 +102,25 @@ class Events:
         """The name of an event's call."""
         return str(self._op_names[self._ops[event]])
 
+    def ops(self, chosen: Ints) -> pd.Series:
+        """The names of these events' calls, as a column; empty where there is no event."""
+        return pd.Series(pd.Categorical.from_codes(pick(self._ops, chosen, -1), self._op_names))
+
     def wait(self, event: int) -> str:
         """Why a thread stays in an event; "" where it doesn't wait."""
         return str(self._wait_names[self._waits[event]])
 
     def is_kind(self, *kinds: str) -> Flags:
         """Which events are of one of these kinds."""
-        return np.isin(self._kinds, [k for k, name in enumerate(self._kind_names) if name in kinds])
+        return _named(self._kinds, self._kind_names, kinds)
 
     def is_op(self, *ops: str) -> Flags:
         """Which events are of one of these calls."""
-        return np.isin(self._ops, [k for k, name in enumerate(self._op_names) if name in ops])
+        return _named(self._ops, self._op_names, ops)
 
     def waits_for(self, reason: str) -> Flags:
         """Which events wait for this reason."""
-        return np.isin(self._waits, [k for k, name in enumerate(self._wait_names) if name == reason])
+        return _named(self._waits, self._wait_names, (reason,))
 
     def lanes(self, channels: pd.DataFrame) -> Events:
         """The same events, but bytes written to a socket have the channel that they are read at: the other end's.
@@ -134,7 +139,7 @@ class Events:
     @cached_property
     def waiting(self) -> Flags:
         """Which events have a reason to wait."""
-        return np.isin(self._waits, [k for k, name in enumerate(self._wait_names) if name])
+        return ~_named(self._waits, self._wait_names, ("",))
 
     @cached_property
     def outermost(self) -> Ints:
@@ -143,12 +148,16 @@ class Events:
 
     def enclosing(self, kind: str) -> Ints:
         """For every event the innermost event of `kind` around it (not itself), or NONE."""
+        known = self._enclosing.get(kind)
+        if known is not None:
+            return known
         wanted = self.is_kind(kind)
         found = self.parent.copy()
         nested = np.flatnonzero(found >= 0)
         while len(nested := nested[~wanted[found[nested]]]):
             found[nested] = self.parent[found[nested]]
             nested = nested[found[nested] >= 0]
+        self._enclosing[kind] = found
         return found
 
     def last_of_thread(self, threads: int) -> Ints:
@@ -157,6 +166,19 @@ class Events:
         opened = np.flatnonzero((self.exit == NEVER) & (self.error == NONE))
         last[self.thread[opened]] = opened  # in order of enter: the last one stays
         return last
+
+
+def by_number(values: Ints, count: int) -> Callable[[int], Ints]:
+    """What gives for each number below `count` the indices of the values that are it, in order."""
+    order = np.argsort(values, kind="stable")
+    bounds = np.searchsorted(values[order], np.arange(count + 1))
+    return lambda number: order[bounds[number] : bounds[number + 1]]
+
+
+def _named(codes: Ints, names: Any, wanted: tuple[str, ...]) -> Flags:
+    """Which codes stand for one of the names that are wanted."""
+    chosen = np.array([name in wanted for name in names], dtype=bool)
+    return chosen[codes] if len(chosen) else np.zeros(len(codes), dtype=bool)
 
 
 class Overlay(NamedTuple):

@@ -16,7 +16,7 @@ from .naming import the
 from .results import Edit, Finding, WaitGraph
 from .run import Run
 from .situation import Situation
-from .waiting import Knot
+from .waiting import Knot, untied
 
 
 @dataclass
@@ -46,6 +46,14 @@ class Context:
         """An agent's name within a sentence."""
         return the(self.name(agent))
 
+    def still_tied(self, found: Finding) -> int:
+        """How many of the core couldn't go on though the waits that a finding is about ended; 0: it isn't known."""
+        if self.knot is None or found.rule >= "IPC2":
+            return 0
+        agents = self.situation.agents
+        about = [index for index in self.knot.dead if agents[index].event in found.events]
+        return len(self.knot.core) - len(untied(self.knot, about)) if about else 0
+
     @property
     def certainty(self) -> Any:
         """How sure a finding about the knot is."""
@@ -69,8 +77,9 @@ def ids(*values: int | None) -> tuple[int, ...]:
 def find(context: Context) -> list[Finding]:
     """What all rules find, most important first.
 
-    What keeps the program from going on comes first, in the order of `rules.FIRST`, but before all what alone would
-    untie the knot; then errors, warnings, notes.
+    What keeps the program from going on comes first. Of several such the one is the cause whose remedy alone would
+    untie the most of the knot (a repair that frees only who waits behind the knot is none), and of equal ones the first
+    of `rules.FIRST`. Then errors, warnings, notes.
     """
     from . import rules
     from .rules.unexplained import unexplained
@@ -82,8 +91,11 @@ def find(context: Context) -> list[Finding]:
     weight = {"error": 0, "warning": 1, "info": 2}
     first = {code: place for place, code in enumerate(rules.FIRST)}
     return sorted(
-        found, key=lambda each: (each.rule >= "IPC2", weight[each.severity], first.get(each.rule, len(first)))
-    )
+        found,
+        key=lambda each: (
+            each.rule >= "IPC2", weight[each.severity], context.still_tied(each), first.get(each.rule, len(first))
+        ),
+    )  # fmt: skip
 
 
 __all__ = ["Check", "Context", "Edit", "find", "finding", "ids"]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from .agents import Agent
+from .agents import DEEDS, Agent, Need
 from .events import NONE
 from .naming import listing, plural
 from .results import Edge, Role, Waiter, WaitGraph
@@ -27,7 +27,7 @@ def wait_graph(situation: Situation, knot: Knot) -> WaitGraph:
     roles.update(dict.fromkeys(victims, "victim"))
     waiters = tuple(_waiter(situation, knot, index, roles.get(index, "bystander")) for index in order)
     edges = tuple(
-        Edge(place[index], place[other], agents[index].channel, _why(situation, index, other))
+        Edge(place[index], place[other], agents[index].channel, _why(situation, knot, index, other))
         for index in order
         for other in knot.arcs.get(index, ())
     )
@@ -64,11 +64,9 @@ def _cannot(situation: Situation, knot: Knot, index: int) -> str:
     if agent.why:
         return situation.why(agent)
     others = listing([name(run, situation.agents[other]) for other in knot.arcs[index]]) or "nobody"
-    if agent.call in ("read", "write"):
-        channel = run.channel_name(agent.channel)
-        deed, state = ("write", "it is empty") if agent.call == "read" else ("empty", "it is full")
-        return f"only {others} can {deed} {channel}; {state}"
-    return f"{others} would have to end first"
+    deeds = listing(list(dict.fromkeys(deed(run, need) for need in unmet(knot, agent)))) or "act"
+    state = {"read": "; it is empty", "write": "; it is full"}.get(agent.call, "")
+    return f"only {others} can {deeds}{state}"
 
 
 def _can(situation: Situation, knot: Knot, index: int) -> str:
@@ -92,14 +90,24 @@ def _used(situation: Situation, agent: Agent) -> str:
     return listing(names[:3] + ([f"{len(names) - 3} more"] if len(names) > 3 else [])) if names else "no channel"
 
 
-def _why(situation: Situation, index: int, other: int) -> str:
+def _why(situation: Situation, knot: Knot, index: int, other: int) -> str:
     agent, run = situation.agents[index], situation.run
-    holder = name(run, situation.agents[other])
-    if agent.call == "read":
-        return f"waits for {holder} to write {run.channel_name(agent.channel)}"
-    if agent.call == "write":
-        return f"waits for {holder} to read {run.channel_name(agent.channel)}"
-    return f"waits for {holder} to end"
+    wanted = [deed(run, need) for need in unmet(knot, agent) if other in need.able]
+    return f"waits for {name(run, situation.agents[other])} to {wanted[0] if wanted else 'act'}"
+
+
+def unmet(knot: Knot, agent: Agent) -> list[Need]:
+    """Of what a dead agent needs, what nobody who is live can do, as far as the knot's level tells."""
+    needs = list(agent.needs or ())
+    return [need for need in needs if need.able <= knot.dead] or needs
+
+
+def deed(run: Run, need: Need) -> str:
+    """What would meet a need, in words: "write pipe B"."""
+    words = DEEDS[need.deed]
+    if need.channel is None:
+        return words.removesuffix(" {channel}").removesuffix(" on").removesuffix(" of")
+    return words.format(channel=run.channel_name(need.channel))
 
 
 def _evidence(situation: Situation, knot: Knot) -> Iterator[tuple[str, str]]:

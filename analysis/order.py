@@ -12,11 +12,9 @@ from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from .events import NEVER, Events, Flags, Ints, running_sum
-
-Payloads = npt.NDArray[np.object_]
+from .payloads import Payloads
 
 
 @dataclass(slots=True)
@@ -37,7 +35,7 @@ def by_end(events: Events, chosen: Ints, dropped: Ints) -> Transfers:
     """
     ends = events.exit[chosen]
     event = chosen[np.lexsort((events.enter[chosen], ends, events.channel[chosen]))]
-    size = np.where(events.exit[event] == NEVER, events.size[event], events.result[event])
+    size = _sizes(events, event)
     channel = events.channel[event]
     return _placed(event, channel, size, np.zeros(len(event), dtype=bool), dropped[channel])
 
@@ -49,15 +47,17 @@ def arrange(events: Events, own: Transfers, other: Transfers, payloads: Payloads
     """
     event, ambiguous = own.event.copy(), own.ambiguous.copy()
     clusters = _clusters(events, own, begun)
-    if clusters:
-        earliest = dict(zip(own.event.tolist(), begun.tolist(), strict=True))
-        for first, last in clusters:
-            known = _Known(other, payloads, int(own.channel[first]))
-            members = own.event[first:last].tolist()
-            order, doubtful = _arrange(events, members, int(own.position[first]), earliest, payloads, known)
-            event[first:last] = order
-            ambiguous[first + doubtful : last] = True
-    size = np.where(events.exit[event] == NEVER, events.size[event], events.result[event])
+    known: dict[int, _Known] = {}
+    for first, last in clusters:
+        channel = int(own.channel[first])
+        if channel not in known:
+            known[channel] = _Known(other, payloads, channel)
+        members = own.event[first:last]
+        at = int(own.position[first])
+        order, doubtful = _arrange(events, members, at, begun[first:last], payloads, known[channel])
+        event[first:last] = order
+        ambiguous[first + doubtful : last] = True
+    size = _sizes(events, event)
     return _placed(event, own.channel, size, ambiguous, own.position - running_sum(own.size, own.channel))
 
 
@@ -78,11 +78,10 @@ def _clusters(events: Events, own: Transfers, begun: Ints) -> list[tuple[int, in
     border = np.flatnonzero(first_to_come[1:] >= (ends + shift)[:-1]) + 1
     firsts, lasts = np.append(0, border), np.append(border, len(ends))
     several = np.flatnonzero(lasts - firsts > 1)
-    found = []
-    for first, last in zip(firsts[several].tolist(), lasts[several].tolist(), strict=True):
-        if len(np.unique(events.thread[own.event[first:last]])) > 1:
-            found.append((first, last))
-    return found
+    # a run that only one thread is in needs nobody to decide
+    others = np.append(0, np.cumsum(np.diff(events.thread[own.event]) != 0))
+    several = several[others[lasts[several] - 1] > others[firsts[several]]]
+    return list(zip(firsts[several].tolist(), lasts[several].tolist(), strict=True))
 
 
 class _Known:
@@ -91,15 +90,14 @@ class _Known:
     def __init__(self, other: Transfers, payloads: Payloads, channel: int) -> None:
         low, high = np.searchsorted(other.channel, [channel, channel + 1])
         self.positions: list[int] = other.position[low:high].tolist()
-        self.fragments: list[bytes] = [payloads[event] for event in other.event[low:high].tolist()]
-        self.sizes: list[int] = other.size[low:high].tolist()
+        self.events, self.sizes, self.payloads = other.event[low:high], other.size[low:high], payloads
 
     def agrees(self, data: bytes, position: int) -> bool | None:
         """Whether these bytes can lie at this position; None where nothing is known of it."""
         compared = False
         at = max(bisect_right(self.positions, position) - 1, 0)
         while at < len(self.positions) and self.positions[at] < position + len(data):
-            start, fragment = self.positions[at], self.fragments[at][: self.sizes[at]]
+            start, fragment = self.positions[at], self.payloads[self.events[at]][: self.sizes[at]]
             low, high = max(position, start), min(position + len(data), start + len(fragment))
             if low < high:
                 compared = True
@@ -110,31 +108,39 @@ class _Known:
 
 
 def _arrange(
-    events: Events, members: list[int], position: int, earliest: dict[int, int], payloads: Payloads, known: _Known
+    events: Events, members: Ints, position: int, begun: Ints, payloads: Payloads, known: _Known
 ) -> tuple[list[int], int]:
     """The members' order, and from which of them on it is doubtful (their number: none)."""
+    ends, earliest = events.exit[members].tolist(), begun.tolist()
+    sizes = _sizes(events, members).tolist()
     waiting: dict[int, deque[int]] = {}
-    for event in members:
-        waiting.setdefault(int(events.thread[event]), deque()).append(event)
+    for number, thread in enumerate(events.thread[members].tolist()):
+        waiting.setdefault(thread, deque()).append(number)
     order: list[int] = []
     doubtful = len(members)
+
+    def fits(number: int) -> bool:
+        return known.agrees(payloads[members[number]][: sizes[number]], position) is not False
+
     while waiting:
         heads = [queue[0] for queue in waiting.values()]
-        ended = min(int(events.exit[head]) for head in heads)
-        heads = [head for head in heads if earliest[head] < ended or int(events.exit[head]) == ended]
-        fits = {head: known.agrees(payloads[head][: _size(events, head)], position) for head in heads}
-        possible = [head for head in heads if fits[head] is not False]
-        chosen = min(possible or heads, key=lambda head: (int(events.exit[head]), head))
-        if len(heads) > 1 and len(possible) != 1:
-            doubtful = min(doubtful, len(order))
+        ended = min(ends[head] for head in heads)
+        heads = [head for head in heads if earliest[head] < ended or ends[head] == ended]
+        if len(heads) > 1:
+            possible = [head for head in heads if fits(head)]
+            if len(possible) != 1:
+                doubtful = min(doubtful, len(order))
+            heads = possible or heads
+        chosen = min(heads, key=lambda head: (ends[head], members[head]))
         order.append(chosen)
-        position += _size(events, chosen)
-        queue = waiting[int(events.thread[chosen])]
-        queue.popleft()
-        if not queue:
-            del waiting[int(events.thread[chosen])]
-    return order, doubtful
+        position += sizes[chosen]
+        thread = int(events.thread[members[chosen]])
+        waiting[thread].popleft()
+        if not waiting[thread]:
+            del waiting[thread]
+    return members[order].tolist(), doubtful
 
 
-def _size(events: Events, event: int) -> int:
-    return int(events.size[event] if events.exit[event] == NEVER else events.result[event])
+def _sizes(events: Events, chosen: Ints) -> Ints:
+    """What each transfer moved; one that never ended counts in full."""
+    return np.where(events.exit[chosen] == NEVER, events.size[chosen], events.result[chosen])

@@ -133,10 +133,21 @@ class Analysis:
                   read_event? (first read that got bytes of it), accept_event?,
                   accept_site?, write_site?, read_site?, payload (bytes kept), reads (number of reads that got it),
                   merged (bool: a read got it together with bytes of another write), ambiguous (bool: several writers
-                  and payloads don't tell whose bytes these are)
+                  and payloads don't tell whose bytes these are; an item of a queue that may be another; a datagram of
+                  which another would do), op (what handed it over: print, stream.write, os.write, Connection.send,
+                  multiprocessing.Queue.put, StreamWriter.write, socket.sendto, Queue.put …; empty: not traced),
+                  received? (ns when the program had all of it: the call returned that handed out its last byte, be it
+                  the read itself, a Connection.recv, a get, or a readline out of the reader's buffer), receive_event?
+                  (that call), lost (bytes that nobody will ever get: a datagram's that was cut or overtaken). An item
+                  of a queue between threads or tasks has size 0; one of a multiprocessing.Queue is accepted by its
+                  put, and written by its feeder. `messages.stages` tells how long each was where
     blocking      a row an interval in which a thread waited, ordered by begin: event, thread, process, begin, end (ns;
-                  the cut where it never ended), open (bool: it never ended), reason, channel?, site?, by? (thread that
-                  ended it or was waited for), by_event?
+                  the cut where it never ended), open (bool: it never ended), reason, kind (what kept it waiting: late
+                  sender, late flusher: the bytes lay in a buffer of the writer's; late receiver, late closer, late
+                  exiter, late opener, late notifier, late signal, contention, sleep), channel?, site?, by? (thread that
+                  ended it or was waited for), by_event?, owner? (thread that held the lock as the wait began); and what
+                  `by` did meanwhile, in ns, empty where nobody is known: worked?, waited?, held? (held the bytes in a
+                  buffer): worked + waited + held = end − begin
     channels      the trace's channels plus: name, writers, readers (role names, comma-joined), written, read (bytes),
                   left? (bytes still in it at the cut; empty where somebody untraced uses it too), messages (count)
     streams       the trace's streams plus: process_name, to (channel name now), held (bytes stuck at the cut), lost
@@ -146,6 +157,18 @@ class Analysis:
                   opened, duplicated), site?, used (bool)
     lanes         thread ids in display order: talkers side by side, the knot's first
     busy          a row a thread: thread, lifetime, blocked, running (ns): blocked + running = lifetime
+    races         a row a message race: two neighbours on a channel, of two threads, whose order nothing in the program
+                  gives; of each channel the first hundred. kind (send, receive), channel, first, second (events: the
+                  order that it was; the other could have been), first_thread, second_thread, first_site?, second_site?
+                  (where the program handed over the bytes), other? (the read that got the first one's bytes, or the
+                  write whose bytes the first one got), count (of its kind on its channel, in all)
+    sampled       a row an interval in which a thread that isn't traced was seen to wait: process, tid, begin, end (ns),
+                  open (bool), syscall, reason, fd?, channel?
+    matrix        who waited for whom, sleeps left out: thread, by? (empty: nobody that is known), time (ns), count
+    path          the critical path, in order of time and without gaps from 0 to the cut: thread? (empty: before
+                  anything known), begin, end (ns), what (runs, or the reason of the wait that is on the path), site?
+                  (of the wait, or of the call that it ran up to), event? (the wait), via? (event that handed on from
+                  the one segment to the next)
     """
 
     trace: Trace
@@ -161,4 +184,8 @@ class Analysis:
     streams: pd.DataFrame
     descriptors: pd.DataFrame
     busy: pd.DataFrame
+    races: pd.DataFrame = field(default_factory=pd.DataFrame)
+    sampled: pd.DataFrame = field(default_factory=pd.DataFrame)
+    matrix: pd.DataFrame = field(default_factory=pd.DataFrame)
+    path: pd.DataFrame = field(default_factory=pd.DataFrame)
     lanes: list[int] = field(default_factory=list)

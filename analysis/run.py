@@ -5,16 +5,18 @@ The functions that derive are in modules of their own and take tables; this is h
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 
 import pandas as pd
 from ipctrace.tracer.schema import REASONS, Trace
 
-from . import blocking, descriptors, messages, naming, streams
-from .events import Events, Ints, cut_of, number
-from .messages import Units
-from .order import Payloads
+from . import blocking, descriptors, edges, messages, naming, paths, races, sampling, streams
+from .causality import Causality
+from .events import Events, Flags, Ints, by_number, cut_of, number
+from .payloads import Payloads
 from .results import Stuck
+from .units import Units
 
 
 class Run:
@@ -30,6 +32,11 @@ class Run:
         return Events(self.trace.events)
 
     @cached_property
+    def of_thread(self) -> Callable[[int], Ints]:
+        """What gives the events of a thread, in order."""
+        return by_number(self.events.thread, len(self.trace.threads))
+
+    @cached_property
     def lanes(self) -> Events:
         """The events, with what is written to a socket on the channel that it is read at."""
         return self.events.lanes(self.trace.channels)
@@ -37,7 +44,7 @@ class Run:
     @cached_property
     def payloads(self) -> Payloads:
         """Event → bytes kept."""
-        return messages.payload_of(self.trace, len(self.events))
+        return Payloads(self.trace, len(self.events))
 
     @cached_property
     def unseen(self) -> set[int]:
@@ -106,12 +113,57 @@ class Run:
     @cached_property
     def blocking(self) -> pd.DataFrame:
         """A row an interval in which a thread waited."""
-        return blocking.blocking(self.trace, self.events, self.got, self.spans, self.cut)
+        return blocking.blocking(self)
 
     @cached_property
     def busy(self) -> pd.DataFrame:
         """How long each thread lived, waited and ran."""
         return blocking.busy(self.trace, self.blocking, self.cut)
+
+    @cached_property
+    def edges(self) -> pd.DataFrame:
+        """What orders events of different threads; see edges.edges."""
+        return edges.edges(self)
+
+    @cached_property
+    def first_events(self) -> Ints:
+        """Thread → its first event; NONE: it has none."""
+        return edges.first_events(self.events, len(self.trace.threads))
+
+    @cached_property
+    def last_nodes(self) -> tuple[Ints, Flags]:
+        """Thread → the last that is known of it; see edges.last_nodes."""
+        return edges.last_nodes(self.events, len(self.trace.threads))
+
+    @cached_property
+    def contested(self) -> races.Pairs:
+        """Neighbours on a channel that may have raced."""
+        return races.contested(self)
+
+    @cached_property
+    def causality(self) -> Causality:
+        """What happened before what."""
+        return Causality(self, races.marks(self.contested))
+
+    @cached_property
+    def races(self) -> pd.DataFrame:
+        """A row a race of two sends, or two receives, on one channel."""
+        return races.races(self)
+
+    @cached_property
+    def sampled(self) -> pd.DataFrame:
+        """When threads that aren't traced waited; see sampling.waits."""
+        return sampling.waits(self)
+
+    @cached_property
+    def matrix(self) -> pd.DataFrame:
+        """For how long who waited for whom."""
+        return blocking.matrix(self.blocking)
+
+    @cached_property
+    def path(self) -> pd.DataFrame:
+        """The critical path, in order of time."""
+        return paths.critical(self)
 
     @cached_property
     def streams(self) -> pd.DataFrame:
@@ -171,6 +223,15 @@ class Run:
             return ""
         row = self.trace.sites.iloc[site]
         return f"{str(row['file']).rsplit('/', 1)[-1]}:{row['line']}"
+
+    def source_line(self, site: int | None) -> str:
+        """The line of source at a site, without indentation; "" where it isn't known."""
+        if site is None:
+            return ""
+        row = self.trace.sites.iloc[site]
+        lines = self.trace.sources
+        found = lines[(lines["file"] == row["file"]) & (lines["line"] == row["line"])]["text"]
+        return str(found.iloc[0]).strip() if len(found) else ""
 
     def at(self, site: int | None) -> str:
         """ " at deadlock.py:41", or nothing."""

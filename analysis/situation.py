@@ -10,15 +10,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from ipctrace.tracer.schema import OBJECTS
 
 from .agents import Agent
-from .events import NONE, Ints, groups, number, rows_of
+from .events import NEVER, NONE, Ints, groups, number, rows_of
+from .ownership import STREAM_CALLS, Ownership
 from .run import Run
 from .waits import FAMILIES
 from .waits import tasks as asyncio_tasks
+from .waits.backlog import by_backlog
 
 READING = frozenset({"read", "readv", "pread64", "preadv", "recvfrom", "recvmsg"})
 WRITING = frozenset({"write", "writev", "pwrite64", "pwritev", "sendto", "sendmsg"})
@@ -29,10 +33,11 @@ CALLS = {
     "write": WRITING,
     "wait": frozenset({"wait4", "waitid"}),
     "join": FUTEX,
-    "acquire": FUTEX,
-    "await": FUTEX,
+    "acquire": FUTEX | {"flock", "fcntl"},
+    "await": FUTEX | {"pause", "rt_sigtimedwait", "rt_sigtimedwait_time64", "rt_sigsuspend"},  # or for a signal
     "send": FUTEX,
-    "receive": FUTEX,
+    "receive": FUTEX | READING,  # a queue between processes is a pipe with locks
+    **dict.fromkeys(STREAM_CALLS, FUTEX),
     "select": frozenset({"select", "pselect6", "poll", "ppoll", "epoll_wait", "epoll_pwait", "epoll_pwait2"}),
 }
 OUTSIDE = {"read": "nodata", "write": "noroom", "wait": "child"}  # what /proc alone can tell of, and its reason
@@ -104,21 +109,36 @@ class Situation:
     def agents(self) -> list[Agent]:
         """Every thread and task that lives, with what it needs: who could end its wait."""
         return [
-            FAMILIES[agent.call](self, agent)
-            if not agent.why and agent.call in FAMILIES
-            else replace(agent, why=agent.why or "waits for something that ipctrace can't see")
+            asyncio_tasks.by_loop(self, agent)
+            if agent.loop is not None
+            else asyncio_tasks.with_tasks(self, self.judged(agent))
             for agent in self.placed
         ]
+
+    def judged(self, agent: Agent) -> Agent:
+        """A placed agent with what the call that it waits in needs."""
+        if agent.why or agent.call not in FAMILIES:
+            return replace(agent, why=agent.why or "waits for something that ipctrace can't see")
+        return by_backlog(self, agent) or FAMILIES[agent.call](self, agent)
 
     @cached_property
     def placed(self) -> list[Agent]:
         """The same agents, before it is asked who could end their waits."""
-        found = [
-            agent
-            for process in self.alive
-            for agent in (*self._threads(process), *asyncio_tasks.agents_of(self, process))
-        ]
+        found: list[Agent] = []
+        for process in self.alive:
+            threads = list(self._threads(process))
+            found += [*threads, *asyncio_tasks.agents_of(self, process, threads)]
         return [replace(agent, index=index) for index, agent in enumerate(found)]
+
+    def waits_in(self, thread: int) -> int | None:
+        """The innermost open event of a thread; None: it is in none."""
+        event = int(self._innermost[thread])
+        return None if event == NONE else event
+
+    @cached_property
+    def ownership(self) -> Ownership:
+        """Who holds the locks that are waited for."""
+        return Ownership(self)
 
     @cached_property
     def threads_of(self) -> dict[int, frozenset[int]]:
@@ -171,49 +191,74 @@ class Situation:
             channel=channel,
             target=look.pid,
             confirmed=same,
-            since=self.still_since(replace(agent, since=self.times[0] if same else self.times[-1])),
+            since=min(self.still_since(agent, look), self.times[0 if same else -1]),
         )
 
-    def still_since(self, agent: Agent) -> int:
-        """Since when an untraced thread has sat in the call of the last look: its samples show the same, unmoved."""
-        look = self.looks[-1].get((agent.process, agent.tid)) if self.looks else None
-        samples, latest = self.trace.samples, agent.since or self.run.cut
-        own = samples[(samples["process"] == agent.process) & (samples["tid"] == agent.tid)]
-        own = own[own["time"] <= latest]
-        runs = None
-        for row in reversed(list(rows_of(own))):
-            seen = Look(row.state, _text(row.syscall), number(row.fd), number(row.pid))
-            if seen != look or look is None or (runs is not None and number(row.runs) != runs):
-                break
-            latest, runs = int(row.time), number(row.runs)
-        return latest
+    def still_since(self, agent: Agent, look: Look | None = None) -> int:
+        """Since when an untraced thread has sat in the call of the last look, by its samples; NEVER: they don't say."""
+        look = look or (self.looks[-1].get((agent.process, agent.tid)) if self.looks else None)
+        return NEVER if look is None else self._asleep.get((agent.process, agent.tid, look), NEVER)
 
-    def _traced(self, agent: Agent, look: Look | None) -> Agent:
+    @cached_property
+    def _asleep(self) -> dict[tuple[int, int, Look], int]:
+        """Threads that aren't traced → since when they sit in the call that their last sample shows."""
+        samples = self.trace.samples.sort_values(["process", "tid", "time"], kind="stable")
+        same = samples.drop(columns=["time", "syscall"]).fillna(NONE).assign(syscall=samples["syscall"].fillna(""))
+        stint = (same != same.shift()).any(axis=1).cumsum()
+        first = samples.groupby(stint.to_numpy(), sort=True).first()
+        last = first.drop_duplicates(["process", "tid"], keep="last")
+        return {
+            (row.process, row.tid, Look(row.state, _text(row.syscall), number(row.fd), number(row.pid))): int(row.time)
+            for row in rows_of(last)
+        }
+
+    def within(self, agent: Agent, look: Look | None = None) -> Agent:
+        """An agent within the innermost call that it has not come back from; `event` is None where it is in none."""
         assert agent.thread is not None
         event = int(self._innermost[agent.thread])
         if event == NONE:
-            return replace(agent, why="runs")
+            return agent
         reason, kind = self.events.wait(event), self.events.kind(event)
         channel = number(self.events.channel[event])
         if kind == "input" and channel is not None and self.trace.channels["kind"].iloc[channel] == "tty":
             reason = "nodata"
+        if not reason and kind in STREAM_CALLS and look is not None and look.syscall in FUTEX:
+            reason = "lock" if self.ownership.holders(event) else ""  # of the stream's buffer
+        target = number(self.events.size[event]) if kind in ("wait", "join") else None
+        since = int(self.events.enter[event])
         placed = replace(
-            agent, event=event, channel=channel, since=int(self.events.enter[event]), reason=reason or "run", call=kind
+            agent, event=event, channel=channel, since=since, reason=reason or "run", call=kind, target=target
         )
         if not reason:
-            return replace(placed, why="runs", event=None, channel=None)
+            return replace(placed, event=None, channel=None)
         if reason == "sleep" or self.events.timed[event]:
             return replace(placed, why="sleeps" if kind == "sleep" else "waits for a set time at most", timed=True)
+        return placed
+
+    def _traced(self, agent: Agent, look: Look | None) -> Agent:
+        placed = self.within(agent, look)
+        if placed.event is None:
+            return replace(placed, why="runs")
+        if placed.why:
+            return placed
         if agent.process in self.armed:
             return replace(placed, why="will be woken by a timer that its process has armed", timed=True)
         if not self._agrees(look, placed):
             return replace(placed, reason="run", why="is on its way", event=None, channel=None)
-        target = number(self.events.size[event]) if kind in ("wait", "join") else None
         before = self.looks[0].get((agent.process, agent.tid)) if len(self.looks) == 2 else None
         confirmed = (
             before is not None and look is not None and look.syscall is not None and placed.since <= self.times[0]
         )
-        return replace(placed, target=target, confirmed=confirmed and self._agrees(before, placed))
+        return self._asking(replace(placed, confirmed=confirmed and self._agrees(before, placed)))
+
+    def _asking(self, agent: Agent) -> Agent:
+        """Who reads the pipe inside of a queue waits for the queue: whoever knows it holds the pipe's ends."""
+        event = agent.event
+        while event is not None and event != NONE:
+            if self.events.op(event) == "multiprocessing.Queue.get":
+                return replace(agent, event=event, channel=number(self.events.channel[event]), call="receive")
+            event = int(self.events.parent[event])
+        return agent
 
     def _agrees(self, look: Look | None, agent: Agent) -> bool:
         """Whether /proc does not contradict that the agent is within its open event."""
@@ -263,45 +308,136 @@ class Situation:
 
     def channel_of(self, process: int, fd: int) -> int | None:
         """What a descriptor leads to at the cut."""
-        found = self.run.held[(self.run.held["process"] == process) & (self.run.held["fd"] == fd)]["channel"]
-        return int(found.iloc[-1]) if len(found) else None
+        return self._leads_to.get((process, fd))
+
+    @cached_property
+    def _leads_to(self) -> dict[tuple[int, int], int]:
+        held = self.run.held
+        return dict(zip(zip(held["process"], held["fd"], strict=True), held["channel"].tolist(), strict=True))
 
     def holders(self, channel: int, way: str) -> list[int]:
         """Processes of the run that hold the end of a channel through which bytes go this way (r, w), in order."""
-        held = self.run.held
-        rows = held[(held["channel"] == channel) & held["access"].str.contains(way)]
-        return [process for process in sorted(set(rows["process"].tolist())) if process in set(self.alive)]
+        return self._holders.get((channel, way), [])
+
+    @cached_property
+    def _holders(self) -> dict[tuple[int, str], list[int]]:
+        held = self.run.held[self.run.held["process"].isin(self.alive)]
+        found: dict[tuple[int, str], list[int]] = {}
+        for row in rows_of(held[["channel", "access", "process"]].drop_duplicates().sort_values("process")):
+            for way in row.access:
+                processes = found.setdefault((row.channel, way), [])
+                if row.process not in processes[-1:]:
+                    processes.append(row.process)
+        return found
+
+    def copies(self, channel: int, way: str) -> list[Any]:
+        """The ends through which bytes go this way that living processes hold: rows of `Analysis.descriptors`."""
+        return [row for row in self._copies.get(channel, ()) if way in row.access]
+
+    @cached_property
+    def _copies(self) -> dict[int, list[Any]]:
+        found: dict[int, list[Any]] = {}
+        for row in rows_of(self.run.held[self.run.held["process"].isin(self.alive)]):
+            found.setdefault(row.channel, []).append(row)
+        return found
+
+    def members(self, event: int | None) -> list[Any]:
+        """The ends that an open select waits for: rows of `trace.members`."""
+        return self._members.get(event, [])
+
+    @cached_property
+    def _members(self) -> dict[int | None, list[Any]]:
+        waiting = [agent.event for agent in self.placed if agent.event is not None]
+        found: dict[int | None, list[Any]] = {}
+        for row in rows_of(self.trace.members[self.trace.members["event"].isin(waiting)]):
+            found.setdefault(row.event, []).append(row)
+        return found
 
     def strangers(self, channel: int, way: str) -> bool:
         """Whether a process outside the run holds an end too."""
+        return (channel, way) in self._strangers
+
+    @cached_property
+    def _strangers(self) -> set[tuple[int, str]]:
         ends = self.trace.ends
-        last = ends[ends["process"].isna() & (ends["channel"] == channel) & ends["access"].str.contains(way)]
-        return bool(len(last) and (last["look"] == self.trace.looks["look"].max()).any())
+        last = ends[ends["process"].isna() & (ends["look"] == self.trace.looks["look"].max())]
+        return {
+            (row.channel, way) for row in rows_of(last[["channel", "access"]].drop_duplicates()) for way in row.access
+        }
 
     def left(self, channel: int) -> int:
         """Bytes in a channel that was only used by what is traced, else 0."""
         if channel in self.run.mixed:
             return 0
-        done = (self.run.lanes.channel == channel) & (self.events.result > 0)
         peer = number(self.trace.channels["peer"].iloc[channel])
-        put, got = (
-            int(self.events.result[done & self.events.is_kind(kind)].sum()) + (number(before.iloc[end]) or 0)
-            for kind, end, before in (
-                ("write", channel if peer is None else peer, self.trace.channels["dropped_written"]),
-                ("read", channel, self.trace.channels["dropped_read"]),
+        before = self.trace.channels["dropped_written"].iloc[channel if peer is None else peer]
+        put = self.moved["w"][channel] + (number(before) or 0)
+        got = self.moved["r"][channel] + (number(self.trace.channels["dropped_read"].iloc[channel]) or 0)
+        return max(int(put - got), 0)
+
+    @cached_property
+    def moved(self) -> dict[str, Ints]:
+        """Bytes that went through each channel, as far as traced: written to be read there (w), and read there (r)."""
+        found = {}
+        for way, kind in (("w", "write"), ("r", "read")):
+            done = (self.run.lanes.channel != NONE) & (self.events.result > 0) & self.events.is_kind(kind)
+            sums = np.bincount(
+                self.run.lanes.channel[done], self.events.result[done], minlength=len(self.trace.channels)
             )
-        )
-        return max(put - got, 0)
+            found[way] = sums.astype("int64")
+        return found
+
+    @cached_property
+    def wrote(self) -> dict[int, set[int]]:
+        """Channel → the processes whose bytes came to be read there."""
+        done = (self.run.lanes.channel != NONE) & (self.events.result > 0) & self.events.is_kind("write")
+        pairs = pd.DataFrame({"channel": self.run.lanes.channel[done], "process": self.events.process[done]})
+        found: dict[int, set[int]] = {}
+        for row in rows_of(pairs.drop_duplicates()):
+            found.setdefault(row.channel, set()).add(row.process)
+        return found
+
+    @cached_property
+    def last_moved(self) -> Ints:
+        """When a call about each channel last began or returned; NONE: there was none."""
+        found = np.full(len(self.trace.channels), NONE)
+        about = np.flatnonzero(self.run.lanes.channel != NONE)
+        done = np.where(self.events.exit[about] == NEVER, self.events.enter[about], self.events.exit[about])
+        np.maximum.at(found, self.run.lanes.channel[about], done)
+        return found
 
     def forgotten(self, channel: int | None) -> bool:
-        """Whether some of what was done to a channel was dropped: who used it isn't known any more."""
+        """Whether some of what was done to an object of Python's was dropped: who used it isn't known any more.
+
+        Of pipes and the like it is: `users`.
+        """
+        if channel is None or self.trace.channels["kind"].iloc[channel] not in OBJECTS:
+            return False
         columns = ["dropped_written", "dropped_read"]
-        return channel is not None and bool(self.trace.channels.loc[channel, columns].notna().any())
+        return bool(self.trace.channels.loc[channel, columns].notna().any())
 
     @cached_property
     def passed(self) -> set[int]:
         """Channels of which an end went along with a message: it may lie in a queue, or be anywhere."""
         return set(self.events.channel[self.events.is_kind("pass")].tolist())
+
+    @cached_property
+    def in_flight(self) -> dict[int, tuple[int | None, ...]]:
+        """Channel → the sockets (None: not known) along which ends of it were sent that nobody was seen to receive."""
+        events, found = self.events, dict[int, list[int | None]]()
+        for event in np.flatnonzero(events.is_kind("pass") & (events.channel != NONE)).tolist():
+            above = int(events.parent[event])
+            carrier = number(events.channel[above]) if above >= 0 else None
+            found.setdefault(int(events.channel[event]), []).append(carrier)
+        if found:
+            peers = self.trace.channels["peer"]
+            for event in np.flatnonzero(events.is_kind("open") & np.isin(events.channel, list(found))).tolist():
+                above, sent = int(events.parent[event]), found[int(events.channel[event])]
+                if events.op(event) == "descriptor received" and above >= 0 and events.channel[above] != NONE:
+                    carrier = number(peers.iloc[int(events.channel[above])])
+                    if carrier in sent:
+                        sent.remove(carrier)
+        return {channel: tuple(carriers) for channel, carriers in found.items() if carriers}
 
     @cached_property
     def uses(self) -> dict[tuple[int, str], set[int]]:
@@ -313,13 +449,30 @@ class Situation:
         found: dict[tuple[int, str], set[int]] = {}
         for channel, way, thread in rows_of(pairs.drop_duplicates()):
             found.setdefault((channel, way), set()).add(thread)
+        peers = self.trace.channels["peer"]
+        for row in rows_of(self.trace.users):  # of events that were dropped
+            peer = number(peers.iloc[row.channel]) if row.access == "w" else None
+            found.setdefault((row.channel if peer is None else peer, row.access), set()).add(row.thread)
         return found
 
     def touched(self, channel: int, process: int) -> set[int]:
         """Threads of a process that had to do with a channel in any way; if none had, the one that was born with it."""
-        own = (self.events.channel == channel) & (self.events.process == process)
         main = self.run.main_threads.get(process)
-        return set(self.events.thread[own].tolist()) or ({main} if main is not None else set())
+        return self._touched.get((channel, process)) or ({main} if main is not None else set())
+
+    def has_touched(self, channel: int, process: int) -> bool:
+        """Whether a process had to do with a channel in any way."""
+        return (channel, process) in self._touched
+
+    @cached_property
+    def _touched(self) -> dict[tuple[int, int], set[int]]:
+        about = self.events.channel != NONE
+        columns = {"channel": self.events.channel, "process": self.events.process, "thread": self.events.thread}
+        threads = pd.DataFrame({name: column[about] for name, column in columns.items()}).drop_duplicates()
+        found: dict[tuple[int, int], set[int]] = {}
+        for row in rows_of(threads):
+            found.setdefault((row.channel, row.process), set()).add(row.thread)
+        return found
 
 
 def _text(value: object) -> str | None:

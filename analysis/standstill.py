@@ -53,7 +53,7 @@ def _stopped(situation: Situation) -> bool:
 def _knot(core: tuple[int, ...], arcs: dict[int, tuple[int, ...]], since: int) -> Knot:
     dead = frozenset(core)
     hangs_on = sorted({other for others in arcs.values() for other in others} - dead)
-    return Knot("stalled", dead, core, {index: arcs.get(index, ()) for index in dead}, since, tuple(hangs_on))
+    return Knot("stalled", dead, core, {index: arcs.get(index, ()) for index in dead}, since, hangs_on=tuple(hangs_on))
 
 
 # Workers that are started again and again

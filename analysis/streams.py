@@ -7,9 +7,9 @@ import pandas as pd
 from ipctrace.tracer.schema import Trace
 
 from .events import NEVER, NONE, Events, Ints, number, optional, rows_of, whole
-from .messages import Units
-from .order import Payloads
+from .payloads import Payloads
 from .results import Stuck
+from .units import Units
 
 
 def lives(trace: Trace, events: Events) -> Ints:
@@ -30,7 +30,7 @@ def account(trace: Trace, events: Events, handed: Units, until: Ints, leads_to: 
     not its parent before a fork), peak, flushes, implicit, until (ns; NEVER), now (the channel it leads to).
     """
     count = len(trace.streams)
-    accepted, reached = whole(trace.streams["accepted"]), whole(trace.streams["reached"])
+    accepted, reached = (whole(trace.streams[column]).copy() for column in ("accepted", "reached"))
     inherited = accepted.copy()
     np.maximum.at(accepted, handed.stream, handed.end)
     raw = events.is_kind("write") & (events.stream != NONE) & (events.offset != NONE) & (events.result > 0)
@@ -82,7 +82,7 @@ def stuck_bytes(events: Events, handed: Units, payloads: Payloads, streams: pd.D
             stays = int(handed.end[unit] - max(handed.start[unit], reached))
             if stays > 0:
                 pieces.append((number(events.site[handed.event[unit]]), stays))
-                kept = b"".join(payloads[event] for event in handed.pieces[unit].tolist())
+                kept = b"".join(payloads[event] for event in handed.pieces(unit).tolist())
                 payload += kept[int(handed.end[unit] - handed.start[unit]) - stays :]
         unknown = size - sum(length for _, length in pieces)
         if unknown > 0:  # written by the parent, before the fork that copied the stream

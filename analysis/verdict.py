@@ -151,7 +151,7 @@ def _longest(context: Context) -> str:
         return "No thread waited for another."
     lengths = (waits["end"] - waits["begin"]).to_numpy()
     row = waits.iloc[int(lengths.argmax())]
-    by = number(row["by"])
+    by = None if row["open"] else number(row["by"])
     waited = run.waited_for(row["reason"], number(row["channel"]))
     ended = f", until {run.the_thread(by)} {'ended' if row['reason'] == 'child' else 'acted'}" if by is not None else ""
     place = run.at(number(row["site"]))

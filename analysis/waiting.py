@@ -10,13 +10,13 @@ Soundness: who could act is never counted too small (see situation.py). `deadloc
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 
 import numpy as np
 from ipctrace.tracer.schema import Trace
 
-from .agents import Agent, Need
+from .agents import Agent
 from .events import NEVER
 from .run import Run
 from .situation import Situation
@@ -25,12 +25,15 @@ ROUNDS = 5  # equal rounds of a loop after which a thread is taken to go on like
 PATIENCE = 1_000_000_000  # ns that such a loop must have lasted as well
 
 
+Waits = tuple[frozenset[int], ...] | None  # all of these have to act, of each any member; None: live by itself
+
+
 @dataclass(slots=True)
 class Knot:
     """What can't go on: agents (indices) that are dead, of them the core, and arcs for the picture.
 
-    `level`: proven, likely or stalled. `hangs_on`: live agents that could help; `outside`: members for which only
-    the outside could act.
+    `level`: proven, likely or stalled. `waits`: what each agent waits for, as that level tells. `hangs_on`: live agents
+    that could help; `outside`: members for which only the outside could act.
     """
 
     level: str
@@ -38,19 +41,25 @@ class Knot:
     core: tuple[int, ...]
     arcs: dict[int, tuple[int, ...]]
     formed: int
+    waits: dict[int, Waits] = field(default_factory=dict)
     hangs_on: tuple[int, ...] = ()
     outside: tuple[int, ...] = ()
 
 
-Waits = tuple[frozenset[int], ...] | None  # all of these have to act, of each any member; None: live by itself
-
-
 def reduce(waits: dict[int, Waits]) -> frozenset[int]:
-    """What is left when all that can act has acted: of each agent, who would have to."""
+    """What is left when all that can act has acted: of each agent, who would have to.
+
+    That an agent counts itself among those changes nothing: sets may be shared, and are looked at once a round.
+    """
     dead = {index for index, needs in waits.items() if needs is not None}
     moved = True
     while moved:
-        freed = {index for index in dead if not any(able <= dead for able in waits[index] or ())}
+        hopeless: dict[int, bool] = {}
+        for needs in waits.values():
+            for able in needs or ():
+                if id(able) not in hopeless:
+                    hopeless[id(able)] = able <= dead
+        freed = {index for index in dead if not any(hopeless[id(able)] for able in waits[index] or ())}
         dead -= freed
         moved = bool(freed)
     return frozenset(dead)
@@ -72,28 +81,23 @@ def visible(situation: Situation, index: int) -> Waits:
 
 def likely(situation: Situation, index: int) -> Waits:
     """Only those that were seen to use, make or be given what it takes, and whoever waits itself."""
-    agents = situation.agents
-    return _chosen(
-        situation,
-        index,
-        lambda need: None if need.seen is None else need.seen | {each for each in need.able if not agents[each].why},
+    agents, needs = situation.agents, situation.agents[index].needs
+    if needs is None:
+        return None
+    waiting = [frozenset(other for other in need.able if not agents[other].why) for need in needs]
+    return tuple(
+        need.able if need.seen is None else (need.seen | others) & need.able
+        for need, others in zip(needs, waiting, strict=True)
     )
 
 
 def meant(situation: Situation, index: int) -> Waits:
-    """The same, without who merely came to hold what it takes, and without who waits for something else."""
-    return _chosen(situation, index, lambda need: need.seen if need.meant is None else need.meant)
-
-
-def _chosen(situation: Situation, index: int, chosen: Callable[[Need], frozenset[int] | None]) -> Waits:
+    """The same, without who merely came to hold what it takes, and without who waits for something else altogether."""
     needs = situation.agents[index].needs
     if needs is None:
         return None
-    found = []
-    for need in needs:
-        some = chosen(need)
-        found.append(need.able if some is None else some & need.able)
-    return tuple(found)
+    chosen = [need.seen if need.meant is None else need.meant for need in needs]
+    return tuple(need.able if some is None else some & need.able for need, some in zip(needs, chosen, strict=True))
 
 
 def without_outside(situation: Situation, index: int) -> Waits:
@@ -131,6 +135,12 @@ def find_knot(situation: Situation) -> Knot | None:
             knot.level = "stalled"
             found.append(knot)
     return found[0] if found else None
+
+
+def untied(knot: Knot, freed: Iterable[int]) -> frozenset[int]:
+    """Which of the core could go on if the waits of these agents ended: what a repair would come to."""
+    waits = knot.waits | dict.fromkeys(freed, None)
+    return frozenset(knot.core) - reduce(waits)
 
 
 def _signalled(situation: Situation, waits: dict[int, Waits]) -> dict[int, Waits]:
@@ -191,6 +201,7 @@ def _knot(situation: Situation, level: str, dead: frozenset[int], waits: dict[in
         core,
         arcs,
         formed=max(agents[index].since for index in core),
+        waits=waits,
         hangs_on=tuple(sorted({other for index in dead for other in agents[index].enablers - dead})),
         outside=tuple(index for index in sorted(dead) if agents[index].why),
     )
@@ -202,14 +213,15 @@ def _unmet(needs: tuple[frozenset[int], ...], dead: frozenset[int]) -> frozenset
 
 
 def _likeliest(situation: Situation, index: int, others: frozenset[int]) -> tuple[int, ...]:
-    """Of the agents that could end a wait, in each process those that were seen to do the like, if any were."""
-    agents = situation.agents
-    seen = frozenset().union(*(need.able if need.seen is None else need.seen for need in agents[index].needs or ()))
-    kept: list[int] = []
-    for process in sorted({agents[other].process for other in others}):
-        threads = sorted(other for other in others if agents[other].process == process)
-        kept += [other for other in threads if other in seen] or ([] if seen & others else threads)
-    return tuple(kept)
+    """Of the agents that could end a wait those that were seen to do the like; none where there is nobody left to.
+
+    Who waits for bytes or room that only it itself was seen to provide waits for whoever else could.
+    """
+    needs = situation.agents[index].needs or ()
+    seen = frozenset().union(*(need.able if need.seen is None else need.seen for need in needs))
+    if others & seen == {index} and all(need.deed in ("write", "read") for need in needs):
+        return tuple(sorted(others))
+    return tuple(sorted(others & seen or (others if seen else ())))
 
 
 def repeats(situation: Situation, agent: Agent, knot: Knot) -> bool:
@@ -221,10 +233,13 @@ def repeats(situation: Situation, agent: Agent, knot: Knot) -> bool:
     events = situation.events
     if agent.thread is None or situation.run.cut - knot.formed < PATIENCE:
         return False
-    channels = {situation.agents[index].channel for index in knot.core}
+    channels = {each for index in knot.core if (each := situation.agents[index].channel) is not None}
     if any(map(situation.forgotten, channels)) or (situation.trace.facts.get("dropped_before") or 0) > knot.formed:
         return False
     if any(agent.thread in users for (channel, _), users in situation.uses.items() if channel in channels):
+        return False
+    acted = (events.thread == agent.thread) & events.is_kind("acquire", "release", "await", "notify", "send", "receive")
+    if np.isin(events.channel[acted], sorted(channels)).any():
         return False
     own = np.flatnonzero((events.thread == agent.thread) & (events.enter >= knot.formed))
     rounds: list[list[tuple[str, int]]] = [[]]

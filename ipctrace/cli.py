@@ -215,11 +215,14 @@ def record(
 def analyze(
     trace: Annotated[Path, typer.Argument(metavar="TRACE", help="A folder that `record` made.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+    as_sarif: Annotated[bool, typer.Option("--sarif", help="Print the findings as SARIF, for code hosts.")] = False,
 ) -> None:
     """Say what happened: the verdict and every finding."""
+    if as_json and as_sarif:
+        raise IpctraceError("--json and --sarif can't both be printed", "each is a document", "call it twice")
     run = _load(trace)
-    if as_json:
-        print(json.dumps(run.to_json(), indent=2))
+    if as_json or as_sarif:
+        print(json.dumps(run.to_json() if as_json else run.to_sarif(), indent=2))
         return
     from .reports import terminal
 
@@ -235,7 +238,8 @@ def show(
 ) -> None:
     """Show the tables of a recorded run.
 
-    They are processes, channels, messages, blocking, streams, events and findings.
+    They are processes, channels, messages, blocking, waits, path, races, streams, events, environment, samples and
+    findings.
     """
     from .reports import tables
 

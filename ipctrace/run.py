@@ -11,7 +11,7 @@ import pandas as pd
 
 from .analysis import analyze
 from .analysis.results import Analysis, Finding, Verdict
-from .reports import json, page
+from .reports import json, page, sarif
 from .tracer.errors import IpctraceError
 from .tracer.schema import TABLES, Trace
 
@@ -21,7 +21,7 @@ class Run:
 
     Every table of the trace is an attribute (`run.events`, `run.processes`, `run.sites`, …; `tracer/schema.py` says
     what their columns mean). `.channels`, `.streams` and `.descriptors` are the analysis' tables, which say more than
-    the trace's; `.messages` and `.blocking` exist only there (`analysis/results.py`).
+    the trace's; `.messages`, `.blocking`, `.races`, `.matrix` and `.path` exist only there (`analysis/results.py`).
     """
 
     def __init__(self, trace: Trace) -> None:
@@ -72,9 +72,30 @@ class Run:
         """A row an end of a channel that a process held."""
         return self.analysis.descriptors
 
+    @property
+    def races(self) -> pd.DataFrame:
+        """A row a message race: two that could have come in the other order."""
+        return self.analysis.races
+
+    @property
+    def matrix(self) -> pd.DataFrame:
+        """Who waited for whom, how long and how often."""
+        return self.analysis.matrix
+
+    @property
+    def path(self) -> pd.DataFrame:
+        """The critical path: what the run's time was spent on, from its begin to its end."""
+        return self.analysis.path
+
     def to_json(self) -> dict[str, Any]:
         """The analysis as plain data; docs/analysis-json.md says what is in it."""
         return json.to_json(self.analysis)
+
+    def to_sarif(self) -> dict[str, Any]:
+        """The findings as a SARIF 2.1.0 log."""
+        from . import __version__
+
+        return sarif.to_sarif(self.analysis, __version__)
 
     def report(self, path: str | Path) -> Path:
         """Write the HTML page to `path` and return it. Raises IpctraceError where it can't be written."""

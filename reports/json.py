@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from ..analysis.paths import shares
 from ..analysis.results import Analysis, Finding
 
 VERSION = 1
@@ -112,6 +113,32 @@ FIELDS: dict[str, str] = {
     "messages.unwritten": "messages that never left their writer's buffer",
     "messages.unread": "messages that were written and never read",
     "messages.merged": "messages of which a read got bytes together with another's",
+    "races": "messages that could have come in the other order: two neighbours each, the first hundred of a channel",
+    "races[].kind": "send or receive",
+    "races[].channel": "id in `channels`",
+    "races[].count": "how many of this kind on this channel in all",
+    "races[].first": "the one that came first",
+    "races[].first.thread": "id in `threads`",
+    "races[].first.site?": "place in the source",
+    "races[].first.site.file": "path",
+    "races[].first.site.line": "from 1",
+    "races[].first.site.function": "name",
+    "races[].second": "the one that came second",
+    "races[].second.thread": "id in `threads`",
+    "races[].second.site?": "place in the source",
+    "races[].second.site.file": "path",
+    "races[].second.site.line": "from 1",
+    "races[].second.site.function": "name",
+    "waits": "who waited for whom in all, sleeps left out",
+    "waits[].thread": "id in `threads`",
+    "waits[].by?": "id in `threads` of who ended the waits, or was waited for; null: nobody that is known",
+    "waits[].time": "ns",
+    "waits[].count": "how many waits",
+    "critical_path": "what the run's time was spent on, most first: the shares of the critical path",
+    "critical_path[].thread?": "id in `threads`; null: before anything is known",
+    "critical_path[].what": "runs, or the reason of a wait, as in `waiting`",
+    "critical_path[].time": "ns",
+    "critical_path[].share": "of the run, 0 to 1",
 }
 
 
@@ -167,7 +194,24 @@ def to_json(analysis: Analysis) -> dict[str, Any]:
             "unread": int((messages["read"].isna() & ~unwritten).sum()),
             "merged": int(messages["merged"].astype(bool).sum()),
         },
-    }
+        "races": [
+            {
+                "kind": row["kind"], "channel": row["channel"], "count": row["count"],
+                **{
+                    which: {
+                        "thread": row[f"{which}_thread"],
+                        "site": None if row[f"{which}_site"] is None else site(row[f"{which}_site"]),
+                    }
+                    for which in ("first", "second")
+                },
+            }
+            for row in _rows(
+                analysis.races, "kind channel count first_thread second_thread first_site second_site"
+            )
+        ],
+        "waits": _rows(analysis.matrix, "thread by time count"),
+        "critical_path": _rows(shares(analysis.path, ("thread", "what")), "thread what time share"),
+    }  # fmt: skip
 
 
 def _graph(analysis: Analysis, site: Callable[[int], dict[str, Any]]) -> dict[str, Any]:

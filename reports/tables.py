@@ -68,6 +68,17 @@ def _latency(analysis: Analysis, row: Row) -> str:
     return span(max(0, int(row["read"] - row["written"])))
 
 
+def _stage(begin: str, end: str) -> Callable[[Analysis, Row], str]:
+    """How long a message was in a buffer, if it was in one."""
+
+    def stage(_: Analysis, row: Row) -> str:
+        if pd.isna(row[begin]) or pd.isna(row[end]):
+            return NONE
+        return span(max(0, int(row[end] - row[begin])))
+
+    return stage
+
+
 def _name(of: str, column: str, otherwise: str = NONE) -> Callable[[Analysis, Row], str]:
     """The name that the analysis' mapping `of` gives to the id in `column`."""
     return lambda analysis, row: otherwise if pd.isna(row[column]) else getattr(analysis, of)[int(row[column])]
@@ -129,6 +140,14 @@ def _payload(analysis: Analysis, row: Row) -> str:
     return payload_text(payload) if isinstance(payload, bytes) and payload else NONE
 
 
+def _nanoseconds(name: str) -> Callable[[Analysis, Row], str]:
+    return lambda _, row: NONE if pd.isna(row[name]) else span(int(row[name]))
+
+
+def _path_part(_: Analysis, row: Row) -> str:
+    return str(REASONS.get(str(row["what"]), row["what"]))
+
+
 def _finding_rows(analysis: Analysis) -> pd.DataFrame:
     names = ["rule", "severity", "certainty", "name", "message", "remedy"]
     return pd.DataFrame([{name: getattr(found, name) for name in names} for found in analysis.findings], columns=names)
@@ -165,7 +184,10 @@ VIEWS: dict[str, View] = {
         Column("bytes", _integer("size"), True),
         Column("written", _written, True),
         Column("read", _read, True),
-        Column("in between", _latency, True),
+        Column("by", _text("op", "not traced")),
+        Column("in writer's buffer", _stage("accepted", "written"), True),
+        Column("in channel", _latency, True),
+        Column("in reader's buffer", _stage("read", "received"), True),
         Column("written at", _place("accept_site")),
         Column("read at", _place("read_site")),
         Column("payload", _payload),
@@ -173,11 +195,37 @@ VIEWS: dict[str, View] = {
     "blocking": View("an interval in which a thread waited", lambda analysis: analysis.blocking, (
         Column("thread", _name("names", "thread")),
         Column("why", lambda _, row: REASONS.get(str(row["reason"]), "waits")),
+        Column("kind", _text("kind")),
         Column("on", _name("channel_names", "channel")),
         Column("from", _moment("begin"), True),
         Column("for", _waited, True),
         Column("at", _place("site")),
         Column("ended by", _name("names", "by")),
+        Column("which worked", _nanoseconds("worked"), True),
+        Column("waited", _nanoseconds("waited"), True),
+        Column("held the bytes", _nanoseconds("held"), True),
+    )),
+    "waits": View("who waited for whom in all", lambda analysis: analysis.matrix, (
+        Column("thread", _name("names", "thread")),
+        Column("waited for", _name("names", "by", "nobody known")),
+        Column("in all", _nanoseconds("time"), True),
+        Column("times", _integer("count"), True),
+    )),
+    "path": View("a piece of the critical path", lambda analysis: analysis.path, (
+        Column("thread", _name("names", "thread")),
+        Column("what", _path_part),
+        Column("from", _moment("begin"), True),
+        Column("for", _span("begin", "end"), True),
+        Column("at", _place("site")),
+    )),
+    "races": View("two messages that could have come in the other order", lambda analysis: analysis.races, (
+        Column("on", _name("channel_names", "channel")),
+        Column("what", _text("kind")),
+        Column("first", _name("names", "first_thread")),
+        Column("at", _place("first_site")),
+        Column("second", _name("names", "second_thread")),
+        Column("at", _place("second_site")),
+        Column("on it in all", _integer("count"), True),
     )),
     "streams": View("a buffered stream", lambda analysis: analysis.streams, (
         Column("process", _text("process_name")),

@@ -28,6 +28,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
+from ipctrace.tracer.runtime.table import TASKS
 from ipctrace.tracer.schema import FACTS, TABLES, VERSION, WRAPPED, Trace, frame
 
 STEP = 10_000
@@ -165,6 +166,15 @@ class TraceBuilder:
         self._images[process].ends.clear()
         self._images[process].alive = False
 
+    def task(self, thread: int, name: str = "Task-1") -> int:
+        """A new asyncio task of the loop that `thread` runs; it is inside its own `task` event."""
+        task = len(self.rows["threads"])
+        self._add("threads", process=self.process_of(thread), tid=TASKS + task, name=name, main=False, loop=thread,
+                  started=self.now, ended=None)  # fmt: skip
+        self._open[task] = []
+        self.begin(task, "task")
+        return task
+
     def end_thread(self, thread: int) -> None:
         """A thread other than the main one ends."""
         self.end(self._open[thread][0])
@@ -204,6 +214,18 @@ class TraceBuilder:
             self._list_end(self.process_of(thread), fd)
         return Pipe(one, first, second)
 
+    def datagram_socket(self, thread: int, address: str | None = None, form: str = "udp") -> Pipe:
+        """`thread` makes a datagram socket, bound to an address; both descriptors that are returned are its one."""
+        ends = self._images[self.process_of(thread)].ends
+        channel, fd = self.channel("socket"), self._free(ends)
+        self.rows["channels"][channel] |= {"form": form, "local": address}
+        ends[fd] = _End(channel, "rw", False)
+        self.call(thread, "socket.socket", channel=channel, result=fd)
+        self._list_end(self.process_of(thread), fd)
+        if address is not None:
+            self.call(thread, "socket.bind", fd=fd, channel=channel, address=address)
+        return Pipe(channel, fd, fd)
+
     def object(self, process: int | None, kind: str, capacity: int | None = None) -> int:
         """A lock, queue, … of a process, or (None) one with a name in the system that every process can reach."""
         number = self.channel(kind, capacity=capacity, path=None if process is not None else f"/mp-{len(self.rows['channels'])}")
@@ -217,12 +239,14 @@ class TraceBuilder:
             self.rows["members"].append({"event": event, "fd": int(member.lstrip("rw")), "access": member.rstrip("0123456789")})
         return event
 
-    def hold(self, thread: int, channel: int, access: str, fd: int | None = None) -> int:
-        """`thread` opens an end of a channel (a socket, FIFO, file …) by os.open; returns the descriptor."""
+    def hold(self, thread: int, channel: int, access: str, fd: int | None = None, flags: int | None = None) -> int:
+        """`thread` opens an end of a channel (a socket, FIFO, file …) by os.open; returns the descriptor.
+
+        With `flags`, as open(2) has them, the event tells what was opened, as it does of a FIFO."""
         ends = self._images[self.process_of(thread)].ends
         number = self._free(ends) if fd is None else fd
         ends[number] = _End(channel, access, False)
-        self.call(thread, "os.open", result=number)
+        self.call(thread, "os.open", result=number, channel=None if flags is None else channel, size=flags)
         self._list_end(self.process_of(thread), number)
         return number
 

@@ -28,7 +28,7 @@ ROOMS: dict[str, set[str]] = {
 }
 
 # What the runtime may import as a program starts; anything more would cost every traced process its time.
-LIGHT = {"__future__", "_thread", "builtins", "_frozen_importlib", "_signal", "errno", "io", "itertools", "mmap", "os", "posix", "stat", "_struct", "_weakref", "marshal", "sys", "time"}
+LIGHT = {"__future__", "_codecs", "_thread", "builtins", "_frozen_importlib", "_signal", "errno", "io", "itertools", "mmap", "os", "posix", "stat", "_struct", "_weakref", "marshal", "sys", "time"}
 OURS = {"_ipctrace", "sitecustomize"}  # the runtime itself, and the file that ours shadows
 
 

@@ -143,3 +143,16 @@ def test_the_chapters_locks_make_processes_wait_for_each_other(tmp_path: Path) -
         longest = taken.loc[(taken.exit - taken.enter).idxmax()]
         during = released[(released.process != longest.process) & (released.enter > longest.enter)]
         assert (during.enter < longest.exit).any(), "who waited, waited for the other one to unlock"
+
+
+def test_a_lock_that_belongs_to_the_open_file_is_no_record_lock(tmp_path: Path) -> None:
+    text = (
+        "import fcntl, struct\n"
+        "f = open('data', 'w')\n"
+        "for kind in (fcntl.F_WRLCK, fcntl.F_UNLCK):\n"
+        "    fcntl.fcntl(f, 37, struct.pack('hhqqi4x', kind, 0, 0, 0, 0))\n"  # F_OFD_SETLK
+    )
+    done = target.run(text, live=tmp_path / "live", cwd=tmp_path)
+    assert done.returncode == 0, done
+    (events,) = target.calls(tmp_path / "live")
+    assert [e.op for e in events if "lock" in e.op] == ["fcntl.flock", "fcntl.flock unlock"]

@@ -80,13 +80,11 @@ def test_mutual_receive_when_every_pipe_and_buffer_is_empty() -> None:
 
 def test_a_knot_that_no_rule_knows_is_unexplained() -> None:
     build = TraceBuilder()
-    parent = build.process("a.py")
-    down, up = build.pipe(parent), build.pipe(parent)
-    build.fork(
-        parent, "awk", traced=False, op="fork_exec", keep=(down.reader, up.writer), syscall="read", fd=down.reader
-    )
-    build.close(parent, down.reader, up.writer)
-    build.begin(parent, "os.read", fd=up.reader, size=10)
+    parent, child = crossed(build)
+    listener = build.hold(child, build.channel("socket"), "rw")
+    build.rows["channels"][-1] |= {"form": "unix-stream", "local": "/tmp/tmpab12cd34/server"}
+    build.begin(child, "socket.accept", fd=listener, channel=len(build.rows["channels"]) - 1)
+    build.begin(parent, "os.read", fd=5, size=10)
     assert hang_rules(hung(build)) == ["IPC199"]
 
 

@@ -118,6 +118,8 @@ def adds_up(run: ipctrace.Run) -> None:
     assert (data["exit"].isna() | (data["exit"] >= before)).all()
     assert {"make", "fork", "close", "wait"} <= set(events["kind"]) or not events["kind"].isin(["fork"]).any()
     rows = run.trace.channels[run.trace.channels["dropped_written"].notna()].fillna({"dropped_read": 0})
+    written_to = set(run.trace.users.loc[run.trace.users["access"] == "w", "channel"])
+    assert set(rows.loc[rows["dropped_written"] > 0, "channel"]) <= written_to, "who wrote is known all the same"
     for channel in rows.itertuples():
         of = events[(events["channel"] == channel.channel) & (events["result"] > 0)]
         written = int(of.loc[of["kind"] == "write", "result"].sum()) + channel.dropped_written

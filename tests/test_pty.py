@@ -142,3 +142,21 @@ def test_the_chapters_terminal(tmp_path: Path) -> None:
     asked = trace.events[trace.events.op == "input"]
     assert trace.payloads[trace.payloads.event.isin([*typed.event, *asked.event])].data.tolist() == [b"Spam", b"Spam\n"]
     assert set(asked.channel) == set(followers.channel)
+
+
+@each_interpreter
+def test_a_line_that_is_too_long_for_a_terminal_is_told_where_it_keeps_lines(python: str, live: Path) -> None:
+    text = (
+        "import os, tty\n"
+        "def type(leader):\n"
+        "    for piece in (b'x' * 3000, b'x' * 2000, b'\\n', b'short\\n', b'x' * 4095, b'\\n'): os.write(leader, piece)\n"
+        "one, follower = os.openpty(); type(one)\n"
+        "other, raw = os.openpty(); tty.setraw(raw); os.write(other, b'x' * 3000); os.read(raw, 3000)\n"
+        "os.write(other, b'x' * 3000)\n"
+        "file = os.fdopen(one, 'wb', 0); file.write(b'y' * 5000)\n"
+    )
+    done = target.run(text, live=live, python=python)
+    assert done.returncode == 0, done
+    (events,) = target.calls(live)
+    moved = [e for e in events if e.op in ("os.write", "raw.write")]
+    assert [e.extra for e in moved] == [None, 5000, 5000, None, None, None, None, None, 5000]

@@ -132,7 +132,7 @@ class _Assembly:
             "descriptors": _frame("descriptors", self.descriptors), "streams": _frame("streams", self.streams),
             "sites": self._sites(), "sources": schema.frame("sources", self.sources.columns()),
             "looks": looks, "ends": ends, "stacks": stacks, "members": self.members,
-            "environment": _frame("environment", self.environment), "samples": samples,
+            "environment": _frame("environment", self.environment), "samples": samples, "users": self._users(),
         }  # fmt: skip
         complete: dict[str, Any] = dict.fromkeys(schema.FACTS)
         dropped = [log.dropped for log in self.logs if log.dropped.events]
@@ -407,6 +407,17 @@ class _Assembly:
                         "access": end.access, "inheritable": end.inheritable,
                     })  # fmt: skip
         return _frame("samples", rows)
+
+    def _users(self) -> pd.DataFrame:
+        """Who moved bytes in events that were dropped: every thread that had the number, if several had."""
+        rows = set()
+        for index, (log, local) in enumerate(zip(self.logs, self.locals, strict=True)):
+            of_process = self.of_process[self.census.of_log(index)]
+            for tid, channel, way in log.dropped.users:
+                if channel in local.channels:
+                    named = [number for number in of_process if self.threads[number].tid == tid]
+                    rows |= {(number, local.channels[channel], way) for number in named}
+        return _frame("users", [dict(zip(("thread", "channel", "access"), row, strict=True)) for row in sorted(rows)])
 
     def _stacks(self) -> pd.DataFrame:
         time = self.seen.looks[-1].time if self.seen.looks else self.seen.origin

@@ -66,6 +66,7 @@ def _is(*kinds: str) -> Flags:
 
 _DROPPABLE, _STATES = _is(*_DATA, *_STATE), _is(*_STATE)
 _READS, _WRITES, _SENDS, _RECEIVES, _ACCEPTS = (_is(kind) for kind in ("read", "write", "send", "receive", "accept"))
+_USES = {"r": _is("read", "take"), "w": _is("write", "accept")}
 _NAMES = [name for name in FIXED.names or () if name != "spare"]
 
 
@@ -75,13 +76,14 @@ class Tally:
 
     `until`: they had all returned before this time (monotonic ns). `moved`: by channel and way (r, w) the bytes that
     they moved, or the items of a queue; `streams`: how many bytes each stream had accepted, and how many had reached
-    the descriptor.
+    the descriptor; `users`: who moved bytes (thread, channel, way).
     """
 
     events: int = 0
     until: int = 0
     moved: dict[tuple[int, str], int] = field(default_factory=dict)
     streams: dict[int, tuple[int, int]] = field(default_factory=dict)
+    users: set[tuple[int, int, str]] = field(default_factory=set)
 
     def add(self, other: Tally) -> None:
         """Take in what other records of the same log come to."""
@@ -92,19 +94,21 @@ class Tally:
         for stream, (accepted, reached) in other.streams.items():
             before = self.streams.get(stream, (0, 0))
             self.streams[stream] = max(before[0], accepted), max(before[1], reached)
+        self.users |= other.users
 
     def to_json(self) -> list[Any]:
         """As plain data."""
         return [
             self.events, self.until, [[*key, amount] for key, amount in self.moved.items()],
-            [[stream, *counts] for stream, counts in self.streams.items()],
+            [[stream, *counts] for stream, counts in self.streams.items()], [[*user] for user in self.users],
         ]  # fmt: skip
 
     @classmethod
     def from_json(cls, data: list[Any]) -> Tally:
         """The other way round."""
         moved = {(channel, way): amount for channel, way, amount in data[2]}
-        return cls(data[0], data[1], moved, {stream: (accepted, reached) for stream, accepted, reached in data[3]})
+        streams = {stream: (accepted, reached) for stream, accepted, reached in data[3]}
+        return cls(data[0], data[1], moved, streams, {(thread, channel, way) for thread, channel, way in data[4]})
 
 
 def tally(records: Any) -> Tally:
@@ -122,6 +126,9 @@ def tally(records: Any) -> Tally:
         amount = np.where(bytes_[op], result, 1)
         for channel, total in _sums(records["channel"][chosen | counted], amount[chosen | counted]):
             found.moved[channel, way] = total
+        used = (records["channel"] > 0) & _USES[way][op]
+        pairs = records["thread"][used].astype(np.int64) << 32 | records["channel"][used]
+        found.users |= {(pair >> 32, pair & 0xFFFFFFFF, way) for pair in np.unique(pairs).tolist()}
     offsets, streamed = records["offset"].astype(np.int64), records["stream"] > 0
     accepts = streamed & _ACCEPTS[op] & (records["size"] > 0)
     writes = streamed & _WRITES[op] & (result > 0)

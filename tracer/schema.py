@@ -19,13 +19,15 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import pandas as pd
+import pyarrow as pa
 
 from .runtime import table as calls
 
-VERSION = 2
+VERSION = 3
 HISTORY = {
     1: "first version",
     2: "every mechanism: sockets, locks, queues, memory, signals, tasks; members, environment, samples; what was dropped",
+    3: "users: who used what in events that were dropped",
 }
 
 Type = Literal["int", "bool", "text", "bytes", "texts"]
@@ -88,7 +90,7 @@ TABLES: dict[str, Table] = {
             _c("process", "int", "who called: process"),
             _c("thread", "int", "who called: thread"),
             _c("op", "text", "the call's name, as in the table of calls (`os.read`, `print`, …)"),
-            _c("kind", "text", "what it does: read write accept flush take input send receive load store make pair open duplicate close pass connect bind listen shutdown control entry unlink map unmap select acquire release await notify submit work fork exec exit wait start join thread task sleep arm kill handle signal environment uncaught"),
+            _c("kind", "text", "what it does: read write accept flush take input send receive load store make pair open duplicate close pass connect bind listen shutdown control entry unlink map unmap select acquire release await notify submit work fork exec exit wait start join thread task sleep arm kill handle signal environment uncaught decode"),
             _c("wait?", "text", "why a thread stays in it: nodata noroom lock child peer sleep ready notice signal; empty where it can't wait"),
             _c("timed", "bool", "ends by itself after some time at most"),
             _c("enter", "int", "when it was called", "ns"),
@@ -99,7 +101,7 @@ TABLES: dict[str, Table] = {
             _c("site?", "int", "where in the program's own source"),
             _c("size?", "int", "what was asked: bytes; for wait and kill the pid, for sleep and arm ns, for exit the status, for handle and signal the signal, for thread 1 if it is a daemon, else 0, for start and join the other thread's native id, for acquire, await, select and a queue's send and receive the ns that it waits at most; for a file's lock the operation"),
             _c("result?", "int", "what came back: bytes moved, a descriptor, a pid"),
-            _c("extra?", "int", "a second result: the raw wait status; for arm the ns between further signals, for handle whether the program's code handles it, for kill the signal; for read and write of a plain file the position after the call; for select the first descriptor that is ready"),
+            _c("extra?", "int", "a second result: the raw wait status; for arm the ns between further signals, for handle whether the program's code handles it, for kill the signal; for read and write of a plain file the position after the call; for write to a pseudo-terminal the bytes of a line that is too long for it; for map whether it made the memory; for select the first descriptor that is ready"),
             _c("error?", "int", "errno it raised; -1 for an exception without one"),
             _c("offset?", "int", "accept: bytes that the stream had accepted before; write by a stream: bytes that had reached the descriptor before; load and store: the position", "bytes"),
             _c("address?", "text", "whom a datagram came from or goes to, what a socket was bound or connected to"),
@@ -225,6 +227,11 @@ TABLES: dict[str, Table] = {
             *_SEEN,
             _c("runs?", "int", "how often it had been given a processor: between two equal ones it didn't run"),
         )),
+        Table("users", "a thread that moved bytes in events that were dropped", (
+            _c("thread", "int", "who"),
+            _c("channel", "int", "where"),
+            _c("access", "text", "r or w"),
+        )),
         Table("stacks", "a frame of a thread's Python stack, taken when it hung", (
             _c("process", "int", "process"),
             _c("tid", "int", "the system's number for the thread"),
@@ -282,9 +289,10 @@ class Trace:
         raise AttributeError(name)
 
 
-_PANDAS: dict[tuple[Type, bool], str] = {
+BYTES = pd.ArrowDtype(pa.binary())  # a million payloads are one array, and no million objects
+_PANDAS: dict[tuple[Type, bool], Any] = {
     ("int", False): "int64", ("int", True): "Int64", ("bool", False): "bool", ("bool", True): "boolean",
-    ("text", False): "str", ("text", True): "str", ("bytes", False): "object", ("bytes", True): "object",
+    ("text", False): "str", ("text", True): "str", ("bytes", False): BYTES, ("bytes", True): BYTES,
     ("texts", False): "object", ("texts", True): "object",
 }  # fmt: skip
 
@@ -311,10 +319,13 @@ def frame(name: str, columns: Mapping[str, Any] | None = None) -> pd.DataFrame:
         else:
             raise KeyError(f"{name}.{column.name} is missing")
         dtype = _PANDAS[column.type, column.nullable]
+        if isinstance(values, pd.Series) and values.dtype == dtype and isinstance(values.index, pd.RangeIndex):
+            made[column.name] = values  # as it was loaded: there may be ten million, which aren't copied
+            continue
         try:
             made[column.name] = pd.Series(values, dtype=dtype).reset_index(drop=True)
         except UnicodeEncodeError:  # a name of the system's that isn't UTF-8
             made[column.name] = pd.Series([value if value is None else printable(value) for value in values], dtype=dtype)
     if given:
         raise KeyError(f"{name} has no column {', '.join(given)}")
-    return pd.DataFrame(made)
+    return pd.DataFrame(made, copy=False)

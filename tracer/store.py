@@ -22,7 +22,7 @@ _ARROW: dict[schema.Type, pa.DataType] = {
     "int": pa.int64(), "bool": pa.bool_(), "text": pa.string(), "bytes": pa.binary(), "texts": pa.list_(pa.string()),
 }  # fmt: skip
 _INTEGERS: Any = {pa.int64(): pd.Int64Dtype()}.get
-_LATER = ("members", "environment", "samples")  # tables that the first schema didn't have
+_LATER = ("members", "environment", "samples", "users")  # tables that the first schemas didn't have
 _UNFINISHED = "the recorder was stopped before the program ended: this is what the processes themselves had written"
 
 
@@ -136,9 +136,12 @@ def _table(folder: Path, name: str, old: bool) -> Any:
                     columns[column.name] = [False] * len(table)
                 continue
             values = table.column(column.name)
-            objects = column.type in ("texts", "bytes")
+            if column.type == "bytes":
+                columns[column.name] = pd.Series(pd.arrays.ArrowExtensionArray(values))
+                continue
             mapper = _INTEGERS if column.type == "int" and column.nullable else None
-            columns[column.name] = values.to_pylist() if objects else values.to_pandas(types_mapper=mapper)
+            listed = column.type == "texts"
+            columns[column.name] = values.to_pylist() if listed else values.to_pandas(types_mapper=mapper)
         return schema.frame(name, columns)
     except (OSError, KeyError, pa.ArrowException, ValueError, TypeError) as error:
         reason = "it is missing" if isinstance(error, FileNotFoundError) else str(error).splitlines()[0]

@@ -38,7 +38,7 @@ _IDLE = 0.05  # when nothing has moved for a while
 _PROGRESS = 0.1  # seconds between reports of progress
 _GRACE = 1.0  # seconds that processes get to end: descendants of a program that has ended, and after SIGTERM
 # Bytes of converted data that are judged by, the newest: the rest matters only by what it adds up to, which is told.
-_JUDGED = 1 << 26
+_JUDGED = 1 << 24
 _TOLD_ELSEWHERE = ("command", "out", "program")  # options that are facts of their own
 # What in the environment changes buffering: Python's own variable and those of stdbuf(1).
 _BUFFERING = ("PYTHONUNBUFFERED", "_STDBUF_I", "_STDBUF_O", "_STDBUF_E")

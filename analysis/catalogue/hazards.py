@@ -142,7 +142,24 @@ RULES = (
             "When the last writer closes a FIFO its reader sees end of file, even where the next writer is about to "
             "come."
         ),
-        example="",
+        example=(
+            "import os\n"
+            "\n"
+            'os.mkfifo("fifo")\n'
+            "def write(words):\n"
+            "    if os.fork() == 0:\n"
+            '        with open("fifo", "w") as fifo:\n'
+            "            fifo.write(words)\n"
+            "        os._exit(0)\n"
+            "\n"
+            'write("one\\n")\n'
+            'r = os.open("fifo", os.O_RDONLY)\n'
+            "while os.read(r, 100):            # ends with the first writer ...\n"
+            "    pass\n"
+            "os.wait()\n"
+            'write("two\\n")                    # ... so nobody reads what comes next\n'
+            "os.wait()"
+        ),
         shown_by="an empty read between the close of one writer and the opening by the next",
         remedy="keep a write end open in the reader (O_RDWR), or open it again at end of file",
         see_also=("IPC117",),
@@ -155,8 +172,15 @@ RULES = (
         explanation=(
             "A terminal edits lines in a buffer of 4,096 bytes: what a line has beyond that is lost without an error."
         ),
-        example="",
-        shown_by="the length of the line written, and of the line read",
+        example=(
+            "import os\n"
+            "\n"
+            "leader, follower = os.openpty()\n"
+            'os.write(leader, b"x" * 3000)\n'
+            'os.write(leader, b"x" * 3000 + b"\\n")\n'
+            "print(len(os.read(follower, 9000)))        # 4096 of 6001"
+        ),
+        shown_by="the length of the line written, and the terminal's mode as it was",
         remedy="shorter lines, or the terminal in raw mode (tty.setraw), or a pipe",
     ),
     Rule(
@@ -168,7 +192,20 @@ RULES = (
             "The handler runs in the middle of the main thread. If that is in print, the handler's print raises "
             "RuntimeError: reentrant call."
         ),
-        example="",
+        example=(
+            "import os, signal\n"
+            "\n"
+            "r, w = os.pipe()\n"
+            'out = os.fdopen(w, "w")\n'
+            "def tick(*_):\n"
+            '    print("tick", file=out, flush=True)    # RuntimeError: reentrant call\n'
+            "signal.signal(signal.SIGALRM, tick)\n"
+            "signal.alarm(1)\n"
+            "try:\n"
+            '    out.write("x" * 100_000)               # waits for a reader\n'
+            "except RuntimeError:\n"
+            "    os._exit(1)"
+        ),
         shown_by="a stream's call inside another's, in a handler",
         remedy="os.write in handlers, or only set a flag there",
         see_also=("IPC112",),
@@ -182,7 +219,12 @@ RULES = (
             "A status can be waited for once. waitpid(-1) takes any child's, and with SIGCHLD ignored the system "
             "keeps none: subprocess then reports 0."
         ),
-        example="",
+        example=(
+            "import signal, subprocess\n"
+            "\n"
+            "signal.signal(signal.SIGCHLD, signal.SIG_IGN)\n"
+            'print(subprocess.call(["false"]))          # 0, though it failed'
+        ),
         shown_by="the wait that found no child; who had waited before",
         remedy="wait for the child by its pid, in one place; leave SIGCHLD at its default",
         see_also=("IPC302",),
@@ -196,7 +238,15 @@ RULES = (
             "Locks of fcntl.lockf belong to the process and the file: closing any descriptor of the file drops them "
             "all."
         ),
-        example="",
+        example=(
+            "import fcntl\n"
+            "\n"
+            'file = open("data", "w")\n'
+            "fcntl.lockf(file, fcntl.LOCK_EX)\n"
+            'open("data").close()                       # drops the lock\n'
+            'file.write("alone?")\n'
+            "file.flush()"
+        ),
         shown_by="the close between lock and unlock",
         remedy="flock, or one descriptor a file",
         see_also=("IPC124",),
@@ -207,8 +257,14 @@ RULES = (
         severity="warning",
         summary="A read ended in the middle of a character of several bytes.",
         explanation="Decoding each read by itself raises UnicodeDecodeError, or puts replacement characters there.",
-        example="os.read(r, 32).decode()           # the 32nd byte may be half of an é",
-        shown_by="the bytes at the read's end",
+        example=(
+            "import os\n"
+            "\n"
+            "r, w = os.pipe()\n"
+            'os.write(w, "\\N{LATIN SMALL LETTER E WITH ACUTE}".encode() * 20)\n'
+            "print(os.read(r, 31).decode())             # the 31st byte is half of one"
+        ),
+        shown_by="the bytes at the read's end, and that they were decoded by themselves",
         remedy="an incremental decoder, a text stream over the descriptor, or whole messages",
         see_also=("IPC201",),
     ),
@@ -221,7 +277,12 @@ RULES = (
             "The interpreter flushes standard output at its end. A daemon thread that sits in a read or a print of "
             "the same stream has its lock; Python gives up with a fatal error."
         ),
-        example="",
+        example=(
+            "import sys, threading, time\n"
+            "\n"
+            "threading.Thread(target=sys.stdin.read, daemon=True).start()\n"
+            "time.sleep(1)                              # the end, with the thread inside"
+        ),
         shown_by="the thread's open call as the interpreter ends",
         remedy="join the thread, or let it read the descriptor (os.read) in place of the stream",
         see_also=("IPC112",),
@@ -235,8 +296,14 @@ RULES = (
             "A buffered stream takes some 8 KiB at once. A child that inherits the descriptor begins behind them."
         ),
         example=(
-            "first = sys.stdin.readline()      # takes all that is there\n"
-            'subprocess.run(["cat"])           # the rest is gone'
+            "import os, subprocess, sys\n"
+            "\n"
+            "r, w = os.pipe()\n"
+            'os.write(w, b"one\\ntwo\\n")\n'
+            "os.close(w)\n"
+            "lines = open(r)\n"
+            "print(lines.readline())                    # takes all that is there\n"
+            'subprocess.run([sys.executable, "-c", "input()"], stdin=r)  # EOFError'
         ),
         shown_by="bytes taken from the descriptor and never asked for by the program; the child's start",
         remedy="read the descriptor without a buffer (os.read, buffering=0), or hand the rest to the child",

@@ -32,7 +32,12 @@ RULES = (
         explanation=(
             "The system keeps its number and its status until the parent waits. A long-lived parent collects them."
         ),
-        example="",
+        example=(
+            "import subprocess, time\n"
+            "\n"
+            'child = subprocess.Popen(["true"])\n'
+            "time.sleep(2)                              # it has long ended"
+        ),
         shown_by="the child's end without a wait, long before the parent's own",
         remedy="wait for it (Popen.wait, os.waitpid), or subprocess.run",
         see_also=("IPC213",),
@@ -46,7 +51,9 @@ RULES = (
             "It goes on without anyone who waits for it, with copies of the program's descriptors: a terminal, a "
             "pipe of the shell."
         ),
-        example="",
+        example=(
+            'import subprocess\n\nsubprocess.Popen(["sleep", "100"])         # it goes on'
+        ),
         shown_by="the process was still there when the program ended",
         remedy="end it and wait for it before leaving; on Linux PR_SET_PDEATHSIG",
         see_also=("IPC302",),
@@ -60,7 +67,13 @@ RULES = (
             "A segment lives until it is unlinked, whoever made it; until Python 3.13 every process that attaches "
             "also registers it to be removed at its own end."
         ),
-        example="",
+        example=(
+            "from multiprocessing import shared_memory\n"
+            "\n"
+            "memory = shared_memory.SharedMemory(create=True, size=100)\n"
+            "memory.buf[0] = 1\n"
+            "memory.close()                             # and who calls unlink()?"
+        ),
         shown_by="create, attach, close and unlink of the segment",
         remedy="one owner unlinks, after the last user; track=False for the others (3.13)",
         see_also=("IPC305",),
@@ -74,7 +87,13 @@ RULES = (
             'The next start finds it: bind fails with "address already in use", or somebody opens a FIFO that nobody '
             "serves."
         ),
-        example="",
+        example=(
+            "import socket\n"
+            "\n"
+            "server = socket.socket(socket.AF_UNIX)\n"
+            'server.bind("socket")\n'
+            "server.close()                             # the file stays"
+        ),
         shown_by="its creation without removal",
         remedy="remove it at the end (try/finally, atexit), or make it in a temporary folder",
         see_also=("IPC304",),

@@ -1,14 +1,30 @@
 """All rules, by subject; a rule is a function from a `Context` to findings, its words are the catalogue's.
 
-`FIRST` decides what explains a hang: of several rules that fit a knot, the one that says most about its cause. A rule
-that looks at what only ipctrace sees (bytes in a buffer, a lock's owner, a thread that a fork lost) goes before one that
-looks at what the kernel sees as well (a full pipe, an open end), and that before the bare shape of the graph.
+`FIRST` decides what explains a hang: of several rules that fit a knot, the one that says most about its cause. What
+only ipctrace sees (bytes in a buffer, a lock's owner, a thread that a fork lost) goes before what the kernel sees as
+well (a full pipe, an open end), and that before the bare shape of the graph.
 """
 
 from __future__ import annotations
 
 from ..findings import Check
-from . import channels, data, latent, leftovers, locks, notices, processes, streams, time
+from . import (
+    channels,
+    ends,
+    latent,
+    leftovers,
+    locks,
+    messages,
+    notices,
+    output,
+    processes,
+    sharing,
+    streams,
+    system,
+    time,
+    traffic,
+    transfers,
+)
 
 CHECKS: tuple[Check, ...] = (
     *processes.CHECKS,
@@ -16,10 +32,16 @@ CHECKS: tuple[Check, ...] = (
     *notices.CHECKS,
     *channels.CHECKS,
     *latent.CHECKS,
-    *data.CHECKS,
+    *messages.CHECKS,
+    *output.CHECKS,
+    *transfers.CHECKS,
+    *sharing.CHECKS,
+    *ends.CHECKS,
     *streams.CHECKS,
+    *system.CHECKS,
     *leftovers.CHECKS,
     *time.CHECKS,
+    *traffic.CHECKS,
 )
 
 FIRST: tuple[str, ...] = (
@@ -27,7 +49,7 @@ FIRST: tuple[str, ...] = (
     "IPC112", "IPC114", "IPC115", "IPC116", "IPC124",  # who would let go can't, or isn't there
     "IPC111", "IPC113", "IPC120", "IPC121", "IPC110",  # a cycle with a lock, a loop, a pool or a feeder in it
     "IPC101", "IPC102", "IPC103",  # bytes in a buffer
-    "IPC126", "IPC108", "IPC122", "IPC117",
+    "IPC126", "IPC108", "IPC117",
     "IPC118", "IPC106", "IPC105", "IPC104",  # an end that stays open, a channel that is full
-    "IPC119", "IPC109", "IPC107", "IPC125", "IPC199",  # the shape alone
+    "IPC119", "IPC109", "IPC122", "IPC107", "IPC125", "IPC199",  # the shape alone
 )  # fmt: skip

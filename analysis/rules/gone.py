@@ -19,7 +19,7 @@ from ..events import NEVER, NONE, number
 from ..findings import Check, Context, finding, ids
 from ..naming import listing, sentence, span
 from ..results import Finding
-from .channels import _reads_to_end as reads_to_end
+from ..waits.channels import reads_to_end
 
 LONGEST = 60  # characters of an exception that are shown
 ANSWERS = ("send", "write", "notify", "release")
@@ -125,10 +125,9 @@ def _kept_the_end(context: Context, agent: Agent, death: Death) -> bool:
     held = run.spans[(run.spans["channel"] == _far_end(context, channel)) & run.spans["access"].str.contains("w")]
     ended = int(run.trace.processes["ended"].iloc[death.process])
     own = held[held["process"] == death.process]
-    if not (own["closed"].isna() | (own["closed"] >= ended)).any() or reads_to_end(context, agent):
+    if not (own["closed"].isna() | (own["closed"] >= ended)).any() or reads_to_end(context.situation, agent):
         return False
-    wrote = bool(((run.lanes.channel == channel) & events.is_kind("write") & (events.result > 0)
-                  & (events.process == death.process)).any())  # fmt: skip
+    wrote = death.process in context.situation.wrote.get(channel, ())
     whole = agent.event is not None and events.enclosing("receive")[agent.event] != NONE  # nothing ends at end of file
     others = set(held[held["closed"].isna()]["process"].tolist()) - {agent.process}
     writers = {int(run.trace.threads["process"].iloc[user]) for user in context.situation.uses.get((channel, "w"), ())}

@@ -1,7 +1,276 @@
-"""IPC2xx: data is at risk, in what streams and descriptors do with it."""
+"""IPC2xx: data is at risk, in what buffered streams and decoders do with it."""
 
 from __future__ import annotations
 
-from ..findings import Check
+import signal
+from collections.abc import Iterator
 
-CHECKS: tuple[Check, ...] = ()
+import numpy as np
+import pandas as pd
+
+from ..events import NEVER, NONE, Ints, groups, number
+from ..findings import Check, Context, finding, ids
+from ..naming import plural, sentence
+from ..results import Finding
+from ..run import Run
+
+STREAM_CALLS = ("accept", "take", "flush")
+
+
+def reentrant_io(context: Context) -> Iterator[Finding]:
+    """IPC212: a signal's handler used the very stream that the call which it interrupted was using."""
+    run, events = context.run, context.run.events
+    handler = events.enclosing("signal")
+    inner = np.flatnonzero((handler != NONE) & (events.stream != NONE) & events.is_kind(*STREAM_CALLS))
+    outer = _interrupted(context, inner, handler[inner])
+    inner, outer = inner[outer != NONE], outer[outer != NONE]
+    # A signal strikes inside a C call only where that waits in a system call; anywhere else it comes after it
+    within = events.is_kind("read", "write")[events.parent[handler[inner]]]
+    refused = events.error[inner] != NONE
+    kept = within | refused
+    inner, outer, refused = inner[kept], outer[kept], refused[kept]
+    for stream in np.unique(events.stream[inner]).tolist():
+        own = events.stream[inner] == stream
+        chosen = np.flatnonzero(own & refused) if (own & refused).any() else np.flatnonzero(own)
+        use, used = int(inner[chosen[0]]), int(outer[chosen[0]])
+        number_ = int(events.size[handler[use]])
+        effect = (
+            "which raised RuntimeError (reentrant call)"
+            if refused[chosen[0]]
+            else "which raises RuntimeError (reentrant call) where its buffer is locked at that moment"
+        )
+        yield finding(
+            "IPC212",
+            f"The handler of {_signal_name(number_)} used {run.stream_name(stream)}{run.at_event(use)} in the middle "
+            f"of the {events.op(used)}{run.at_event(used)} of the same stream, {effect}.",
+            f"Use os.write in the handler{run.at_event(use)}, or only set a flag there and print after the call.",
+            severity="error" if refused[chosen[0]] else "warning",
+            threads=ids(int(events.thread[use])),
+            channels=ids(number(events.channel[use])),
+            sites=ids(run.site_of(use), run.site_of(used)),
+            events=ids(use, used),
+        )
+
+
+def _interrupted(context: Context, inner: Ints, handler: Ints) -> Ints:
+    """For each call in a handler the call on the same stream that the handler interrupted, or NONE."""
+    events = context.run.events
+    calls = events.is_kind(*STREAM_CALLS)
+    found = np.full(len(inner), NONE)
+    above = events.parent[handler]
+    while len(climbing := np.flatnonzero((above != NONE) & (found == NONE))):
+        here = above[climbing]
+        same = calls[here] & (events.stream[here] == events.stream[inner[climbing]])
+        found[climbing[same]] = here[same]
+        above[climbing] = events.parent[here]
+    return found
+
+
+def _signal_name(number_: int) -> str:
+    try:
+        return signal.Signals(number_).name
+    except ValueError:
+        return f"signal {number_}"
+
+
+DECODING = b"UnicodeDecodeError"
+MOST_READS = 1000  # how far back it is looked for what was replaced
+REPLACED = "\N{REPLACEMENT CHARACTER}".encode()
+
+
+def split_character(context: Context) -> Iterator[Finding]:
+    """IPC215: a read of the program's own ended within a character, the next began with its rest, and it shows.
+
+    Many programs join what they read before they decode it. So it must show: by an exception that told of it, or by
+    replacement characters in what the thread wrote between that read and the next but one.
+    """
+    run, events = context.run, context.run.events
+    for sign in _signs(context):
+        before = (events.enter < events.enter[sign]) & (events.thread == events.thread[sign]) & events.is_kind("read")
+        reads = np.flatnonzero(before & (events.stream == NONE) & (events.result > 0) & (events.error == NONE))
+        raised = events.kind(sign) in ("uncaught", "decode")
+        asked = reads[-2:] if raised else reads[-MOST_READS:]
+        if events.kind(sign) == "decode":  # of this very read's bytes, not of what was joined
+            asked = asked[events.result[asked] == events.size[sign]]
+        split = next((pair for pair in _pairs(context, asked) if _cut(context, *pair)), None)
+        if split is None or (not raised and any(REPLACED in run.payloads[read] for read in reads.tolist())):
+            continue
+        first, second = split
+        tail = bytes(_open_character(run.payloads[first]))
+        yield finding(
+            "IPC215",
+            f"The read of {plural(int(events.result[first]), 'byte')}{run.at_event(first)} by "
+            f"{run.the_thread(int(events.thread[first]))} ended within a character ({tail!r}), whose rest lay still in "
+            f"{run.channel_name(number(events.channel[first]))}; decoding it by itself "
+            f"{'raised UnicodeDecodeError' if raised else 'put replacement characters in its place'}"
+            f"{run.at_event(sign)}.",
+            f"Decode with codecs.getincrementaldecoder('utf-8')() in place of one read at a time{run.at_event(sign)}, "
+            f"or read{run.at_event(first)} through open(fd, encoding='utf-8').",
+            threads=ids(int(events.thread[first])),
+            channels=ids(number(events.channel[first])),
+            sites=ids(run.site_of(first), run.site_of(sign)),
+            events=ids(first, second, sign),
+        )
+        return
+
+
+def _signs(context: Context) -> list[int]:
+    """Events that show what decoding came to: exceptions first."""
+    run, events = context.run, context.run.events
+    told = np.flatnonzero(events.is_kind("uncaught", "decode"))
+    signs = [event for event in told.tolist() if run.payloads[event].startswith(DECODING) or
+             events.kind(event) == "decode"]  # fmt: skip
+    if len(signs):
+        return signs
+    accepted = run.trace.payloads["event"].to_numpy()
+    written = events.is_kind("accept")[accepted]
+    words = run.trace.payloads["data"].to_numpy()
+    return [int(event) for event, data in zip(accepted[written], words[written], strict=True) if REPLACED in data]
+
+
+def _pairs(context: Context, reads: Ints) -> Iterator[tuple[int, int | None]]:
+    """Each of these reads, and the one that the same process made after it on the same channel."""
+    events = context.run.events
+    for read in reads[::-1].tolist():
+        same = (events.channel == events.channel[read]) & (events.process == events.process[read])
+        same &= events.is_kind("read") & (events.result > 0)
+        later = np.flatnonzero(same & (events.enter >= events.exit[read]))
+        yield read, int(later[0]) if len(later) else None
+
+
+def _cut(context: Context, first: int, second: int | None) -> bool:
+    """Whether a read ended within a character, as far as its bytes were kept; the next one must have the rest."""
+    run, events = context.run, context.run.events
+    data = run.payloads[first]
+    if len(data) < events.result[first]:  # its end wasn't kept: the next one's begin tells
+        return second is not None and _continues(run.payloads[second])
+    if not _open_character(data):
+        return False
+    return second is None or _continues(run.payloads[second])
+
+
+def _continues(data: bytes) -> bool:
+    return bool(data) and 0x80 <= data[0] < 0xC0
+
+
+def _open_character(data: bytes) -> bytes:
+    """The bytes of a character of UTF-8 that isn't complete at the end of `data` (RFC 3629)."""
+    for length in range(1, min(4, len(data) + 1)):
+        lead = data[-length]
+        if lead >= 0xC0:
+            wanted = 2 if lead < 0xE0 else 3 if lead < 0xF0 else 4
+            return data[-length:] if length < wanted else b""
+        if lead < 0x80:
+            return b""
+    return b""
+
+
+def shutdown_lock(context: Context) -> Iterator[Finding]:
+    """IPC216: an interpreter that gave up at its end, as another thread sat in a call of a stream that it must lock."""
+    run, events = context.run, context.run.events
+    aborted = run.trace.processes.loc[run.trace.processes["status"] == -signal.SIGABRT, "process"]
+    within = np.flatnonzero((events.exit == NEVER) & events.is_kind(*STREAM_CALLS) & (events.stream != NONE))
+    for process in aborted.tolist():
+        main = run.main_threads.get(process)
+        own = events.process == process
+        ending = np.flatnonzero(own & events.is_op("threading.shutdown") & (events.thread == main))
+        sits = within[(events.process[within] == process) & (events.thread[within] != main)]
+        asked = (own & events.is_kind("exit")).any()
+        if not len(ending) or not len(sits) or asked:
+            continue
+        call = int(sits[0])
+        thread, stream = int(events.thread[call]), run.stream_name(int(events.stream[call]))
+        yield finding(
+            "IPC216",
+            f"{sentence(run.the_process(process))} was aborted at its end: its thread "
+            f"{run.trace.threads['name'].iloc[thread]} was in {events.op(call)}{run.at_event(call)} and held the lock "
+            f"of {stream}, which the interpreter needs to close it.",
+            f"Read the descriptor{run.at_event(call)} (os.read) in place of the stream, or end the thread and join it "
+            "before the program ends.",
+            severity="error",
+            threads=ids(thread, main),
+            channels=ids(number(events.channel[call])),
+            sites=ids(run.site_of(call)),
+            events=ids(call, int(ending[-1])),
+        )
+
+
+def over_read(context: Context) -> Iterator[Finding]:
+    """IPC217: bytes that a process took ahead into a stream's buffer and never used, where its child reads on."""
+    run, events = context.run, context.run.events
+    readers = run.trace.streams[(run.trace.streams["mode"] != "w") & (run.trace.streams["buffer_size"] > 0)]
+    reads = np.flatnonzero(events.is_kind("read") & (events.stream != NONE) & (events.result > 0))
+    ahead = reads[np.isin(events.stream[reads], readers["stream"])]
+    forks = events.is_kind("fork") & (events.result > 0)
+    for (stream, process), _ in groups(
+        pd.DataFrame({"stream": events.stream[ahead], "process": events.process[ahead]}), ["stream", "process"]
+    ):
+        own = np.flatnonzero(forks & (events.process == process))
+        own = own[events.enter[own] > events.enter[ahead[events.stream[ahead] == stream][0]]] if len(own) else own
+        for fork in own.tolist():
+            left = _read_ahead(run, int(stream), fork)
+            if left > 0 and (child := _reads_on(run, int(stream), fork)) is not None:
+                yield _ahead(context, int(stream), fork, left, child)
+                break
+
+
+def _read_ahead(run: Run, stream: int, fork: int) -> int:
+    """Bytes in a stream's read buffer at a fork that the program never took, neither before nor after; 0 if unsure."""
+    events = run.events
+    own = events.stream == stream
+    raw = np.flatnonzero(own & events.is_kind("read") & (events.result > 0) & (events.exit <= events.enter[fork]))
+    takes = np.flatnonzero(own & events.is_kind("take") & (events.result > 0))
+    if len(raw) and (events.enter[takes] > events.exit[fork]).any():
+        return 0
+    taken = int(events.result[takes].sum())
+    if run.trace.streams["layer"].iloc[stream] == "text" and not all(run.payloads[int(read)].isascii() for read in raw):
+        taken *= 4  # what it took is counted in characters, of at most so many bytes
+    return int(events.result[raw].sum()) - taken
+
+
+def _reads_on(run: Run, stream: int, fork: int) -> int | None:
+    """The child of this fork, if it went on to read the channel that the stream has read ahead of."""
+    events = run.events
+    channel = number(run.leads_to.get(stream))
+    child = run.trace.processes[
+        (run.trace.processes["pid"] == events.result[fork]) & (run.trace.processes["parent"] == events.process[fork])
+    ]["process"]
+    if channel is None or not len(child):
+        return None
+    process = int(child.iloc[-1])
+    reads = np.flatnonzero((events.process == process) & (events.channel == channel) & events.is_kind("read"))
+    got = events.result[reads]
+    if len(reads) and (got[events.exit[reads] != NEVER] <= 0).any():
+        return process
+    if process in run.unseen and _seen_reading(run, process, channel):
+        return process
+    return None
+
+
+def _seen_reading(run: Run, process: int, channel: int) -> bool:
+    """Whether a process that isn't traced was seen in a read of a channel."""
+    held = run.spans[(run.spans["process"] == process) & (run.spans["channel"] == channel)]
+    seen = run.trace.samples[(run.trace.samples["process"] == process) & (run.trace.samples["syscall"] == "read")]
+    return bool(len(held)) and bool(seen["fd"].isin(held["fd"]).any())
+
+
+def _ahead(context: Context, stream: int, fork: int, left: int, child: int) -> Finding:
+    run, events = context.run, context.run.events
+    raw = np.flatnonzero((events.stream == stream) & events.is_kind("read") & (events.exit <= events.enter[fork]))
+    read, process = int(raw[-1]), int(events.process[fork])
+    name = run.stream_name(stream)
+    return finding(
+        "IPC217",
+        f"{plural(left, 'byte')} that {run.the_process(child)} was to read lie in {name}, whose buffer took them"
+        f"{run.at_event(read)}, before {run.the_process(child)} was started{run.at_event(fork)}: nobody has used them.",
+        f"Read what {run.the_process(process)} needs without a buffer (os.read, or open with buffering=0)"
+        f"{run.at_event(read)}, or hand the rest to {run.the_process(child)}.",
+        severity="error",
+        threads=ids(int(events.thread[read]), run.main_threads.get(child)),
+        channels=ids(number(events.channel[read])),
+        sites=ids(run.site_of(read), run.site_of(fork)),
+        events=ids(read, fork),
+    )
+
+
+CHECKS: tuple[Check, ...] = (reentrant_io, split_character, shutdown_lock, over_read)

@@ -1,24 +1,205 @@
-"""Waits to be told: conditions, events, barriers, futures, signals; and for an item of a queue or a place in it."""
+"""Waits to be told: conditions, events, barriers, futures, signals; and for an item of a queue or a place in it.
+
+Who could at most: every thread and task that can reach the object. Who is likely to: who was seen to do the like on it
+(to notify, to put, to work for that pool). Where none of these is left, whoever isn't going round in a circle might.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..agents import Agent
+import numpy as np
+from ipctrace.tracer.schema import OBJECTS
+
+from ..agents import Agent, Need
+from ..events import NONE, Flags, Ints, number
+from . import channels, loops
 from .objects import by_object
 
 if TYPE_CHECKING:
     from ..situation import Situation
 
+Made = tuple[dict[int, Ints], dict[tuple[str, ...], Flags]]  # object → events about it; kinds → which events are
+# kind of wait → the deed that ends it, and the kinds of calls that do it
+DEEDS = {
+    "await": ("notify", ("notify",)),
+    "acquire": ("release", ("release",)),
+    "receive": ("put", ("send",)),
+    "send": ("take", ("receive",)),
+}
+ROUNDS = 5  # equal rounds after which a thread is taken to go round in a circle
+LONGEST_ROUND = 16  # calls
+PATIENCE = 1_000_000_000  # ns that the rounds must have lasted as well
+
 
 def by_notice(situation: Situation, agent: Agent) -> Agent:
-    """A condition's wait and its like: any other thread that can reach it may notify."""
+    """A condition's wait and its like."""
     if agent.reason == "signal":
         return replace(agent, why="waits for a signal, which anybody may send")
-    return by_object(situation, agent, "notify")
+    if agent.event is not None and situation.events.op(agent.event) == "multiprocessing.Queue.next":
+        return _by_own_puts(situation, agent)
+    return _by_users(situation, agent)
 
 
 def by_item(situation: Situation, agent: Agent) -> Agent:
-    """A queue's get or put: any other thread that can reach it may put or get."""
-    return by_object(situation, agent, "put" if agent.call == "receive" else "take")
+    """A queue's get or put."""
+    inner = _inside(situation, agent)
+    if inner is not None:  # the pipe of a queue between processes: somebody outside may hold an end of it
+        judged = channels.by_channel(situation, inner)
+        if judged.needs is None:
+            return replace(agent, why=judged.why, ready=judged.ready, channel=judged.channel)
+    return _by_users(situation, agent)
+
+
+def _inside(situation: Situation, agent: Agent) -> Agent | None:
+    """The same agent in the read of a pipe that its get makes, if it has come to that."""
+    if agent.thread is None or agent.loop is not None:
+        return None
+    inner = situation.within(replace(agent, why=""))
+    return inner if inner.event != agent.event and inner.call == "read" else None
+
+
+def _by_own_puts(situation: Situation, agent: Agent) -> Agent:
+    """The feeder thread of a queue between processes writes what its own process puts."""
+    able = frozenset(
+        other.index for other in situation.placed if other.process == agent.process and other.index != agent.index
+    )
+    put = users(situation, agent.channel, "send")
+    return replace(agent, needs=(_likely(situation, Need(able, "put", agent.channel), put),))
+
+
+def _by_users(situation: Situation, agent: Agent) -> Agent:
+    deed, kinds = DEEDS[agent.call]
+    reached = by_object(situation, agent, deed)
+    if reached.needs is None:
+        return reached
+    likely = workers(situation, agent) if _is_future(situation, agent) else users(situation, agent.channel, *kinds)
+    if _is_barrier(situation, agent):
+        likely = users(situation, agent.channel, "await") - _waiting_at(situation, agent.channel)
+    elif agent.event is not None and situation.events.op(agent.event).endswith("Queue.join"):
+        likely = users(situation, agent.channel, "notify", "receive")
+    elif agent.call == "acquire" and (owner := owner_of(situation, agent)) is not None:
+        likely = {owner}
+    return replace(reached, needs=tuple(_likely(situation, need, likely) for need in reached.needs))
+
+
+def _likely(situation: Situation, need: Need, threads: set[int]) -> Need:
+    """A need with who is likely to meet it: of these threads those that live. Is none of them left, nobody is known,
+    and meant is whoever doesn't just go round in a circle, or wait for tasks to run."""
+    placed = situation.placed
+    seen = frozenset(other for other in need.able if placed[other].thread in threads)
+    if seen:
+        return replace(need, seen=seen)
+    return replace(need, meant=frozenset(other for other in need.able if _unsettled(situation, placed[other])))
+
+
+def _unsettled(situation: Situation, agent: Agent) -> bool:
+    """Whether an agent might come to do yet what it was never seen to do."""
+    if agent.thread is None or agent.process in situation.run.unseen or agent.thread in circling(situation):
+        return False
+    done = agent.event is not None and situation.events.op(agent.event) == "threading.shutdown"
+    return not done and not loops.idle(situation, agent)
+
+
+def _is_future(situation: Situation, agent: Agent) -> bool:
+    return agent.channel is not None and situation.trace.channels["kind"].iloc[agent.channel] == "future"
+
+
+def _is_barrier(situation: Situation, agent: Agent) -> bool:
+    return agent.channel is not None and situation.trace.channels["kind"].iloc[agent.channel] == "barrier"
+
+
+def _waiting_at(situation: Situation, channel: int | None) -> set[int]:
+    return {other.thread for other in situation.placed if other.channel == channel and other.thread is not None}
+
+
+def users(situation: Situation, channel: int | None, *kinds: str) -> set[int]:
+    """Threads and tasks that were seen to do calls of these kinds on an object."""
+    return set(situation.events.thread[events_on(situation, channel, *kinds)].tolist())
+
+
+def events_on(situation: Situation, channel: int | None, *kinds: str) -> Ints:
+    """The calls of these kinds on an object, in order; found by an index that is made once for a situation."""
+    made: Made | None = situation.__dict__.get("_events_on_objects")
+    if made is None:
+        made = situation.__dict__["_events_on_objects"] = _by_object(situation), {}
+    index, masks = made
+    if kinds not in masks:
+        masks[kinds] = situation.events.is_kind(*kinds)
+    own = index.get(-1 if channel is None else channel, np.zeros(0, dtype="int64"))
+    chosen: Ints = own[masks[kinds][own]]
+    return chosen
+
+
+def _by_object(situation: Situation) -> dict[int, Ints]:
+    """Each object of Python's → the events about it."""
+    channels, events = situation.trace.channels, situation.events
+    objects = channels["kind"].isin(OBJECTS).to_numpy()
+    about = np.flatnonzero(events.channel != NONE)
+    about = about[objects[events.channel[about]]]
+    about = about[np.argsort(events.channel[about], kind="stable")]
+    found, first = np.unique(events.channel[about], return_index=True)
+    return dict(zip(found.tolist(), np.split(about, first[1:]), strict=True)) if len(found) else {}
+
+
+def owner_of(situation: Situation, agent: Agent) -> int | None:
+    """The thread or task that held a lock as an agent began to wait for it."""
+    tid = None if agent.event is None else number(situation.events.owner[agent.event])
+    return next((o.thread for o in situation.placed if tid and o.process == agent.process and o.tid == tid), None)
+
+
+# Pools: whose work a future is
+
+
+def workers(situation: Situation, agent: Agent) -> set[int]:
+    """Threads that will set a future: the one that does its work; before it has begun, all workers of its pool."""
+    doing = users(situation, agent.channel, "work")
+    queue = queue_of(situation, agent.channel)
+    if doing or queue is None:
+        return doing or users(situation, agent.channel, "notify")
+    return users(situation, queue, "receive")
+
+
+def submitted(situation: Situation, future: int | None) -> int | None:
+    """The event by which a future's work was handed to its pool."""
+    found = events_on(situation, future, "submit")
+    return int(found[-1]) if len(found) else None
+
+
+def queue_of(situation: Situation, future: int | None) -> int | None:
+    """The queue from which a pool's workers take what was submitted."""
+    events, submit = situation.events, submitted(situation, future)
+    if submit is None:
+        return None
+    put = np.flatnonzero((events.parent == submit) & events.is_kind("send"))
+    return number(events.channel[put[0]]) if len(put) else None
+
+
+# Threads that go round in a circle
+
+
+def circling(situation: Situation) -> set[int]:
+    """Threads and tasks that have done nothing but repeat the same few calls for a while: heartbeats, tickers, pollers.
+
+    Worked out once for a situation.
+    """
+    found: set[int] | None = situation.__dict__.get("_circling")
+    if found is None:
+        living = {other.thread for other in situation.placed if other.thread is not None}
+        found = situation.__dict__["_circling"] = {thread for thread in living if _circles(situation, thread)}
+    return found
+
+
+def _circles(situation: Situation, thread: int) -> bool:
+    events = situation.events
+    own = np.flatnonzero(events.thread == thread)[-4 * ROUNDS * LONGEST_ROUND :]
+    own = own[(events.outermost[own] == own) & ~events.is_kind("thread", "task")[own]]
+    calls = [(events.op(event), int(events.site[event])) for event in own.tolist()]
+    for length in range(1, min(LONGEST_ROUND, len(calls) // ROUNDS) + 1):
+        first = len(calls) - length
+        while first and calls[first - 1] == calls[first - 1 + length]:
+            first -= 1
+        if len(calls) - first >= ROUNDS * length and situation.run.cut - int(events.enter[own[first]]) >= PATIENCE:
+            return True
+    return False

@@ -1,16 +1,115 @@
-"""asyncio tasks: agents within the thread that runs their loop."""
+"""asyncio tasks: agents within the thread that runs their loop.
+
+A task goes on when what it waits for is there *and* its loop's thread runs it. That thread waits in a select: for its
+descriptors, for a time if any timer is set, and for whoever in its process calls call_soon_threadsafe, which writes to
+a pipe of the loop's own. While it is anywhere else, all of its tasks wait for nothing but it.
+
+/proc knows nothing of tasks: what confirms a task's wait is that of its loop's thread.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..agents import Agent
+import numpy as np
+
+from ..agents import Agent, Need
+from ..events import NONE, number, rows_of
+from . import channels, loops, notices, processes
 
 if TYPE_CHECKING:
     from ..situation import Situation
 
+STREAMS = {"take": "read", "flush": "write"}  # what a task does to a stream, and the loop to the descriptor under it
 
-def agents_of(situation: Situation, process: int) -> Iterable[Agent]:
-    """The tasks of a process that have begun and not ended, as placed agents; `index` is set by the situation."""
-    return ()
+
+def agents_of(situation: Situation, process: int, threads: list[Agent]) -> Iterable[Agent]:
+    """The tasks of a process that have begun and not ended, as placed agents; `index` is set by the situation.
+
+    `threads`: the process's threads, placed. The tasks of a loop whose thread has ended will never run, nor be missed.
+    """
+    rows = situation.trace.threads[(situation.trace.threads["process"] == process)]
+    runners = {agent.thread: agent for agent in threads if agent.thread is not None}
+    for row in rows_of(rows[rows["loop"].notna()]):
+        runner = runners.get(int(row.loop))
+        ended = number(row.ended)
+        if runner is None or (ended is not None and ended <= situation.run.cut):
+            continue
+        task = situation.within(Agent(NONE, row.thread, process, row.tid, loop=runner.thread, since=row.started))
+        looked = bool(situation.times) and task.since <= situation.times[0]
+        yield replace(task, why="", confirmed=runner.confirmed and looked)
+
+
+def by_loop(situation: Situation, agent: Agent) -> Agent:
+    """A task needs what it waits for, while its loop's thread waits in its select; else that thread alone.
+
+    Who could bring what it waits for is at most whoever lives in the process, with the loop's thread: whatever becomes
+    ready there may run a callback that does.
+    """
+    runner = next(other for other in situation.placed if other.thread == agent.loop)
+    run = Need(frozenset({runner.index}), "run")
+    source = _source(situation, agent) if loops.selecting(situation, runner) and not agent.timed else None
+    return replace(agent, needs=(source or run,))
+
+
+def with_tasks(situation: Situation, agent: Agent) -> Agent:
+    """A thread that waits where its loop waits goes on as well if one of its tasks does."""
+    own = loops.of_loop(situation, agent.thread) if agent.needs and loops.selecting(situation, agent) else frozenset()
+    if not own:
+        return agent
+    meant = loops.callers(situation, agent)
+    return replace(
+        agent,
+        needs=tuple(
+            replace(need, able=need.able | own, seen=None if need.seen is None else need.seen | own, meant=meant)
+            for need in agent.needs or ()
+        ),
+    )
+
+
+def _source(situation: Situation, agent: Agent) -> Need | None:
+    """What a task waits for; None: it can't be told, or the outside or a time will bring it."""
+    if agent.event is None:
+        return None
+    everyone = frozenset(
+        other.index for other in situation.placed if other.process == agent.process and other.index != agent.index
+    )
+    judged = _by_call(situation, agent, everyone)
+    if judged is None or judged.needs is None or len(judged.needs) != 1:
+        return None
+    [need] = judged.needs
+    unknown = need.seen is None and need.able <= everyone
+    return replace(need, able=need.able | everyone, seen=need.able if need.seen is None and not unknown else need.seen)
+
+
+def _by_call(situation: Situation, agent: Agent, everyone: frozenset[int]) -> Agent | None:
+    if agent.call == "join":
+        others = frozenset(index for index in everyone if situation.placed[index].tid == agent.target)
+        return replace(agent, needs=(Need(everyone, "end", seen=others),)) if others else None
+    if agent.call in STREAMS:
+        return channels.by_channel(situation, replace(agent, call=STREAMS[agent.call]))
+    if agent.call == "wait":
+        return processes.by_child(situation, agent)
+    if agent.call in ("receive", "send"):
+        return notices.by_item(situation, agent)
+    if agent.call in ("await", "acquire") and agent.channel is not None:
+        return notices.by_notice(situation, agent)
+    work = handed_over(situation, agent)
+    return None if work is None else notices.by_notice(situation, replace(agent, channel=work))
+
+
+def handed_over(situation: Situation, agent: Agent) -> int | None:
+    """The future of the work that a task gave to a pool just before it began to wait: run_in_executor, to_thread."""
+    if agent.event is None or agent.call != "await":
+        return None
+    events = situation.events
+    before = np.flatnonzero((events.thread == agent.thread) & (events.enter < agent.since))
+    own = before[events.parent[before] == events.parent[agent.event]]
+    if not len(own) or events.op(int(own[-1])) != "loop.run_in_executor":
+        return None
+    begin, end = int(events.enter[own[-1]]), int(events.exit[own[-1]])
+    inside = (events.thread == agent.loop) & events.is_kind("submit") & (events.enter >= begin) & (events.exit <= end)
+    found = np.flatnonzero(inside)
+    return number(events.channel[found[0]]) if len(found) else None

@@ -20,6 +20,7 @@ import sys
 from . import (
     auditing,
     builtin,
+    decoders,
     descriptors,
     filelocks,
     files,
@@ -42,7 +43,20 @@ _open = open  # the program's own is wrapped, and a fork's child asks too
 # What is wrapped at once has wrap(runtime); what begins anew after a fork has forked(runtime); what is wrapped when
 # its module is imported stands in PATCHES, a table of module names and functions(runtime, module). Their order is the
 # order in which they are applied.
-_PARTS = (descriptors, files, processes, builtin, threads, signals, tracebacks, locks, filelocks, tracing, auditing)
+_PARTS = (
+    descriptors,
+    files,
+    processes,
+    builtin,
+    threads,
+    signals,
+    tracebacks,
+    decoders,
+    locks,
+    filelocks,
+    tracing,
+    auditing,
+)
 # The rest is loaded when the program imports one of these modules: the keys of each part's own PATCHES.
 LATER = (
     ("conditions", ("threading",)),

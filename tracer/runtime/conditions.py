@@ -79,7 +79,10 @@ def wrap_threading(runtime, module):
 
     def await_condition(self, args, kwargs, frame):
         if _inner(frame):
-            return None
+            queue = self.__dict__.get("_ipctrace_queue")  # multiprocessing's, whose feeder thread waits
+            if queue is None:
+                return None
+            return enter(_CODE["multiprocessing.Queue.next"], -1, runtime.objects.number(queue), 0, 0, _NONE, 0)
         size, flags = limit(first(args, kwargs, "timeout"))
         return enter(_CODE["Condition.wait"], -1, condition(self), 0, 0, size, here(), flags=flags)
 

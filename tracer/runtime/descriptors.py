@@ -10,6 +10,7 @@ from sys import _getframe
 
 from . import table
 from .calls import POSIX, WRONG, Call, install, named
+from .terminals import Lines
 
 _fstat, _stat, _readlink, _listdir, _get_inheritable, _get_blocking, _lstat, _lseek, _isatty = (
     os.fstat, os.stat, getattr(os, "readlink", None), os.listdir, os.get_inheritable, os.get_blocking, os.lstat,
@@ -53,6 +54,7 @@ class Descriptors:
         self.files = set()  # the numbers of plain files: there nobody ever waits for somebody else
         self.mapped = set()  # those of files of which there is or was a map: it outlives every descriptor (memory.py)
         self.unblocked = set()  # descriptors of which we know that they don't wait (others may have changed it since)
+        self.lines = Lines()  # of the leaders of pseudo-terminals
         self.numbers = count(1)  # `+= 1` would give two threads the same number
 
     def begin(self, forked):
@@ -239,6 +241,7 @@ class Descriptors:
         leader's channel. Either end is the other's peer."""
         self.gone(leader)
         channel, number = self.made(leader), _terminal(leader)
+        self.lines.begin(channel)
         self.held(leader)
         peer = 0
         if follower is not None:
@@ -291,6 +294,7 @@ class Read(Call):
     def __init__(self, original, op, runtime):
         super().__init__(original, op, runtime)
         self.unblocked, self.files = runtime.descriptors.unblocked, runtime.descriptors.files
+        self.lines = runtime.descriptors.lines
 
     def __call__(self, *args, **kwargs):
         try:
@@ -331,7 +335,11 @@ class Write(Read):
         except BaseException as error:
             self.fail(ticket, error)
             raise
-        self.leave(ticket, written, position(fd) if plain else table.NONE)
+        if plain:
+            extra = position(fd)
+        else:
+            extra = self.lines.wrote(channel, fd, data, written) if channel in self.lines.lengths else table.NONE
+        self.leave(ticket, written, extra)
         return written
 
 

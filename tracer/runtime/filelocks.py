@@ -97,9 +97,10 @@ def _os_lockf(fd, command, length):
 
 class Control(Call):
     """fcntl.fcntl: size = command, result, extra = argument; only of commands that change or tell something of a
-    channel or descriptor. Its locks are recorded as lockf's, its copies as dup's."""
+    channel or descriptor. Its copies are recorded as dup's; its locks as lockf's, which belong to the process, or
+    as flock's, which belong to the open file (F_OFD_SETLK)."""
 
-    def __init__(self, original, op, runtime, module, lockf):
+    def __init__(self, original, op, runtime, module, lockf, flock):
         super().__init__(original, op, runtime)
         known = {name: getattr(module, name, None) for name in (
             "F_SETFL", "F_SETFD", "F_DUPFD", "F_DUPFD_CLOEXEC", "F_SETPIPE_SZ", "F_GETPIPE_SZ", "F_SETLK", "F_SETLKW",
@@ -108,7 +109,7 @@ class Control(Call):
         if sys.platform == "linux":  # older versions of the module don't name them all
             known = {name: _LINUX.get(name) if code is None else code for name, code in known.items()}
         self.names = {code: name for name, code in known.items() if code is not None}
-        self.lockf = lockf
+        self.lockf, self.flock = lockf, flock
 
     def __call__(self, *args, **kwargs):
         args = once(args)
@@ -118,7 +119,7 @@ class Control(Call):
             argument = args[2] if len(args) > 2 else 0
             if name and "LK" in name:
                 start, operation = self.locks(name, argument)
-                ticket = self.lockf.locking(fd, operation, start)
+                ticket = (self.flock if "OFD" in name else self.lockf).locking(fd, operation, start)
             elif name and name.startswith("F_DUPFD"):
                 survives = int(name == "F_DUPFD")
                 ticket = self.enter(table.CODE["os.dup"], fd, self.channel_of(fd), 0, 0, survives, self.here())
@@ -167,8 +168,9 @@ def wrap(runtime):
 def wrap_fcntl(runtime, module):
     """Wrap the functions of fcntl."""
     lockf = Lock(module.lockf, table.CODE["fcntl.lockf"], runtime, _lockf)
-    control = Control(module.fcntl, table.CODE["fcntl.fcntl"], runtime, module, lockf)
-    install(Lock(module.flock, table.CODE["fcntl.flock"], runtime, _flock), "flock", module)
+    flock = Lock(module.flock, table.CODE["fcntl.flock"], runtime, _flock)
+    control = Control(module.fcntl, table.CODE["fcntl.fcntl"], runtime, module, lockf, flock)
+    install(flock, "flock", module)
     install(lockf, "lockf", module)
     install(control, "fcntl", module)
 

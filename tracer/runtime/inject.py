@@ -13,8 +13,9 @@ import sys
 
 # What is loaded at once, in the order in which it can be.
 MODULES = (
-    "table", "log", "sites", "addresses", "calls", "descriptors", "objects", "layers", "files", "streams", "builtin",
-    "threads", "signals", "processes", "tracebacks", "locks", "filelocks", "tracing", "auditing", "imports", "__init__",
+    "table", "log", "sites", "addresses", "calls", "terminals", "descriptors", "objects", "layers", "files", "streams",
+    "builtin", "threads", "signals", "processes", "tracebacks", "decoders", "locks", "filelocks", "tracing", "auditing",
+    "imports", "__init__",
 )  # fmt: skip
 # What is loaded when the program imports what it wraps, and what it needs of these: most programs need little of it.
 LATER = {

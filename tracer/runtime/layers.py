@@ -20,6 +20,7 @@ from .calls import as_caller
 _EXACT = ("", "utf-8", "UTF-8", "ascii", "ANSI_X3.4-1968", "US-ASCII", "iso8859-1", "ISO-8859-1", "latin-1")
 _WRITE, _FLUSH, _CLOSE = table.CODE["stream.write"], table.CODE["stream.flush"], table.CODE["stream.close"]
 _READLINE, _READ = table.CODE["stream.readline"], table.CODE["stream.read"]
+_READ1, _READINTO = table.CODE["stream.read1"], table.CODE["stream.readinto"]
 _RAW_READ, _RAW_WRITE, _PRINT = table.CODE["raw.read"], table.CODE["raw.write"], table.CODE["print"]
 LAYERS = (io.FileIO, io.BufferedReader, io.BufferedWriter, io.BufferedRandom, io.TextIOWrapper)
 _NONE, _NONBLOCKING = table.NONE, table.NONBLOCKING
@@ -122,6 +123,7 @@ class Layers:
         enter, leave, got, fail = log.enter, log.leave, log.got, log.fail
         descriptors = self.runtime.descriptors
         known, channel_of, unblocked = descriptors.known, descriptors.channel_of, descriptors.unblocked
+        lines = descriptors.lines
         accept, _, closing = self._calls()
         write_raw, readinto_raw, read_raw, close_raw = (
             io.FileIO.write,
@@ -144,7 +146,8 @@ class Layers:
                 fail(ticket, error, account.accepted - account.reached)
                 raise
             account.reached += written or 0  # None: the descriptor doesn't block, and there is no room
-            leave(ticket, written or 0, _NONE, account.accepted - account.reached)
+            extra = lines.wrote(channel, fd, data, written or 0) if channel in lines.lengths else _NONE
+            leave(ticket, written or 0, extra, account.accepted - account.reached)
             return written
 
         class FileIO(io.FileIO):
@@ -235,9 +238,7 @@ class Layers:
         write_layer = getattr(layer, "write", None)
 
         class Counting(layer):
-            __repr__ = (
-                layer.__repr__ if sys.version_info < (3, 13) and layer is io.TextIOWrapper else named_like(layer)
-            )
+            __repr__ = layer.__repr__ if sys.version_info < (3, 13) and layer is io.TextIOWrapper else named_like(layer)
 
             __reduce_ex__ = unpicklable(layer)
 
@@ -300,13 +301,13 @@ class Layers:
                         account = self._ipctrace
                         if _within():  # the text layer's way to its bytes
                             return layer.read1(self, *args)
-                        return around(account, here(), _READ, layer.read1, self, *args)
+                        return around(account, here(), _READ1, layer.read1, self, *args)
 
                     def readinto(self, buffer, /):
-                        return around(self._ipctrace, here(), _READ, layer.readinto, self, buffer)
+                        return around(self._ipctrace, here(), _READINTO, layer.readinto, self, buffer)
 
                     def readinto1(self, buffer, /):
-                        return around(self._ipctrace, here(), _READ, layer.readinto1, self, buffer)
+                        return around(self._ipctrace, here(), _READ1, layer.readinto1, self, buffer)
 
         Counting.__name__ = Counting.__qualname__ = layer.__name__
         Counting.__module__ = layer.__module__

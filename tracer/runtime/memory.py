@@ -6,11 +6,13 @@ can't be seen: memoryview (SharedMemory.buf), numpy, struct.pack_into, ctypes. P
 
 from __future__ import annotations
 
+import os
 import sys
 from sys import _getframe
 
 from . import table
 from .calls import like, method
+from .descriptors import MADE
 from .objects import Identity
 
 _NONE = table.NONE
@@ -248,10 +250,11 @@ def _wrap_memory(runtime, memory):
         try:
             initialise(self, *args, **kwargs)
         except BaseException as error:
-            fail(enter(make, -1, 0, 0, 0, _NONE, site, _name(self)), error)
+            fail(enter(make, -1, 0, 0, 0, _NONE, site, _asked(self, args, kwargs)), error)
             raise
         # recorded at its end: only now it is known what it leads to, and it waits for nobody
-        leave(enter(make, self._fd, channel_of(self._fd), 0, 0, self._size, site, _name(self)))
+        ticket = enter(make, self._fd, channel_of(self._fd), 0, 0, self._size, site, _name(self))
+        leave(ticket, extra=MADE if self._flags & os.O_CREAT else _NONE)
 
     memory.__init__ = like(initialise, __init__)
 
@@ -266,6 +269,12 @@ def _wrap_memory(runtime, memory):
 
     method(runtime, memory, "close", close)
     method(runtime, memory, "unlink", unlink)
+
+
+def _asked(memory, args, kwargs):
+    """The name of memory that isn't there: it has none yet."""
+    name = args[0] if args else kwargs.get("name")
+    return b"/" + name.encode("utf-8", "surrogateescape") if type(name) is str else _name(memory)
 
 
 def _name(memory):

@@ -350,6 +350,10 @@ def wrap_queues(runtime, module):
         if self._wlock is not None:
             tell_of_waits(self._wlock)
         self._reader._ipctrace = self._writer._ipctrace = identity
+        made_again(self)
+
+    def made_again(self):
+        self._notempty._ipctrace_queue = getattr(self._reader, "_ipctrace", None)
 
     def tell_of_waits(lock):
         """Several processes' feeders write one after the other: only that one waits for its turn is recorded."""
@@ -409,6 +413,7 @@ def wrap_queues(runtime, module):
     queue, joinable, simple = module.Queue, module.JoinableQueue, module.SimpleQueue
     for owner, function in ((queue, made), (joinable, made_joinable), (simple, made_simple)):
         _after(owner, states, function)
+    _after(queue, ("_after_fork",), made_again)
     for owner in (queue, joinable):
         method(runtime, owner, "put", moving("put", identity_of, 1))
     method(runtime, queue, "get", moving("get", identity_of, 0))

@@ -57,8 +57,11 @@ class Starts(Call):
         except BaseException as error:
             self.fail(ticket, error)
             raise
-        self.leave(ticket, result)
+        self.end(ticket, result, args)
         return result
+
+    def end(self, ticket, result, args):
+        self.leave(ticket, result)
 
     def complete(self, environment):
         return self.runtime.environment.complete(environment)
@@ -72,8 +75,14 @@ class PosixSpawn(Starts):
     """os.posix_spawn, os.posix_spawnp."""
 
 
+def _descriptor(args, place):
+    """An argument that is a descriptor, or -1."""
+    return args[place] if len(args) > place and type(args[place]) is int else -1
+
+
 class ForkExec(Starts):
-    """_posixsubprocess.fork_exec, under subprocess and multiprocessing."""
+    """_posixsubprocess.fork_exec, under subprocess and multiprocessing: fd, size, extra = what the child has for stdin,
+    stdout and stderr. A child that is gone before anybody looks was there for these."""
 
     environment = 5  # its arguments have begun with (args, executables, close_fds, keep, cwd, env) ever since 3.8
 
@@ -84,7 +93,11 @@ class ForkExec(Starts):
         place = _USER_AT.get(len(args))
         if place is not None:
             self.runtime.environment.admit(args[place])
-        return Call.begin(self, args, kwargs)
+        stdin, stdout = (_descriptor(args, at) for at in (6, 9))
+        return self.enter(self.op, stdin, 0, 0, 0, stdout, self.here())
+
+    def end(self, ticket, result, args):
+        self.leave(ticket, result, _descriptor(args, 11))
 
 
 class Exit(Call):

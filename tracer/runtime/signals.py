@@ -51,7 +51,7 @@ def _own(handler):
 
 
 class Handle(Call):
-    """signal.signal: size = the signal, extra = 1 if code of the program will handle it.
+    """signal.signal: size = the signal, extra = 1 if code of the program will handle it, result = 1 if it is ignored.
 
     default_int_handler stays itself: programs compare it, and so does the interpreter.
     """
@@ -68,7 +68,8 @@ class Handle(Call):
         except BaseException as error:
             self.fail(ticket, error)
             raise
-        self.leave(ticket, extra=int(coded))
+        ignored = isinstance(handler, int) and handler == _signal.SIG_IGN
+        self.leave(ticket, int(ignored), int(coded))
         return _own(result)
 
 

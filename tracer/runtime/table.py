@@ -122,7 +122,7 @@ TASKS = 1 << 31  # native thread ids are far below
 #   bind listen shutdown   of a socket (fd); bind: address; shutdown: size = how
 #   control          fcntl (fd, size = command, result, extra = argument), set_blocking and set_inheritable (size = 0 1)
 #   entry unlink     a name in the file system (FIFO, shared memory) appears or goes; payload: the name
-#   map unmap        memory that several processes see (channel, size)
+#   map unmap        memory that several processes see (channel, size; extra = 1: SharedMemory made it)
 #   select           waits until one of several ends is ready: the payload lists them ("r3 w4"), result = how many are,
 #                    extra = the first of them (a descriptor)
 #   acquire release  a lock or semaphore (channel); acquire: offset = native id of the thread that held it as the call
@@ -132,18 +132,21 @@ TASKS = 1 << 31  # native thread ids are far below
 #   fork exec exit wait start join thread task sleep
 #   arm              a timer that will send a signal: whoever armed one can always be woken
 #   kill             a signal is sent to a process
-#   handle           a signal gets a handler (extra 1: the program's own code) or loses it (extra 0)
+#   handle           a signal gets a handler (extra 1: the program's own code) or loses it (extra 0; result 1: ignored)
 #   signal           a signal's handler runs, from begin to end (size = signal; site: what it interrupted)
 #   environment      a variable is set or unset for later children (payload: its name)
 #   uncaught         an exception that nothing handled, which ends its thread (payload: its type and message)
+#   decode           bytes ended within a character, as they were decoded by themselves: UnicodeDecodeError
 # wait is the reason why a thread stays in it ("" where it doesn't wait): schema.REASONS.
-# Fields by kind: fork: result = child's pid (in the parent) · wait: size = pid asked for, result = pid got, extra = raw
+# Fields by kind: fork: result = child's pid (in the parent); of fork_exec: fd, size, extra = what becomes the child's
+# stdin, stdout and stderr, -1 for its parent's own · wait: size = pid asked for, result = pid got, extra = raw
 # wait status · exit: size = status · sleep: size = nanoseconds · arm: size = nanoseconds until the first signal, 0 to
 # disarm, extra = nanoseconds between further ones · handle: size = signal · kill: size = pid, extra = signal · start,
 # join: size = native id of the other thread, 0 where it isn't known yet · thread: the life of a thread, from begin to
 # end (size = 1 for a daemon, which nobody waits for at the end, else 0); task: of a task · stream calls: pending =
 # bytes stuck in the stream's buffers after the call; offset = bytes accepted (accept) or reached (write) before it ·
 # read, write of a plain file: extra = position in it after the call ·
+# write to a pseudo-terminal's leader: extra = bytes of the longest line in it, where the terminal drops some of it ·
 # acquire, await, send, receive, select: size = nanoseconds that it waits at most, NONE: as long as it takes (send,
 # receive of a Connection: bytes); but acquire of a file's lock: size = operation of flock(2), payload = "start+length"
 # of a lock on a part of the file.
@@ -196,6 +199,8 @@ CALLS = (
     (60, "stream.flush", "flush", ""),
     (61, "stream.readline", "take", ""),
     (62, "stream.read", "take", ""),
+    (98, "stream.read1", "take", ""),  # and readinto1: what there is, after one read at most
+    (99, "stream.readinto", "take", ""),
     (63, "os.splice source", "read", "nodata"),  # the pipe that a splice reads
     (64, "time.sleep", "sleep", "sleep"),
     (65, "os.unlink", "unlink", ""),  # of a FIFO or socket
@@ -229,6 +234,7 @@ CALLS = (
     (92, "signal.sigwaitinfo", "await", "signal"),
     (93, "signal.sigtimedwait", "await", "signal"),
     (94, "signal handler", "signal", ""),
+    (95, "decode", "decode", ""),  # size = bytes that were to be decoded, payload: those of the character that is cut
     # threads. Of locks only what shows something: an acquire that had to wait, and for whom
     (100, "Lock.acquire", "acquire", "lock"),
     (101, "Lock.release", "release", ""),
@@ -265,6 +271,7 @@ CALLS = (
     (138, "Connection.recv", "receive", "nodata"),
     (139, "multiprocessing.Queue.put", "send", "noroom"),
     (140, "multiprocessing.Queue.get", "receive", "nodata"),
+    (141, "multiprocessing.Queue.next", "await", "notice"),  # the feeder thread has nothing to write: until a put
     (142, "multiprocessing.Queue.task_done", "notify", ""),
     (143, "multiprocessing.Queue.join", "await", "notice"),
     (144, "multiprocessing.Queue.join_thread", "join", "child"),

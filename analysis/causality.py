@@ -1,0 +1,359 @@
+"""What happened before what: vector clocks over program order and the edges between threads.
+
+Lamport, "Time, clocks, and the ordering of events in a distributed system" (1978); Mattern, "Virtual time and global
+states of distributed systems" (1989); Fidge, "Timestamps in message-passing systems" (1988). An event happens at one
+moment: what gets something, as it ends; whatever else, as it begins. Two events whose order neither program order nor
+any edge gives are concurrent, whatever the clock on the wall said.
+
+A clock counts, for every thread, its points that others have heard of: the begins and ends that edges leave from. Only
+getting changes what a thread knows, and only what it gives on after that shows, so one row of counts is kept for each
+run of gets without a point between (a *stretch*): stretches × threads × 4 bytes, however many events there are.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from .events import Events, Flags, Ints
+from .timeline import Nodes, Timeline
+
+if TYPE_CHECKING:
+    from .run import Run
+
+Order = Literal["before", "after", "concurrent", "same"]
+GETS = ("read", "receive", "take", "input", "load", "acquire", "await", "wait", "join", "select", "open")
+Counts = npt.NDArray[np.int32]
+_AT_ONCE = 4096  # rows of clocks that are merged at a time
+_ENTRIES = 1 << 26  # of clocks that are kept at a time: 256 MB
+
+
+def gets(events: Events) -> Flags:
+    """Which events happen as they end; all others as they begin."""
+    return events.is_kind(*GETS) | events.is_op("socket.accept")
+
+
+class Causality:
+    """The order that a run's data gives its events. `marked`: further nodes that many questions will be asked about."""
+
+    def __init__(self, run: Run, marked: Nodes | None = None) -> None:
+        self.run = run
+        self._marked = marked or Nodes(np.zeros(0, dtype="int64"), np.zeros(0, dtype=bool))
+        self._blocks: dict[int, Counts] = {}
+
+    @cached_property
+    def edges(self) -> pd.DataFrame:
+        """What orders events of different threads: before_event, after_event, kind (message, fork, lock, …), channel?,
+        before_end, after_end (bool: the edge leaves from, or comes to, the end of the event and not its begin)."""
+        return self.run.edges
+
+    def happens_before(self, a: int, b: int) -> bool:
+        """Whether the data gives that event `a` happened before event `b`."""
+        return a != b and self._before(a, b)
+
+    def order(self, a: int, b: int) -> Order:
+        """How event `a` lies to event `b`: before, after, concurrent (the data gives no order), or the same."""
+        if a == b:
+            return "same"
+        return "before" if self._before(a, b) else "after" if self._before(b, a) else "concurrent"
+
+    def clock(self, event: int) -> dict[int, int]:
+        """The event's vector clock, in readable form: thread → the latest point that it comes after, as an event."""
+        node = self.moment(np.array([event]))
+        clock = {}
+        for block in range(-(-len(self.run.trace.threads) // self._width)):
+            known = self._known(node, block)
+            for thread in np.flatnonzero(known).tolist():
+                at = self._first[block * self._width + thread] + known[thread] - 1
+                clock[block * self._width + thread] = int(self._points.event[at])
+        return clock | {int(self.run.events.thread[event]): event}
+
+    @cached_property
+    def logical(self) -> pd.Series:
+        """Lamport's number of each event, from 1: greater than that of all events before it. Index: event."""
+        return self._lamport()
+
+    def moment(self, event: Ints) -> Nodes:
+        """The node at which each event happens."""
+        return Nodes(event, self._gets[event])
+
+    def reaches(self, before: Nodes, after: Nodes) -> Flags:
+        """For each pair of nodes whether the first comes before the second (or is it)."""
+        events = self.run.events
+        one, two = events.thread[before.event], events.thread[after.event]
+        same = one == two
+        found = np.zeros(len(one), dtype=bool)
+        found[same] = ~self._follows(_some(before, same), _some(after, same))
+        across = np.flatnonzero(~same)
+        need = self._passed(_some(before, across)) + 1
+        stretch, partial = self._stretch_at(_some(after, across))
+        for block in np.unique(one[across] // self._width).tolist():
+            here = np.flatnonzero(one[across] // self._width == block)
+            column = one[across[here]] - block * self._width
+            found[across[here]] = self._clocks(block)[stretch[here], column] >= need[here]
+            for at, thread in zip(here.tolist(), column.tolist(), strict=True):
+                if partial[at] and not found[across[at]]:
+                    found[across[at]] = self._known(_some(after, across[at : at + 1]), block)[thread] >= need[at]
+        return found
+
+    # The nodes: each begin or end has a time and, among those of one time, a place
+
+    @cached_property
+    def _gets(self) -> Flags:
+        return gets(self.run.events)
+
+    def _keys(self, nodes: Nodes) -> tuple[Ints, Ints, Ints]:
+        """What nodes are ordered by. Of one time, the ends of what began earlier come first, the last begun first."""
+        events = self.run.events
+        time = np.where(nodes.end, events.exit[nodes.event], events.enter[nodes.event])
+        lasted = nodes.end & (events.enter[nodes.event] < time)
+        return time, np.where(lasted, 0, 1), np.where(lasted, -nodes.event, 2 * nodes.event + nodes.end)
+
+    def _follows(self, one: Nodes, two: Nodes) -> Flags:
+        """Whether each of `one` comes later than its of `two` in the order of time."""
+        later = np.zeros(len(one.event), dtype=bool)
+        equal = np.ones(len(one.event), dtype=bool)
+        for left, right in zip(self._keys(one), self._keys(two), strict=True):
+            later |= equal & (left > right)
+            equal &= left == right
+        return later
+
+    @cached_property
+    def _ranked(self) -> tuple[Nodes, Nodes, Ints, Ints, Nodes, Ints]:
+        """Edges' two sides and their places in the order of time, and all points (what edges leave from, and what is
+        marked) with theirs. An edge that would run backwards among nodes of one time is left out."""
+        table = self.edges
+        before = Nodes(table["before_event"].to_numpy(), table["before_end"].to_numpy())
+        after = Nodes(table["after_event"].to_numpy(), table["after_end"].to_numpy())
+        nodes = _chain(before, after, self._marked)
+        key = nodes.event * 2 + nodes.end
+        unique, inverse = np.unique(key, return_inverse=True)
+        distinct = Nodes(unique // 2, unique % 2 == 1)
+        rank = np.empty(len(unique), dtype="int64")
+        rank[np.lexsort(self._keys(distinct)[::-1])] = np.arange(len(unique))
+        place = rank[inverse]
+        count = len(table)
+        left, came = place[:count], place[count : 2 * count]
+        kept = left < came
+        points = np.unique(np.append(left[kept], place[2 * count :]))
+        order = np.argsort(rank, kind="stable")
+        return _some(before, kept), _some(after, kept), left[kept], came[kept], _some(distinct, order[points]), points
+
+    @cached_property
+    def _points(self) -> Nodes:
+        """The points, by thread and then in order."""
+        points = self._ranked[4]
+        return _some(points, self._by_thread)
+
+    @cached_property
+    def _by_thread(self) -> Ints:
+        return np.argsort(self.run.events.thread[self._ranked[4].event], kind="stable")
+
+    @cached_property
+    def _first(self) -> Ints:
+        """Where each thread's points begin; one more for the end."""
+        return np.searchsorted(self.run.events.thread[self._points.event], np.arange(len(self.run.trace.threads) + 1))
+
+    @cached_property
+    def _point_line(self) -> Timeline:
+        time = self._keys(self._points)[0]
+        return Timeline(self.run.events.thread[self._points.event], time)
+
+    def _passed(self, nodes: Nodes) -> Ints:
+        """How many points of its thread come before each node."""
+        return self._within(self._points, self._point_line, nodes)
+
+    def _within(self, ordered: Nodes, line: Timeline, nodes: Nodes, side: str = "left") -> Ints:
+        """How many of `ordered` (by thread, in order) come before each node of their thread ("right": or are it)."""
+        thread = self.run.events.thread[nodes.event]
+        time = self._keys(nodes)[0]
+        begin = line.begin(thread)
+        place, last = line.until(thread, time), line.until(thread, time, "right")
+        while len(tied := np.flatnonzero(place < last)):  # nodes at one time: few
+            here = _some(ordered, place[tied])
+            passed = self._follows(_some(nodes, tied), here)
+            if side == "right":
+                passed |= (here.event == nodes.event[tied]) & (here.end == nodes.end[tied])
+            place[tied[passed]] += 1
+            last[tied[~passed]] = place[tied[~passed]]
+        return place - begin
+
+    # The clocks
+
+    @cached_property
+    def _gotten(self) -> tuple[Nodes, Timeline, Ints, Ints, Ints]:
+        """What threads get, by thread and in order: the nodes, a line of them; the giving thread, the number of its
+        point among that thread's (from 1), and how many of the receiver's own points came before."""
+        before, after, left, came, _, points = self._ranked
+        events = self.run.events
+        order = np.lexsort((came, events.thread[after.event]))
+        before, after, left = _some(before, order), _some(after, order), left[order]
+        number = np.empty(len(points), dtype="int64")
+        number[self._by_thread] = np.arange(len(points))
+        giver = events.thread[before.event]
+        count = number[np.searchsorted(points, left)] - self._first[giver] + 1
+        line = Timeline(events.thread[after.event], self._keys(after)[0])
+        return after, line, giver, count, self._passed(after)
+
+    @cached_property
+    def _stretches(self) -> tuple[Ints, Ints, Ints, Ints]:
+        """By thread and in order: each stretch's thread, the points passed before it, its first get and the one behind
+        its last."""
+        after, _, _, _, passed = self._gotten
+        thread = self.run.events.thread[after.event]
+        new = np.append(True, (thread[1:] != thread[:-1]) | (passed[1:] != passed[:-1]))
+        first = np.flatnonzero(new[: len(thread)])
+        return thread[first], passed[first], first, np.append(first[1:], len(thread))[: len(first)]
+
+    def _stretch_of_points(self, thread: Ints, count: Ints) -> Ints:
+        """The last stretch of each thread that ends before its `count`-th point, from 1; 0: none."""
+        owner, passed, _, _ = self._stretches
+        width = int(max(passed.max(initial=0), count.max(initial=0))) + 2
+        place = np.searchsorted(owner * width + passed, thread * width + count)  # passed < count
+        return np.where((place > 0) & (np.append(-1, owner)[place] == thread), place, 0)
+
+    def _stretch_at(self, nodes: Nodes) -> tuple[Ints, Flags]:
+        """For each node its thread's last stretch that is over by then (from 1; 0: none), and whether it got more."""
+        after, line, _, _, _ = self._gotten
+        owner, _, first, last = self._stretches
+        thread = self.run.events.thread[nodes.event]
+        got = line.begin(thread) + self._within(after, line, nodes, "right")  # gets that lie before its node, or are it
+        place = np.searchsorted(last, got, "right")  # stretches that end there or before
+        over = np.where((place > 0) & (np.append(-1, owner)[place] == thread), place, 0)
+        more = np.append(first, 0)[np.minimum(place, len(first))] < got
+        return over, more & (place < len(first)) & (np.append(owner, -1)[np.minimum(place, len(owner))] == thread)
+
+    @cached_property
+    def _plan(self) -> tuple[Ints, Ints, Ints]:
+        """Stretches in an order in which they can be computed; for each its thread's previous one; and for each get the
+        giver's stretch then. From 1; 0: none."""
+        _, _, giver, count, _ = self._gotten
+        owner, _, _, last = self._stretches
+        source = self._stretch_of_points(giver, count)
+        order = np.argsort(self._came[last - 1], kind="stable")
+        previous = np.where(np.append(-1, owner)[:-1] == owner, np.arange(len(owner)), 0)
+        return order, previous, source
+
+    @cached_property
+    def _came(self) -> Ints:
+        """The place in the order of time of each get."""
+        _, after, _, came, _, _ = self._ranked
+        return came[np.lexsort((came, self.run.events.thread[after.event]))]
+
+    @cached_property
+    def _width(self) -> int:
+        """For how many threads the clocks are kept at a time; each thread's counts spread by themselves."""
+        return int(max(_ENTRIES // (len(self._stretches[0]) + 1), 1))
+
+    def _clocks(self, block: int) -> Counts:
+        """A row a stretch, from 1 (0: nothing known): how many points of each thread of a block of threads are known
+        once it is over."""
+        if block not in self._blocks:
+            self._blocks.clear()  # one at a time: that is what blocks are for
+            self._blocks[block] = self._spread(block)
+        return self._blocks[block]
+
+    def _spread(self, block: int) -> Counts:
+        _, _, giver, count, _ = self._gotten
+        _, _, first, last = self._stretches
+        order, previous, source = self._plan
+        begin = block * self._width
+        width = min(self._width, len(self.run.trace.threads) - begin)
+        clocks = np.zeros((len(first) + 1, width), dtype="int32")
+        column = np.where((giver >= begin) & (giver < begin + width), giver - begin, -1)
+        rows = zip(
+            *(each[order].tolist() for each in (np.arange(1, len(first) + 1), previous, first, last)), strict=True
+        )
+        sources, columns, counts = source.tolist(), column.tolist(), count.tolist()
+        maximum = np.maximum
+        for stretch, earlier, low, high in rows:
+            row = clocks[stretch]
+            if high - low == 1:
+                maximum(clocks[earlier], clocks[sources[low]], out=row)
+                if columns[low] >= 0 and row[columns[low]] < counts[low]:
+                    row[columns[low]] = counts[low]
+            else:
+                row[:] = _merged(clocks, clocks[earlier], source[low:high], column[low:high], count[low:high])
+        return clocks
+
+    def _known(self, node: Nodes, block: int) -> Counts:
+        """What is known at one node: as a row of `_clocks`."""
+        clocks = self._clocks(block)
+        [stretch], [partial] = self._stretch_at(node)
+        if not partial:
+            return clocks[stretch]  # type: ignore[no-any-return]
+        after, line, giver, count, _ = self._gotten
+        begin = int(line.begin(self.run.events.thread[node.event])[0])
+        low = int(self._stretches[3][stretch - 1]) if stretch else begin
+        high = begin + int(self._within(after, line, node, "right")[0])
+        column = giver[low:high] - block * self._width
+        column[(column < 0) | (column >= clocks.shape[1])] = -1
+        return _merged(clocks, clocks[stretch], self._plan[2][low:high], column, count[low:high])
+
+    def _before(self, a: int, b: int) -> bool:
+        one, two = self.moment(np.array([a])), self.moment(np.array([b]))
+        return bool(self.reaches(one, two)[0])
+
+    # Lamport's numbers
+
+    def _lamport(self) -> pd.Series:
+        """Within a thread numbers go up by one an event; what it gets lifts it above the giver. The lift only grows."""
+        events = self.run.events
+        everything = np.arange(len(events))
+        moment = self.moment(everything)
+        order = np.lexsort((*self._keys(moment)[::-1], events.thread))
+        ordered = _some(moment, order)
+        line = Timeline(events.thread[order], self._keys(ordered)[0])
+        place = np.arange(len(events)) - np.searchsorted(events.thread[order], events.thread[order])
+        numbers = np.empty(len(events), dtype="int64")
+        after, _, _, _, _ = self._gotten
+        if not len(after.event):
+            numbers[order] = place + 1
+            return pd.Series(numbers, name="logical")
+        _, _, first, last = self._stretches
+        sequence, previous, source = self._plan
+        before = self._ranked[0]
+        given = _some(before, np.lexsort((self._ranked[3], events.thread[self._ranked[1].event])))
+        gain = self._within(ordered, line, given, "right") - self._within(ordered, line, after)
+        lift = [0] * (len(first) + 1)
+        sources, gains = source.tolist(), gain.tolist()
+        for stretch, low, high in zip(
+            *(each[sequence].tolist() for each in (np.arange(len(first)), first, last)), strict=True
+        ):
+            best = lift[previous[stretch]]
+            for get in range(low, high):
+                best = max(best, lift[sources[get]] + gains[get])
+            lift[stretch + 1] = best
+        lifted = np.array(lift)[source] + gain
+        thread = events.thread[after.event]
+        height = int(max(lifted.max(initial=0), 0)) + 1
+        lifted = np.maximum.accumulate(np.maximum(lifted, 0) + thread * height) - thread * height
+        gets_line = self._gotten[1]
+        had = self._within(after, gets_line, ordered, "right")
+        begin = gets_line.begin(events.thread[order])
+        raised = np.where(had > 0, np.append(lifted, 0)[begin + had - 1], 0)
+        numbers[order] = place + 1 + raised
+        return pd.Series(numbers, name="logical")
+
+
+def _merged(clocks: Counts, row: Counts, source: Ints, column: Ints, count: Ints) -> Counts:
+    """A row with what others bring: the rows of `source`, and the counts of their own (column -1: not kept here)."""
+    row = row.copy()
+    distinct = np.unique(source)
+    for start in range(0, len(distinct), _AT_ONCE):
+        np.maximum(row, clocks[distinct[start : start + _AT_ONCE]].max(axis=0), out=row)
+    kept = column >= 0
+    np.maximum.at(row, column[kept], count[kept].astype("int32"))
+    return row
+
+
+def _some(nodes: Nodes, which: Ints | Flags) -> Nodes:
+    return Nodes(nodes.event[which], nodes.end[which])
+
+
+def _chain(*parts: Nodes) -> Nodes:
+    return Nodes(np.concatenate([part.event for part in parts]), np.concatenate([part.end for part in parts]))

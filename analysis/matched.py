@@ -1,0 +1,99 @@
+"""What a way of matching comes to: messages column by column, before they are put in order and named."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from .events import NEVER, NONE, Flags, Ints, pick
+
+
+@dataclass(slots=True)
+class Matched:
+    """Messages, a place a message in every column; events are ids, `NONE` where there is none.
+
+    `origin` is what handed it over, `accept` the same where a buffer took it before it was written; `receive` the call
+    that gave its last byte to the program. `got` is the other side: read, message (its place), write, size, merged.
+    """
+
+    channel: Ints
+    stream: Ints
+    origin: Ints
+    accept: Ints
+    write: Ints
+    read: Ints  # the first that got bytes of it
+    receive: Ints
+    written: Ints  # ns; NEVER
+    read_at: Ints  # ns when all of it was read; NEVER
+    size: Ints
+    lost: Ints  # bytes that nobody will ever get: the rest of a datagram that was cut, or all of one
+    first: Ints  # position on the channel
+    reads: Ints
+    merged: Flags
+    ambiguous: Flags
+    payload: pa.LargeBinaryArray
+    got: pd.DataFrame
+
+    @classmethod
+    def joined(cls, parts: Sequence[Matched]) -> Matched:
+        """The messages of several ways, one behind the other."""
+        base = np.cumsum([0, *(len(part.channel) for part in parts)])
+        got = [part.got.assign(message=part.got["message"] + start) for part, start in zip(parts, base, strict=False)]
+        whole = {
+            field.name: np.concatenate([getattr(part, field.name) for part in parts])
+            for field in fields(cls)
+            if field.name not in ("payload", "got")
+        }
+        payload = pa.concat_arrays([part.payload for part in parts])
+        filled = [each for each in got if len(each)] or got[:1]
+        return cls(**whole, payload=payload, got=pd.concat(filled, ignore_index=True))
+
+    def taken(self, order: Ints) -> Matched:
+        """The same messages in another order; `got` still has their old places."""
+        arrays = (field.name for field in fields(self) if field.name not in ("payload", "got"))
+        columns = {name: getattr(self, name)[order] for name in arrays}
+        return Matched(**columns, payload=self.payload.take(pa.array(order)), got=self.got)
+
+
+def got_table(read: Ints, message: Ints, write: Ints, size: Ints, merged: Flags) -> pd.DataFrame:
+    """What each read got."""
+    return pd.DataFrame({"read": read, "size": size, "message": message, "write": write, "merged": merged})
+
+
+def pairs(
+    sent: Ints, taken: Ints, channel: Ints, size: Ints, lost: Ints, exits: Ints, receive: Ints, ambiguous: Flags,
+    payload: pa.LargeBinaryArray,
+) -> Matched:  # fmt: skip
+    """Messages that are one to one: `sent` and `taken` are the events of each, either may be `NONE`."""
+    count = len(sent)
+    none = np.full(count, NONE)
+    return Matched(
+        channel=channel, stream=none, origin=sent, accept=none, write=sent, read=taken, receive=receive,
+        # what was taken had left, even where the sender's call had not returned yet
+        written=np.where(sent >= 0, np.minimum(pick(exits, sent, NEVER), pick(exits, taken, NEVER)), NEVER),
+        read_at=pick(exits, taken, NEVER), size=size, lost=lost, first=none,
+        reads=(taken >= 0).astype("int64"), merged=np.zeros(count, dtype=bool), ambiguous=ambiguous, payload=payload,
+        got=got_table(none[:0], none[:0], none[:0], none[:0], np.zeros(0, dtype=bool)),
+    )  # fmt: skip
+
+
+def paired(one: Ints, two: Ints) -> Ints:
+    """For the k-th item of a group in `one` the place of the k-th of the same group in `two`; -1: it has fewer."""
+    groups, codes = np.unique(np.concatenate([one, two]), return_inverse=True)
+    del groups
+    keys = []
+    for codes_of in (codes[: len(one)], codes[len(one) :]):
+        order = np.argsort(codes_of, kind="stable")
+        rank = np.empty(len(order), dtype="int64")
+        ordered = codes_of[order]
+        begin = np.flatnonzero(np.diff(ordered, prepend=-1))
+        rank[order] = np.arange(len(order)) - np.repeat(begin, np.diff(np.append(begin, len(order))))
+        keys.append(codes_of * (len(one) + len(two) + 1) + rank)
+    sorter = np.argsort(keys[1], kind="stable")
+    place = np.searchsorted(keys[1], keys[0], sorter=sorter)
+    found = np.append(sorter, -1)[np.minimum(place, len(sorter))]
+    return np.where(np.append(keys[1], -1)[found] == keys[0], found, -1)

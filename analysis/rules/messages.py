@@ -1,0 +1,363 @@
+"""IPC201, IPC202: messages that are read together though nothing parts them, or that others' bytes part."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from ..events import NEVER, NONE, Flags, Ints, groups, number
+from ..findings import Context, finding, ids
+from ..naming import listing, plural, sentence
+from ..results import Finding
+from ..run import Run
+from .evidence import PIPE_BUF, forgotten, moved
+
+BYTE_ORDERS: tuple[Literal["big", "little"], ...] = ("big", "little")
+PREFIXES = (1, 2, 4, 8)  # bytes that a length before a message takes, mostly
+MOST = 200  # pairs of writes that are looked at one by one, a channel
+
+# Bytes that a channel holds at most. Of a socket that depends on settings: more than any has by itself.
+ROOM = {"pipe": 65536, "fifo": 65536, "socket": 1 << 24}
+
+
+# IPC201
+
+
+def merged_messages(context: Context) -> Iterator[Finding]:
+    """IPC201: a read of the program's own (no stream finds boundaries for it) got several writes without a boundary."""
+    run, events = context.run, context.run.events
+    merged = run.got[run.got["merged"] & (run.got["write"] != NONE)]
+    own = (events.stream == NONE) & (events.enclosing("take") == NONE) & (events.enclosing("receive") == NONE)
+    own &= ~np.isin(events.thread, _loops(run))
+    merged = merged[own[merged["read"]]]
+    writes = np.unique(merged["write"])
+    unmarked = writes[~_marks_boundary(run, writes)]
+    merged = merged[merged["write"].isin(unmarked)].drop_duplicates(["read", "write"])
+    merged = merged[merged.groupby("read")["write"].transform("nunique") > 1]
+    if not len(merged):
+        return
+    merged = merged.assign(channel=run.lanes.channel[merged["read"]])
+    for channel, rows in groups(merged, "channel"):
+        # what a reader takes in large pieces up to the end of file is a stream to it, and no messages
+        rows = rows[~_knows(run, rows)]
+        if not len(rows) or _collects(run, int(channel), rows["read"].unique()):
+            continue
+        read = int(rows["read"].iloc[0])
+        parts = rows[rows["read"] == read]["write"].tolist()
+        senders = listing(sorted({run.the_thread(int(events.thread[write])) for write in parts}))
+        reads = rows["read"].nunique()
+        yield finding(
+            "IPC201",
+            f"{sentence(run.the_thread(events.thread[read]))} got the bytes of {len(parts)} writes of {senders} in one "
+            f"read{run.at_event(read)} on {run.channel_name(int(channel))}, and nothing in them says where one ends"
+            + (f" ({plural(reads, 'such read')} in this run)." if reads > 1 else "."),
+            f"Mark where a message ends: a newline and readline(), or a length before it{run.at_event(int(parts[0]))}.",
+            threads=ids(int(events.thread[read]), *(int(events.thread[write]) for write in parts)),
+            channels=ids(int(channel)),
+            sites=ids(run.site_of(read), *(run.site_of(int(write)) for write in parts)),
+            events=ids(read, *(int(write) for write in parts)),
+        )
+
+
+def _loops(run: Run) -> list[int]:
+    """Threads that run an asyncio loop: its streams find the boundaries in what its transports read."""
+    return [int(thread) for thread in run.trace.threads["loop"].dropna().unique()]
+
+
+def _marks_boundary(run: Run, writes: Ints) -> Flags:
+    """Whether what a write ends with, or begins with, tells where it ends; what wasn't kept isn't held against it."""
+    size = run.events.result[writes]
+    # a short write is no message's end
+    marked: Flags = (run.payloads.sizes(writes) < size) | (size == 1) | (run.events.size[writes] > size)
+    left = np.flatnonzero(~marked)
+    marked[left] = np.isin(run.payloads.bytes_at(writes[left], -1), (0, ord("\n")))
+    left = left[~marked[left]]
+    marked[left] = _begins_with_length(run, writes[left], size[left])
+    return marked
+
+
+def _begins_with_length(run: Run, writes: Ints, size: Ints) -> Flags:
+    """Whether messages begin with their own length, with or without that of the length itself."""
+    found = np.zeros(len(writes), dtype=bool)
+    for width in PREFIXES:
+        longer = np.flatnonzero(size > width)
+        first = [run.payloads.bytes_at(writes[longer], place).astype("uint64") for place in range(width)]
+        for order in (first, first[::-1]):
+            value = sum((each << np.uint64(8 * place) for place, each in enumerate(order)), np.uint64(0))
+            wanted = size[longer].astype("uint64")
+            found[longer] |= (value == wanted) | (value == wanted - np.uint64(width))
+    return found
+
+
+def _knows(run: Run, parts: pd.DataFrame) -> Flags:
+    """Whether a reader knew how long what it read was: it asked for exactly that, or all are records of one size.
+
+    `parts` (read, write) are what reads got, by read; the answer is for each row.
+    """
+    events, read = run.events, parts["read"].to_numpy()
+    size = pd.Series(events.result[parts["write"]], index=parts.index)
+    same = size.groupby(parts["read"]).agg(["sum", "min", "max"]).loc[read]
+    exactly = (events.result[read] == events.size[read]) & (events.size[read] == same["sum"].to_numpy())
+    alike = parts[(same["min"] == same["max"]).to_numpy() & ~exactly]
+    record = pd.Series([_is_record(run.payloads[write]) for write in alike["write"].tolist()], index=alike["read"])
+    packed = record[record.groupby(level=0).transform("all")].index if len(record) else record.index
+    known: Flags = exactly | parts["read"].isin(packed).to_numpy()
+    return known
+
+
+def _is_record(kept: bytes) -> bool:
+    """Whether bytes look like packed numbers: of records of one size the reader knows it. (A pickle isn't one.)"""
+    return b"\0" in kept and not kept.startswith(b"\x80")
+
+
+def _collects(run: Run, channel: int, reads: Ints) -> bool:
+    """Whether whoever made these reads took all that came, in large pieces, up to the end of file."""
+    events = run.events
+    threads = np.unique(events.thread[reads])
+    own = (run.lanes.channel == channel) & events.is_kind("read") & np.isin(events.thread, threads)
+    own &= (events.error == NONE) & (events.size > 0)
+    return bool((events.size[own] >= PIPE_BUF).all() and (events.result[own] == 0).any())
+
+
+# IPC202
+
+
+class Torn(NamedTuple):
+    """The first and last write of a message, a write of somebody else's, and how they met (a key of `HOW`)."""
+
+    first: int
+    last: int
+    other: int
+    how: str
+
+
+HOW = {
+    "between": "{two} wrote{there} between two parts of a message that {one} wrote{here}: their bytes are mixed up on "
+    "{name}",
+    "together": "{one}{here} and {two}{there} were at once in the middle of a message on {name}: each writes its "
+    "length first and then its bytes",
+    "within": "{one} was still writing {size} to {name}{here} when {two} wrote{there}: only up to 4,096 bytes go as "
+    "a whole",
+}
+
+
+@dataclass(slots=True)
+class Gaps:
+    """Messages that leave in several writes: between the events `first` and `last` they are open to others' bytes."""
+
+    first: Ints
+    last: Ints
+
+
+def torn_messages(context: Context) -> Iterator[Finding]:
+    """IPC202: others' bytes went between the parts of a message, or into a write that is too large to be whole."""
+    run, events = context.run, context.run.events
+    writes = np.flatnonzero(events.is_kind("write") & (run.lanes.channel != NONE))
+    writes = writes[(events.result[writes] > 0) | (events.exit[writes] == NEVER)]
+    owner = events.thread.copy()
+    shared = _shared(run.lanes.channel, owner, writes)
+    if not len(shared):
+        return
+    by_stream = np.where(events.stream != NONE, -1 - events.stream, owner)  # a stream keeps its bytes in order
+    sends = _joined(_sends(run, shared), _framed(run, shared))
+    torn = [
+        *_between(run, _joined(sends, _prints(run, shared)), shared, owner),
+        *_between(run, _cut(run, shared), shared, by_stream),
+        *_together(run, sends),
+        *_within(run, shared),
+    ]
+    found: dict[int, list[Torn]] = {}
+    for each in torn:
+        found.setdefault(int(run.lanes.channel[each.first]), []).append(each)
+    for channel, each_torn in sorted(found.items()):
+        yield _torn(run, channel, each_torn)
+
+
+def _shared(channel: Ints, owner: Ints, writes: Ints) -> Ints:
+    """The writes on channels that several threads write to, ordered by channel and enter."""
+    writes = writes[np.lexsort((writes, channel[writes]))]
+    if not len(writes):
+        return writes
+    channels, starts = np.unique(channel[writes], return_index=True)
+    several = np.minimum.reduceat(owner[writes], starts) != np.maximum.reduceat(owner[writes], starts)
+    return writes[np.isin(channel[writes], channels[several])]
+
+
+def _joined(one: Gaps, two: Gaps) -> Gaps:
+    return Gaps(np.append(one.first, two.first), np.append(one.last, two.last))
+
+
+def _between(run: Run, gaps: Gaps, shared: Ints, owner: Ints) -> Iterator[Torn]:
+    """Gaps into which a write of another owner fell, on the same channel, and that write; some of each channel."""
+    events, channel = run.events, run.lanes.channel
+    if not len(gaps.first):
+        return
+    span = int(events.enter.max()) + 2
+    _, rank = np.unique(channel[shared], return_inverse=True)
+    line = events.enter[shared] + rank * span
+    place = np.full(len(events), -1)
+    place[shared] = np.arange(len(shared))
+    ranks = rank[place[gaps.first]]
+    done = events.exit[gaps.first]
+    low = np.searchsorted(line, np.minimum(done, span - 1) + ranks * span, side="left")
+    high = np.searchsorted(line, events.enter[gaps.last] + ranks * span, side="left")
+    # where the next write of another owner stands, for each write
+    change = np.append(np.flatnonzero(np.diff(owner[shared])) + 1, len(shared))
+    following = change[np.searchsorted(change, np.arange(len(shared)), side="right")] if len(shared) else change
+    inside = np.flatnonzero((low < high) & (done != NEVER))
+    other = low[inside]
+    same = owner[shared[other]] == owner[gaps.first[inside]]
+    other = np.where(same, following[other], other)
+    hit = other < high[inside]
+    for gap, write in zip(inside[hit][:MOST].tolist(), shared[other[hit][:MOST]].tolist(), strict=True):
+        yield Torn(int(gaps.first[gap]), int(gaps.last[gap]), int(write), "between")
+
+
+def _together(run: Run, sends: Gaps) -> Iterator[Torn]:
+    """Two threads were at once inside messages of several writes: the second had begun all of its writes before the
+    first's last had returned."""
+    events, channel = run.events, run.lanes.channel
+    order = np.lexsort((sends.first, channel[sends.first]))
+    first, last = sends.first[order], sends.last[order]
+    met = (channel[first[1:]] == channel[first[:-1]]) & (events.thread[first[1:]] != events.thread[first[:-1]])
+    met &= (events.enter[first[1:]] > events.exit[first[:-1]]) & (events.enter[last[1:]] < events.exit[last[:-1]])
+    for at in np.flatnonzero(met)[:MOST].tolist():
+        yield Torn(int(first[at]), int(last[at]), int(first[at + 1]), "together")
+
+
+def _runs(events_of: Ints, group: Ints) -> Gaps:
+    """First and last event of every group that has several; `group` NONE: of none."""
+    kept = group != NONE
+    members, keys = events_of[kept], group[kept]
+    order = np.lexsort((members, keys))
+    members, keys = members[order], keys[order]
+    if not len(keys):
+        return Gaps(members, members)
+    starts = np.flatnonzero(np.diff(keys, prepend=keys[0] - 1))
+    ends = np.append(starts[1:], len(keys)) - 1
+    several = ends > starts
+    return Gaps(members[starts[several]], members[ends[several]])
+
+
+def _sends(run: Run, shared: Ints) -> Gaps:
+    """The messages of Connections: what each send wrote, a length and then the bytes."""
+    return _runs(shared, run.events.enclosing("send")[shared])
+
+
+def _prints(run: Run, shared: Ints) -> Gaps:
+    """A print to a stream without a buffer writes its text, and then its newline."""
+    events, payloads = run.events, run.payloads
+    above = events.parent[shared]
+    printed = shared[(above != NONE) & events.is_op("print")[np.maximum(above, 0)]]
+    order = printed[np.lexsort((printed, events.thread[printed]))]
+    one, two = order[:-1], order[1:]
+    ends = np.array([payloads[event] == b"\n" for event in order.tolist()], dtype=bool)
+    pair = (events.thread[one] == events.thread[two]) & (events.site[one] == events.site[two])
+    pair &= (events.fd[one] == events.fd[two]) & (events.stream[one] == events.stream[two])
+    pair &= ~ends[:-1] & ends[1:] if len(order) else False
+    return Gaps(one[pair], two[pair])
+
+
+def _framed(run: Run, shared: Ints) -> Gaps:
+    """A thread's write of a few bytes that are the length of its next one on the channel: a message in two parts."""
+    events, payloads, channel = run.events, run.payloads, run.lanes.channel
+    plain = shared[(events.stream[shared] == NONE) & (events.enclosing("send")[shared] == NONE)]
+    plain = plain[np.lexsort((plain, events.thread[plain], channel[plain]))]
+    one, two = plain[:-1], plain[1:]
+    pair = (events.thread[one] == events.thread[two]) & (channel[one] == channel[two])
+    pair &= np.isin(events.size[one], PREFIXES[1:])
+    one, two = one[pair], two[pair]
+    told = [
+        any(int.from_bytes(payloads[a], order) == events.size[b] for order in BYTE_ORDERS)
+        for a, b in zip(one.tolist(), two.tolist(), strict=True)
+    ]
+    chosen = np.array(told, dtype=bool)
+    return Gaps(one[chosen], two[chosen])
+
+
+def _cut(run: Run, shared: Ints) -> Gaps:
+    """What a program handed to a stream at once and that left it in two writes, where its buffer was full."""
+    events, units = run.events, run.units
+    raw = shared[(events.stream[shared] != NONE) & (events.offset[shared] != NONE) & (events.result[shared] > 0)]
+    order = raw[np.lexsort((raw, events.offset[raw], events.stream[raw]))]
+    one, two = order[:-1], order[1:]
+    ends = events.offset[one] + events.result[one]
+    joined = (events.stream[one] == events.stream[two]) & (events.offset[two] == ends)
+    one, two, ends = one[joined], two[joined], ends[joined]
+    if not len(one) or not len(units.end):
+        return Gaps(one[:0], two[:0])
+    width = int(max(units.end.max(), ends.max())) + 1
+    at = np.searchsorted(units.stream * width + units.start, events.stream[one] * width + ends) - 1
+    inside = (at >= 0) & (units.stream[at] == events.stream[one]) & (units.end[at] > ends)
+    line = np.array([_ends_line(run, event) for event in one.tolist()], dtype=bool)
+    return Gaps(one[inside & ~line], two[inside & ~line])
+
+
+def _ends_line(run: Run, write: int) -> bool:
+    """Whether a write ends with a newline, as far as its bytes were kept."""
+    kept = run.payloads[write]
+    return bool(len(kept) == run.events.result[write] and kept.endswith(b"\n"))
+
+
+def _within(run: Run, shared: Ints) -> Iterator[Torn]:
+    """Writes too large to be whole that weren't done when another thread's, begun meanwhile, was: by then not all of
+    both can have been in the channel, as its readers had not made room for it."""
+    channels = run.lanes.channel
+    seen = ~run.trace.channels["outside"] & run.trace.channels["kind"].isin(list(ROOM))
+    for channel in np.unique(channels[shared]).tolist():
+        if seen.iloc[channel] and channel not in run.mixed | run.one_sided and not forgotten(run, channel):
+            yield from _interrupted(run, channel, shared[channels[shared] == channel])
+
+
+def _interrupted(run: Run, channel: int, writes: Ints) -> Iterator[Torn]:
+    events, row = run.events, run.trace.channels.iloc[channel]
+    room = max(number(row["capacity"]) or 0, ROOM[str(row["kind"])])
+    reads = moved(run, channel, "read")
+    taken = np.append(0, np.cumsum(np.where(events.exit[reads] == NEVER, events.size[reads], events.result[reads])))
+    by_end = writes[np.argsort(events.exit[writes], kind="stable")]
+    put = np.append(0, np.cumsum(np.maximum(events.result[by_end], 0)))
+    large = writes[events.size[writes] > PIPE_BUF]
+    low = np.searchsorted(events.enter[writes], events.enter[large], side="right")
+    high = np.searchsorted(events.enter[writes], events.exit[large], side="left")
+    overlapped = np.flatnonzero(low < high)[:MOST]
+    for write, first, last in zip(large[overlapped].tolist(), low[overlapped], high[overlapped], strict=True):
+        others = writes[first : min(last, first + MOST)]
+        ends = events.exit[others]
+        drained = taken[np.searchsorted(events.enter[reads], ends)]
+        done = put[np.searchsorted(events.exit[by_end], ends, side="right")]
+        early = (events.thread[others] != events.thread[write]) & (ends != NEVER) & (ends < events.exit[write])
+        torn = others[early & (done + events.size[write] > drained + room)]
+        if len(torn):
+            yield Torn(write, write, int(torn[0]), "within")
+
+
+def _torn(run: Run, channel: int, torn: list[Torn]) -> Finding:
+    events = run.events
+    first, last, other, how = torn[0]
+    place, there = run.at_event(first), run.at_event(other)
+    what = HOW[how].format(
+        one=run.the_thread(int(events.thread[first])), two=run.the_thread(int(events.thread[other])),
+        here=place, there=there, name=run.channel_name(channel), size=plural(int(events.size[first]), "byte"),
+    )  # fmt: skip
+    times = f" ({len(torn)} times in this run)." if len(torn) > 1 else "."
+    lock = "threading.Lock" if events.process[first] == events.process[other] else "lock that both processes share"
+    if events.stream[first] != NONE:
+        lock += " (and flush before it is released)"
+    places = place if there in ("", place) else f"{place} and{there}"
+    return finding(
+        "IPC202",
+        sentence(what) + times,
+        f"Hold one {lock} around each message{places}, or give every sender a channel of its own.",
+        severity="error",
+        threads=ids(int(events.thread[first]), int(events.thread[other])),
+        channels=ids(channel),
+        sites=ids(run.site_of(first), run.site_of(other)),
+        events=ids(first, last, other),
+    )
+
+
+CHECKS = (merged_messages, torn_messages)
