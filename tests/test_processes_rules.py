@@ -129,7 +129,9 @@ class TestStopped:
         build = TraceBuilder()
         parent, child, reader, _ = parent_and_child(build)
         pid = build.rows["processes"][1]["pid"]
-        build.call(parent, "os.kill", size=pid, extra=int(signal.SIGSTOP), site=build.site("a.py", 7, "os.kill(pid, 19)"))
+        build.call(
+            parent, "os.kill", size=pid, extra=int(signal.SIGSTOP), site=build.site("a.py", 7, "os.kill(pid, 19)")
+        )
         build.begin(parent, "os.read", fd=reader, size=1)
         build.after(2 * S)
         build.look(times=2)
@@ -138,7 +140,9 @@ class TestStopped:
                 row |= {"state": "T", "syscall": None, "fd": None}
         analysis = analyze(build.trace(ended="duration"))
         assert (analysis.verdict.name, rules(analysis)) == ("stalled", ["IPC123"])
-        assert "the child is stopped by sigstop, sent by the parent at a.py:7" in found(analysis, "IPC123").message.lower()
+        assert (
+            "the child is stopped by sigstop, sent by the parent at a.py:7" in found(analysis, "IPC123").message.lower()
+        )
 
 
 class TestFeederJoin:
@@ -307,3 +311,73 @@ class TestLivelock:
         for _ in range(800):
             build.sleep(main, 5 * MS, place)
         assert not rules(hung(build, after=0))
+
+
+# Recorded: the whole way from a program to the finding
+
+PROGRAMS = {
+    "IPC110": """
+import multiprocessing as mp
+def produce(queue):
+    for _ in range(4):
+        queue.put("x" * 50_000)
+if __name__ == "__main__":
+    context = mp.get_context("fork")
+    queue = context.Queue()
+    producers = [context.Process(target=produce, args=(queue,)) for _ in range(2)]
+    for producer in producers:
+        producer.start()
+    for producer in producers:
+        producer.join()
+    queue.get()
+""",
+    "IPC118": """
+import queue, threading
+tasks = queue.Queue()
+def work():
+    while True:
+        print(10 // tasks.get())
+        tasks.task_done()
+threading.Thread(target=work, daemon=True).start()
+for number in (2, 1, 0, 5):
+    tasks.put(number)
+tasks.join()
+""",
+    "IPC126": """
+import queue, signal
+flags = []
+signal.signal(signal.SIGALRM, lambda *_: flags.append(1))
+signal.setitimer(signal.ITIMER_REAL, 0.2)
+queue.Queue().get()
+""",
+}
+
+
+@pytest.mark.parametrize("rule", PROGRAMS)
+def test_a_program_is_recorded_proven_and_named(rule: str, tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAMS[rule])
+    run = record(tmp_path, program, options=["--duration", "60"]).run
+    assert run.verdict.name == "deadlock"
+    assert next(finding.rule for finding in run.findings if finding.certainty != "latent") == rule
+
+
+def test_memory_that_does_not_change_is_told(tmp_path: Path) -> None:
+    """Two processes that ask for each other's flag: a livelock, and only a run that is ended shows it."""
+    program = tmp_path / "program.py"
+    program.write_text("""
+import multiprocessing as mp, time
+def child(one, other):
+    while not one.value:
+        time.sleep(0.001)
+    other.value = 1
+if __name__ == "__main__":
+    context = mp.get_context("fork")
+    one, other = context.Value("i", 0, lock=False), context.Value("i", 0, lock=False)
+    context.Process(target=child, args=(one, other), daemon=True).start()
+    while not other.value:
+        time.sleep(0.001)
+""")
+    run = record(tmp_path, program, options=["--duration", "12"]).run
+    assert run.verdict.name == "stalled"
+    assert [finding.rule for finding in run.findings if finding.rule < "IPC2"] == ["IPC125"]

@@ -193,7 +193,8 @@ RULES = (
         summary="A process waits for another to end, and that one waits for the first.",
         explanation=(
             "wait, join and communicate end when the other has ended; the other waits for an answer, for end of "
-            "file, or for a lock that only the waiting process can give."
+            "file, or for a lock that only the waiting process can give. Some calls wait for an end by themselves: the "
+            "end of the program for its threads, close() of os.popen and Popen as a context for the child."
         ),
         example=(
             'child = subprocess.Popen(["cat"], stdin=PIPE, stdout=PIPE)\n'
@@ -247,11 +248,19 @@ RULES = (
         severity="error",
         summary="The process that should have answered has ended, and the channel stays open elsewhere.",
         explanation=(
-            "A worker was killed, or left early, and took the work with it. Its channel gives no end of file, since "
-            "another process holds a copy of its end."
+            "A worker was killed, failed or left early, and took the work with it. Its channel gives no end of file, "
+            "since another process holds a copy of its end. So it is with a thread that an exception ended, and with "
+            "workers of a pool that fail as they start and are replaced for ever."
         ),
-        example="",
-        shown_by="the exit of the process that last read the request, before the wait; who holds the end now",
+        example=(
+            "def work(x):\n"
+            "    if x == 2:\n"
+            "        os._exit(1)               # or the system is out of memory\n"
+            "    return x\n"
+            "\n"
+            "multiprocessing.Pool(2).map(work, range(4))   # waits for ever"
+        ),
+        shown_by="how and when it ended, what it had taken last without an answer; who holds its end of the channel now",
         remedy="watch the child too (its sentinel, SIGCHLD, waitpid); close inherited copies so that end of file comes",
         see_also=("IPC105", "IPC114"),
     ),

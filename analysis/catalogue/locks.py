@@ -159,8 +159,13 @@ RULES = (
             "SIGSTOP, Ctrl-Z, or a read from the terminal in the background (SIGTTIN) stop a process until somebody "
             "continues it."
         ),
-        example="",
-        shown_by="process state T",
+        example=(
+            "if os.fork() == 0:\n"
+            "    os.kill(os.getpid(), signal.SIGSTOP)\n"
+            '    os.write(w, b"answer")\n'
+            "os.read(r, 10)                    # until somebody sends SIGCONT"
+        ),
+        shown_by="process state T, before ipctrace itself froze the program; who sent the signal, and where",
         remedy="continue it (fg, kill -CONT); no reads from the terminal in the background",
         see_also=("IPC126",),
     ),
@@ -183,9 +188,24 @@ RULES = (
         name="livelock",
         severity="error",
         summary="Threads run and calls go by, but no byte and no state advances.",
-        explanation="Each gives way to the other, or tries again at once what failed a moment ago.",
-        example="",
-        shown_by="a repeating cycle of calls without progress",
+        explanation=(
+            "Each asks again and again for what only another could change, or tries again at once what failed a moment "
+            "ago, and so does the other."
+        ),
+        example=(
+            "def child(a, b):                  # two multiprocessing.Value\n"
+            "    while not a.value:\n"
+            "        time.sleep(0.001)\n"
+            "    b.value = 1\n"
+            "\n"
+            "Process(target=child, args=(a, b)).start()\n"
+            "while not b.value:                # and a.value = 1 comes after\n"
+            "    time.sleep(0.001)"
+        ),
+        shown_by=(
+            "hundreds of equal rounds of calls that bring nothing, in all that could act; shared memory that has not "
+            "changed"
+        ),
         remedy="block in the place of trying, or back off for a random while",
         see_also=("IPC406",),
     ),
