@@ -20,6 +20,7 @@ from ..findings import Check, Context, finding, ids
 from ..naming import listing, sentence, span
 from ..results import Finding
 from ..waits.channels import reads_to_end
+from .waiting import call_of
 
 LONGEST = 60  # characters of an exception that are shown
 ANSWERS = ("send", "write", "notify", "release")
@@ -105,6 +106,8 @@ def peer_gone(context: Context) -> Iterator[Finding]:
 def _explains(context: Context, agent: Agent, death: Death) -> bool:
     if agent.why or agent.thread is None or (death.process == agent.process and death.thread is None):
         return False
+    if call_of(context, agent).endswith(("Queue.join", "Queue.next")):
+        return False  # nobody owes it an answer, but a task_done(), which `notices.lost_wakeup` counts; or its own put
     if death.thread is not None:
         return _was_to_tell(context, agent, death)
     if agent.call == "read" and agent.channel is not None:

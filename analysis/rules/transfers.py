@@ -71,7 +71,7 @@ def _broken(run: Run, event: int, severity: str) -> Finding:
     events, channel = run.events, int(run.events.channel[event])
     lane = int(run.lanes.channel[event])
     size = int(events.pending[event]) if events.pending[event] > 0 else int(events.size[event])
-    shutdown = run.trace.processes["status"].iloc[events.process[event]] == SHUTDOWN
+    shutdown = number(run.trace.processes["status"].iloc[events.process[event]]) == SHUTDOWN
     site, written = run.site_of(event), _accepted_at(run, event)
     who, gone = run.the_thread(int(events.thread[event])), _last_reader(run, lane, event)
     how = {"error": "and the program ended by that", "info": "and the program went on without them"}[severity]
