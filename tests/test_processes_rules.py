@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import signal
+from pathlib import Path
 
 import pytest
 from ipctrace.analysis import analyze, is_deadlock
 from ipctrace.analysis.results import Analysis, Finding
 
 from tests.builders import MS, TraceBuilder
+from tests.recorded import record
 
 S = 1000 * MS
 

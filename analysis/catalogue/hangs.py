@@ -260,7 +260,7 @@ RULES = (
             "\n"
             "multiprocessing.Pool(2).map(work, range(4))   # waits for ever"
         ),
-        shown_by="how and when it ended, what it had taken last without an answer; who holds its end of the channel now",
+        shown_by="how and when it ended, what it had last taken without answer; who holds its end of the channel now",
         remedy="watch the child too (its sentinel, SIGCHLD, waitpid); close inherited copies so that end of file comes",
         see_also=("IPC105", "IPC114"),
     ),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from ..events import NONE, Events
 if TYPE_CHECKING:
     from ..situation import Situation
 
+O_RDONLY, O_WRONLY, O_ACCMODE = 0, 1, 3  # flags of open(2), as the recorded system has them
 # What tempfile.mkdtemp and mktemp(1) make up: nobody guesses it. Of other names one is never sure.
 _MADE_UP = re.compile(
     r"(?<=/)(?:tmp[a-z0-9_]{8}|tmp\.\w{10})(?=/|$)"
@@ -66,7 +66,7 @@ def _shared(situation: Situation, channel: int, process: int) -> bool:
     ]
     sides = {
         way: set(ours.loc[ours["access"].str.contains(way), "process"].tolist()) | _opening(events, channel, flag)
-        for way, flag in (("r", os.O_RDONLY), ("w", os.O_WRONLY))
+        for way, flag in (("r", O_RDONLY), ("w", O_WRONLY))
     }
     one_sided = sides["r"] ^ sides["w"]
     side = "r" if process in sides["r"] or _holds(situation, channel, process) else "w"
@@ -77,7 +77,7 @@ def _opening(events: Events, channel: int, flag: int) -> set[int]:
     """Processes that ask to open a FIFO for one side."""
     asked = events.is_kind("open") & (events.channel == channel) & (events.size != NONE)
     chosen = np.flatnonzero(asked)
-    return set(events.process[chosen[events.size[chosen] & os.O_ACCMODE == flag]].tolist())
+    return set(events.process[chosen[events.size[chosen] & O_ACCMODE == flag]].tolist())
 
 
 def _holds(situation: Situation, channel: int, process: int) -> bool:
