@@ -7,7 +7,7 @@ waits for the outside, or for a time, is live by itself: `Agent.why`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -17,7 +17,7 @@ import pandas as pd
 from ipctrace.tracer.schema import OBJECTS
 
 from .agents import Agent
-from .events import NEVER, NONE, Ints, groups, number, rows_of
+from .events import NEVER, NONE, Ints, by_number, groups, number, rows_of
 from .ownership import STREAM_CALLS, Ownership
 from .run import Run
 from .waits import FAMILIES
@@ -386,6 +386,15 @@ class Situation:
             )
             found[way] = sums.astype("int64")
         return found
+
+    def write_ends(self, channel: int) -> pd.DataFrame:
+        """The rows of `Run.spans` that are write ends of a channel."""
+        rows = self.run.spans.iloc[self._ends_of(channel)]
+        return rows[rows["access"].str.contains("w")]
+
+    @cached_property
+    def _ends_of(self) -> Callable[[int], Ints]:
+        return by_number(self.run.spans["channel"].to_numpy(dtype="int64"), len(self.trace.channels))
 
     @cached_property
     def wrote(self) -> dict[int, set[int]]:

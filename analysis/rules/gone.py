@@ -15,7 +15,7 @@ import numpy as np
 
 from .. import standstill
 from ..agents import Agent
-from ..events import NEVER, NONE, number
+from ..events import NEVER, NONE, Ints, number
 from ..findings import Check, Context, finding, ids
 from ..naming import listing, sentence, span
 from ..results import Finding
@@ -44,7 +44,8 @@ def deaths(context: Context) -> list[Death]:
     run = context.run
     rows = run.trace.processes
     ended = rows[rows["ended"].notna() & (rows["ended"] < run.cut)]
-    found = [_of_process(context, int(process)) for process in ended["process"]]
+    ending = _ending(context)
+    found = [_of_process(context, int(process), ending) for process in ended["process"]]
     mains = set(run.main_threads.values())
     alive = set(context.situation.alive)
     for event in np.flatnonzero(run.events.is_kind("uncaught")).tolist():
@@ -55,24 +56,31 @@ def deaths(context: Context) -> list[Death]:
     return sorted(found, key=lambda death: death.time)
 
 
-def _of_process(context: Context, process: int) -> Death:
+def _ending(context: Context) -> Ints:
+    """The events that can tell how a process ended."""
+    return np.flatnonzero(context.run.events.is_kind("exit", "uncaught", "kill"))
+
+
+def _of_process(context: Context, process: int, ending: Ints) -> Death:
     run, events = context.run, context.run.events
     row = run.trace.processes.iloc[process]
     status, time = number(row["status"]), int(row["ended"])
-    own = events.process == process
-    left = np.flatnonzero(own & events.is_kind("exit") & (events.exit == NEVER))
-    raised = np.flatnonzero(own & events.is_kind("uncaught") & (events.thread == run.main_threads.get(process, NONE)))
-    killed = events.is_kind("kill") & (events.size == int(row["pid"])) & (events.extra == -(status or 0))
+    own = ending[events.process[ending] == process]
+    left = [event for event in own.tolist() if events.kind(event) == "exit" and events.exit[event] == NEVER]
+    main = run.main_threads.get(process, NONE)
+    raised = [event for event in own.tolist() if events.kind(event) == "uncaught" and events.thread[event] == main]
+    killed = ending[(events.size[ending] == int(row["pid"])) & (events.extra[ending] == -(status or 0))]
     if status is not None and status < 0:
-        event = int(np.flatnonzero(killed)[-1]) if killed.any() else None
+        killed = [event for event in killed.tolist() if events.kind(event) == "kill"]
+        event = killed[-1] if killed else None
         sender = run.the_process(int(events.process[event])) if event is not None else ""
         by = f", sent by {sender}{run.at_event(event)}" if sender else ""
         return Death(process, None, time, f"was ended by {_signal(-status)}{by}", event, early=True)
-    if len(raised):
-        event = int(raised[-1])
+    if raised:
+        event = raised[-1]
         return Death(process, None, time, f"was ended by an exception{_words(context, event)}", event, early=True)
-    if len(left):
-        event = int(left[-1])
+    if left:
+        event = left[-1]
         how = f"ended by os._exit({'' if status is None else status}){run.at_event(event)}"
         return Death(process, None, time, how, event, early=bool(status))
     how = "ended" if not status else f"ended with status {status}"
@@ -125,7 +133,7 @@ def _kept_the_end(context: Context, agent: Agent, death: Death) -> bool:
     run, events = context.run, context.run.events
     channel = agent.channel
     assert channel is not None
-    held = run.spans[(run.spans["channel"] == _far_end(context, channel)) & run.spans["access"].str.contains("w")]
+    held = context.situation.write_ends(_far_end(context, channel))
     ended = int(run.trace.processes["ended"].iloc[death.process])
     own = held[held["process"] == death.process]
     if not (own["closed"].isna() | (own["closed"] >= ended)).any() or reads_to_end(context.situation, agent):
@@ -230,7 +238,7 @@ def respawned(context: Context) -> Iterator[Finding]:
     if series is None or knot is None or series.agent.index not in knot.dead:
         return
     run, agent = context.run, series.agent
-    last = _of_process(context, series.processes[-1])
+    last = _of_process(context, series.processes[-1], _ending(context))
     uncaught = last.event if last.event is not None and run.events.kind(last.event) == "uncaught" else None
     words = f" by an exception{_words(context, uncaught)}" if uncaught is not None else ""
     started = np.flatnonzero(run.events.is_kind("start", "fork") & (run.events.process == agent.process))
