@@ -14,7 +14,13 @@ RULES = (
             "A pipe carries bytes, not messages: what is written twice before the reader comes is read at once. That "
             "a run got them one by one is a matter of timing."
         ),
-        example=('os.write(w, b"Spam 1")\nos.write(w, b"Spam 2")\nos.read(r, 32)                    # b"Spam 1Spam 2"'),
+        example=(
+            "import os\n"
+            "r, w = os.pipe()\n"
+            'os.write(w, b"Spam 1")\n'
+            'os.write(w, b"Spam 2")\n'
+            'os.read(r, 32)                    # b"Spam 1Spam 2"'
+        ),
         shown_by="the writes whose bytes one read returned",
         remedy=(
             "mark where a message ends: a newline and readline(), a length before it, or a channel that keeps "
@@ -31,7 +37,12 @@ RULES = (
             "Only writes of at most PIPE_BUF bytes (4,096) to a pipe are whole. Larger ones, and anything on a "
             "stream socket or through one shared stream, can have another's bytes in their middle."
         ),
-        example="",
+        example=(
+            "import subprocess, sys\n"
+            "for number in range(1200):\n"
+            '    print("line", number)         # the first 8 KiB leave, up to mid-line\n'
+            'subprocess.run([sys.executable, "-c", "print(\'other\')"])'
+        ),
         shown_by="a write's bytes that were not delivered together, with another's between",
         remedy="one channel a sender, a lock around each message, or messages of at most PIPE_BUF bytes",
         see_also=("IPC201", "IPC206"),
@@ -45,7 +56,9 @@ RULES = (
             "os._exit, exec and death by a signal leave user-space buffers as they are. Only a normal end of the "
             "interpreter flushes them."
         ),
-        example=('print("done")\nos._exit(0)                       # to a file or a pipe, "done" never comes'),
+        example=(
+            'import os\nprint("done")\nos._exit(0)                       # to a file or a pipe, "done" never comes'
+        ),
         shown_by=(
             "bytes that a stream accepted and that never reached the descriptor; the lines that wrote them; how the "
             "process ended"
@@ -59,7 +72,7 @@ RULES = (
         severity="warning",
         summary="Bytes that were pending at a fork came out twice.",
         explanation="The child of a fork has a copy of every buffer, and flushes it, too, when it ends.",
-        example=('print("once?")\nif os.fork() == 0:\n    sys.exit()                    # to a file: printed twice'),
+        example=('import os\nprint("once?")\nos.fork()                         # to a file or a pipe: printed twice'),
         shown_by="pending bytes at the fork; the same bytes written by both processes",
         remedy="flush before the fork; os._exit in the child",
         see_also=("IPC203",),
@@ -73,7 +86,7 @@ RULES = (
             "The write raises BrokenPipeError (SIGPIPE ends programs in C). What was written before and not yet read "
             "is lost as well."
         ),
-        example="",
+        example=('import os\nr, w = os.pipe()\nos.close(r)\nos.write(w, b"Spam")              # BrokenPipeError'),
         shown_by="the failed write; when the last read end was closed, and by whom",
         remedy="read to the end, or expect the error where a reader may leave early",
         see_also=("IPC106",),
@@ -87,7 +100,12 @@ RULES = (
             "os.write on a non-blocking descriptor, socket.send and os.read may move only a part. They say so in "
             "what they return."
         ),
-        example="sent = connection.send(data)      # may be less than len(data)",
+        example=(
+            "import os\n"
+            "r, w = os.pipe()\n"
+            "os.set_blocking(w, False)\n"
+            "os.write(w, bytes(100_000))       # returns 65536: a part, and no more comes"
+        ),
         shown_by="asked and moved bytes of the call; no further call for the rest",
         remedy="loop until all is moved; sendall; a buffered stream",
         see_also=("IPC108", "IPC202"),
@@ -101,7 +119,15 @@ RULES = (
             "dup and fork share the open file description: where one reads, the other's position moves; where one "
             "sets O_NONBLOCK, the other's reads fail."
         ),
-        example="",
+        example=(
+            "import os\n"
+            "r, w = os.pipe()\n"
+            "if os.fork() == 0:\n"
+            "    os.set_blocking(r, False)     # for the parent, too\n"
+            "    os._exit(0)\n"
+            "os.wait()\n"
+            "os.read(r, 1)                     # BlockingIOError"
+        ),
         shown_by="the change, and another process's next call on the same description",
         remedy="open the file anew in each process; set the flag back, or use MSG_DONTWAIT and the like a call",
         see_also=("IPC208",),
@@ -114,7 +140,16 @@ RULES = (
         explanation=(
             "Bytes go to whoever reads first. A child inherits its parent's standard input unless it is given another."
         ),
-        example="",
+        example=(
+            "import os, subprocess\n"
+            "r, w = os.pipe()\n"
+            'os.write(w, b"one\\ntwo\\n")\n'
+            "os.close(w)\n"
+            "os.dup2(r, 0)\n"
+            'os.read(0, 4)                     # b"one\\n"\n'
+            'subprocess.run(["cat"])           # takes b"two\\n"\n'
+            'os.read(0, 4)                     # b""'
+        ),
         shown_by="reads by both, each with a part of the messages",
         remedy="stdin=DEVNULL for the child, or one reader that hands out",
         see_also=("IPC217", "IPC207"),
@@ -128,7 +163,12 @@ RULES = (
             "A parent prints into its buffer and starts a child that writes to the same file: the child's lines come "
             "first, the parent's at its end."
         ),
-        example=('print("before")\nsubprocess.run(["echo", "after"])  # to a file, "after" comes first'),
+        example=(
+            "import subprocess, sys\n"
+            'print("before")\n'
+            'subprocess.run([sys.executable, "-c", "print(\'after\')"])\n'
+            '# to a file or a pipe, "after" comes first'
+        ),
         shown_by="the order of print and of the bytes' arrival in the channel",
         remedy="flush before the child is started",
         see_also=("IPC101", "IPC204"),

@@ -307,8 +307,9 @@ def _within(run: Run, shared: Ints) -> Iterator[Torn]:
     both can have been in the channel, as its readers had not made room for it."""
     channels = run.lanes.channel
     seen = ~run.trace.channels["outside"] & run.trace.channels["kind"].isin(list(ROOM))
+    hidden = run.mixed | run.one_sided
     for channel in np.unique(channels[shared]).tolist():
-        if seen.iloc[channel] and channel not in run.mixed | run.one_sided and not forgotten(run, channel):
+        if seen.iloc[channel] and channel not in hidden and not forgotten(run, channel):
             yield from _interrupted(run, channel, shared[channels[shared] == channel])
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from errno import EAGAIN
 
 import numpy as np
+import pandas as pd
 
 from ..events import NEVER, NONE, Events, Flags, Ints, groups, number
 from ..findings import Context, finding, ids
@@ -210,13 +211,16 @@ def stolen_input(context: Context) -> Iterator[Finding]:
     """IPC208."""
     run = context.run
     yield from (each for code, each in _moved_positions(run) if code == "IPC208")
-    kinds = run.trace.channels[run.trace.channels["kind"].isin(["pipe", "fifo", "socket", "tty"])]
-    reads = np.flatnonzero(run.events.is_kind("read") & (run.events.error == NONE))
-    read = np.unique(run.events.channel[reads])
-    for channel in kinds["channel"].tolist():
-        if channel in read and not forgotten(run, channel):
-            own = reads[run.events.channel[reads] == channel]
-            yield from _eaten(run, channel, own) or _parted(run, channel, own)
+    events, kinds = run.events, run.trace.channels["kind"]
+    carriers = kinds.index[kinds.isin(["pipe", "fifo", "socket", "tty"])].to_numpy()
+    reads = np.flatnonzero(events.is_kind("read") & (events.error == NONE) & np.isin(events.channel, carriers))
+    table = pd.DataFrame({"event": reads, "channel": events.channel[reads], "process": events.process[reads]})
+    if not run.unseen:  # then only what several processes have read can have been taken from one
+        table = table[table.groupby("channel")["process"].transform("nunique") > 1]
+    for channel, rows in groups(table, "channel"):
+        own = rows["event"].to_numpy(dtype="int64")
+        if not forgotten(run, int(channel)):
+            yield from _eaten(run, int(channel), own) or _parted(run, int(channel), own)
 
 
 def _eaten(run: Run, channel: int, reads: Ints) -> list[Finding]:
@@ -224,9 +228,11 @@ def _eaten(run: Run, channel: int, reads: Ints) -> list[Finding]:
     events, row = run.events, run.trace.channels.iloc[channel]
     if row["outside"] or (row["kind"] == "socket" and number(row["peer"]) is None) or row["kind"] == "tty":
         return []
-    writes = moved(run, channel, "write")
-    taken = total(run, reads)
-    for read in reads[(events.result[reads] == 0) | (events.exit[reads] == NEVER)].tolist():
+    in_vain = reads[(events.result[reads] == 0) | (events.exit[reads] == NEVER)].tolist()
+    if not run.unseen or not in_vain:
+        return []
+    writes, taken = moved(run, channel, "write"), total(run, reads)
+    for read in in_vain:
         until = min(int(events.exit[read]), run.cut)
         if events.size[read] == 0 or (events.exit[read] == NEVER and until - events.enter[read] < LONG):
             continue

@@ -198,9 +198,10 @@ def _short_reads(run: Run) -> Iterator[Finding]:
     short = events.is_op(*READS) & (events.result > 0) & (events.result < events.size) & (events.channel != NONE)
     short &= (events.stream == NONE) & (events.enclosing("receive") == NONE) & (events.enclosing("take") == NONE)
     reads = np.flatnonzero(events.is_kind("read") & (events.channel != NONE))
+    hidden = run.mixed | run.one_sided
     last: dict[int, int] = dict(zip(events.channel[reads].tolist(), reads.tolist(), strict=True))
     for channel, event in last.items():
-        if not short[event] or channel in run.mixed | run.one_sided or forgotten(run, channel):
+        if not short[event] or channel in hidden or forgotten(run, channel):
             continue
         parts = run.got[run.got["read"] == event]
         writes = parts["write"].to_numpy(dtype="int64")
