@@ -151,11 +151,18 @@ def _chosen(situation: Situation, agent: Agent, able: Agents, touched: bool) -> 
     kept: set[int] = set()
     for process, threads in of_process.items():
         own = {user for user in users if owners.iloc[user] == process}
-        if touched and not own:
+        if touched and not own:  # nobody has, and who has nothing else to do might as well
             own = situation.touched(agent.channel, process)
+            kept |= {other for other in threads if _has_time(situation, other, agent.since)}
         used = {other for other in threads if situation.placed[other].thread in own}
         kept |= used or threads
     return frozenset(kept)
+
+
+def _has_time(situation: Situation, index: int, since: int) -> bool:
+    """Whether an agent waits, and doesn't go round a loop of its own."""
+    agent = situation.placed[index]
+    return agent.loop is None and not agent.why and not settled(situation, index, since)
 
 
 def users_of(situation: Situation, agent: Agent) -> set[int]:

@@ -60,7 +60,13 @@ def with_tasks(situation: Situation, agent: Agent) -> Agent:
     if not own:
         return agent
     meant = loops.callers(situation, agent)
-    return replace(agent, needs=tuple(replace(n, able=n.able | own, meant=meant) for n in agent.needs or ()))
+    return replace(
+        agent,
+        needs=tuple(
+            replace(need, able=need.able | own, seen=None if need.seen is None else need.seen | own, meant=meant)
+            for need in agent.needs or ()
+        ),
+    )
 
 
 def _source(situation: Situation, agent: Agent) -> Need | None:
