@@ -84,7 +84,7 @@ class TestWaitForAnEnd:
         build.begin(getter, "Queue.get", channel=build.object(build.process_of(main), "queue"))
         build.begin(main, "threading.shutdown", size=0)
         analysis = hung(build)
-        assert (analysis.verdict.certainty, rules(analysis)) == ("proven", ["IPC109"])
+        assert (analysis.verdict.certainty, rules(analysis)) == ("proven", ["IPC119", "IPC109"])
         assert "last item" in found(analysis, "IPC109").remedy
 
     def test_a_child_that_sleeps_is_waited_for_in_vain_by_nobody(self) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ..situation import Situation
 
 Agents = frozenset[int]
+DEED = {"read": "write", "write": "read"}  # what ends a wait of a kind: the other
 
 
 def by_channel(situation: Situation, agent: Agent) -> Agent:
@@ -112,13 +113,15 @@ def _until_one_acts(situation: Situation, agent: Agent, end: int, way: str) -> A
     able = held
     if situation.trace.channels["kind"].iloc[end] == "fifo":  # whoever is live could open its name again
         able = frozenset(range(len(situation.placed)))
+        if set(holders) <= {agent.process}:  # and somebody else has to
+            meant = able - {index for index in able - {agent.index} if settled(situation, index, agent.since)}
+            return replace(agent, needs=(Need(able, DEED[agent.call], agent.channel, meant=meant),))
     forgetful = bystanders(situation, end, way)
     seen = _chosen(situation, agent, held, touched=False)
     meant = _chosen(situation, agent, held, touched=True)
     if forgetful and meant is not None:
         meant = meant.difference(*(situation.threads_of[process] for process in forgetful))
-    deed = "write" if agent.call == "read" else "read"
-    return replace(agent, needs=(Need(able, deed, agent.channel, seen=seen, meant=meant),))
+    return replace(agent, needs=(Need(able, DEED[agent.call], agent.channel, seen=seen, meant=meant),))
 
 
 def _until_all_close(situation: Situation, agent: Agent, end: int) -> Agent:
