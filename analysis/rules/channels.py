@@ -8,14 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+from ipctrace.tracer.schema import OBJECTS
+
 from ..agents import Agent
 from ..bystanders import bystanders
-from ..events import NONE, number
+from ..events import NEVER, NONE, number
 from ..findings import Context, finding, ids
 from ..habits import habit
 from ..naming import listing, plural, sentence
 from ..results import Finding
-from ..waits.channels import members, reads_to_end
+from ..waits.channels import members, reads_to_end, taking
 from ..waits.opens import opens_for_reading
 from . import buffers
 from .buffers import awaited, names, receives
@@ -30,6 +33,8 @@ def pipe_full(context: Context) -> Iterator[Finding]:
     for agent in context.core:
         if agent.reason != "noroom" or agent.channel is None or agent.index in leaked:
             continue
+        if run.trace.channels["kind"].iloc[agent.channel] in OBJECTS:
+            continue  # a queue's put: it is known who takes, and `notices.lost_wakeup` tells of it
         peer = number(run.trace.channels["peer"].iloc[agent.channel])
         end = agent.channel if peer is None else peer
         readers = [run.the_process(process) for process in context.situation.holders(end, "r")]
@@ -103,6 +108,8 @@ def _keepers(context: Context, agent: Agent, channel: int) -> list[Any] | None:
     if own:
         return own
     waiting = [row for row in others if _only_waits(context, row.process)]
+    if _standard(waiting) and agent.process not in context.run.unseen and not reads_to_end(situation, agent):
+        return None  # it would have to end, and is written to go on: they speak in turns
     return waiting if waiting and len(waiting) == len(others) else None
 
 
@@ -120,7 +127,7 @@ def _wants_the_end(context: Context, agent: Agent, channel: int) -> bool:
     """Whether nothing but end of file ends a wait: a read() without a limit; or a program that can only answer then, or
     on whose own end or end of output somebody waits who holds the other end of its input."""
     if agent.process not in context.run.unseen:
-        return reads_to_end(context.situation, agent)
+        return reads_to_end(context.situation, agent) or _reads_on(context, agent, channel)
     if habit(str(context.run.trace.processes["program"].iloc[agent.process])) == "whole":
         return True
     keepers = set(context.situation.holders(channel, "w"))
@@ -131,7 +138,51 @@ def _wants_the_end(context: Context, agent: Agent, channel: int) -> bool:
 
 
 def _waits_for_end(context: Context, other: Agent, agent: Agent) -> bool:
-    return other.call == "wait" and agent.index in other.enablers
+    """Itself, or by way of a process in between that waits for it: a shell."""
+    agents, seen, todo = context.situation.agents, {other.index}, [other]
+    while todo:
+        waiting = todo.pop()
+        if waiting.call != "wait":
+            continue
+        if agent.index in waiting.enablers:
+            return True
+        todo += [agents[index] for index in waiting.enablers - seen]
+        seen |= waiting.enablers
+    return False
+
+
+def _reads_on(context: Context, agent: Agent, channel: int) -> bool:
+    """Whether a reader has come back to the place where it read before, has had all that was sent, and has given
+    nothing to anybody since: a loop that only an end of file ends."""
+    events = context.run.events
+    if agent.thread is None or agent.event is None or agent.call != "read" or agent.loop is not None:
+        return False
+    above = taking(context.situation, agent)
+    if above is not None and context.situation.left(channel) == 0 and _in_part(context, above):
+        return False
+    now = agent.event if above is None else above
+    same = (events.table["op"] == events.table["op"].iloc[now]).to_numpy() & (events.size == events.size[now])
+    own = (events.thread == agent.thread) & (events.site == events.site[now]) & (events.channel == channel)
+    before = np.flatnonzero(own & same & (events.result > 0) & (events.exit != NEVER))
+    if not len(before) or events.site[now] == NONE:
+        return False
+    gave = (events.process == agent.process) & events.is_kind("write", "send", "notify", "release")
+    return not (gave & (events.enter > events.enter[before[0]])).any() and bool(_others(context, agent, channel))
+
+
+def _in_part(context: Context, take: int) -> bool:
+    """Whether the call of a stream that is under way has got some bytes already."""
+    events = context.run.events
+    return bool(((events.parent == take) & events.is_kind("read") & (events.result > 0)).any())
+
+
+def _others(context: Context, agent: Agent, channel: int) -> set[int]:
+    """Processes or threads that sent what was read, and now wait to receive in turn."""
+    senders = context.situation.uses.get((channel, "w"), set())
+    return {
+        other.index for other in context.dead
+        if other.thread in senders and other.index != agent.index and other.call in UNTIED_BY_READING
+    }  # fmt: skip
 
 
 def _reads_all_of(context: Context, other: Agent, agent: Agent) -> bool:

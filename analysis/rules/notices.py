@@ -13,7 +13,7 @@ from ..naming import listing, plural, sentence, span
 from ..results import Finding
 from ..waits import notices as waits
 from . import workers
-from .waiting import ENDED_BY, call_of, channel_of, done_on, events_on, is_over, is_sure, is_whole, kind_of, told
+from .waiting import ENDED_BY, call_of, channel_of, done_on, events_on, is_over, is_whole, kind_of, nobody_else, told
 
 # IPC118, of queues between processes
 
@@ -202,7 +202,7 @@ def _told_before(context: Context, agent: Agent) -> Told:
             remedy,
             [last],
         )
-    if _held_up(context, agent) or not (is_sure(context) or is_over(context)):
+    if _held_up(context, agent) or not (nobody_else(context, agent) or is_over(context)):
         return None
     return (
         f"for {name} to be {deed}, and nobody is left who would: {_others(context, agent)}.",
@@ -252,7 +252,7 @@ def _missing_party(context: Context, agent: Agent) -> Told:
     }
     past = [thread for thread in waits.users(context.situation, agent.channel, "await") if thread not in here]
     ended = [thread for thread in past if number(run.trace.threads["ended"].iloc[thread]) is not None]
-    if not is_sure(context) and not ended:
+    if not ended and not nobody_else(context, agent):
         return None
     name = run.channel_name(agent.channel)
     left = [run.the_thread(thread) for thread in sorted(ended)]
@@ -294,7 +294,7 @@ def _unfinished(context: Context, agent: Agent) -> Told:
         where = run.at_event(last)
     else:
         last, who, where = None, "nobody is left to take the rest", ""
-    if not is_sure(context) and not owing:
+    if not owing and not nobody_else(context, agent):
         return None
     return (
         f"for all of {run.channel_name(agent.channel)} to be done: {counts}; {who}.",
@@ -313,7 +313,7 @@ def _nothing_left(context: Context, agent: Agent) -> Told:
     run, events = context.run, context.run.events
     name = run.channel_name(agent.channel)
     if agent.call == "send":
-        if not is_sure(context) and not is_over(context):
+        if not nobody_else(context, agent) and not is_over(context):
             return None
         return (
             f"for a place in {name}, which is full, and nobody is left to take anything from it: "
@@ -339,7 +339,7 @@ def _nothing_left(context: Context, agent: Agent) -> Told:
             remedy,
             [last],
         )
-    if not is_sure(context) and not is_over(context):
+    if not nobody_else(context, agent) and not is_over(context):
         return None
     return (f"for something in {name}, and nobody is left to put it: {counts}; {_others(context, agent)}.", remedy, [])
 

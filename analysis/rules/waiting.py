@@ -6,7 +6,9 @@ from ..agents import Agent
 from ..events import NEVER, NONE, Ints
 from ..findings import Context
 from ..waits import notices as waits
+from ..waits import processes
 
+PATIENCE = 3_000_000_000  # ns without progress after which what goes round a loop is taken to go on like that
 TOLD = ("await", "receive", "send")  # kinds of calls that wait for somebody to say, bring or take something
 # kind of wait → the kinds of calls that end it
 ENDED_BY = {"await": ("notify",), "receive": ("send",), "send": ("receive",), "acquire": ("release",)}
@@ -66,6 +68,29 @@ def is_whole(context: Context) -> bool:
 
 def is_sure(context: Context) -> bool:
     return context.knot is not None and context.knot.level in ("proven", "likely")
+
+
+def nobody_else(context: Context, agent: Agent) -> bool:
+    """Whether all who could yet end a wait wait with it, or have for long gone about something else: as daemons do that
+    go round a loop, which they are never to leave, and processes that never had to do with the object."""
+    knot, situation = context.knot, context.situation
+    if is_sure(context):
+        return True
+    if knot is None or not agent.needs or context.run.cut - knot.formed < PATIENCE:
+        return False
+    if len(knot.core) < 2:  # nothing but its patience tells of a single waiter: a loop may be what it waits for
+        return False
+    others = frozenset().union(*(need.able for need in agent.needs)) - knot.dead
+    return all(_elsewhere(context, agent, situation.placed[other]) for other in others)
+
+
+def _elsewhere(context: Context, agent: Agent, other: Agent) -> bool:
+    situation = context.situation
+    if other.thread is None or other.process in context.run.unseen:
+        return True
+    if other.process != agent.process and not situation.has_touched(channel_of(agent), other.process):
+        return other.thread in waits.circling(situation) or processes.daemon(situation, other.thread) is True
+    return other.thread in waits.circling(situation) and processes.daemon(situation, other.thread) is True
 
 
 def is_over(context: Context) -> bool:

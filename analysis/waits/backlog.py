@@ -59,4 +59,6 @@ def by_backlog(situation: Situation, agent: Agent) -> Agent | None:
     found = unaccepted(situation, agent)
     processes = {process for listener in found for process in situation.holders(listener, "r")}
     able = frozenset().union(*(situation.threads_of[process] for process in processes))
-    return replace(agent, needs=(Need(able, "open", agent.channel),)) if able else None
+    accepted = set().union(*(situation.uses.get((listener, "w"), set()) for listener in found))
+    seen = frozenset(index for index in able if situation.placed[index].thread in accepted)
+    return replace(agent, needs=(Need(able, "open", agent.channel, seen=seen or None),)) if able else None

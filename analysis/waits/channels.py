@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ..situation import Situation
 
 Agents = frozenset[int]
+DEED = {"read": "write", "write": "read"}  # what ends a wait of a kind: the other
 
 
 def by_channel(situation: Situation, agent: Agent) -> Agent:
@@ -112,13 +113,15 @@ def _until_one_acts(situation: Situation, agent: Agent, end: int, way: str) -> A
     able = held
     if situation.trace.channels["kind"].iloc[end] == "fifo":  # whoever is live could open its name again
         able = frozenset(range(len(situation.placed)))
+        if set(holders) <= {agent.process}:  # and somebody else has to
+            meant = able - {index for index in able - {agent.index} if settled(situation, index, agent.since)}
+            return replace(agent, needs=(Need(able, DEED[agent.call], agent.channel, meant=meant),))
     forgetful = bystanders(situation, end, way)
     seen = _chosen(situation, agent, held, touched=False)
     meant = _chosen(situation, agent, held, touched=True)
     if forgetful and meant is not None:
         meant = meant.difference(*(situation.threads_of[process] for process in forgetful))
-    deed = "write" if agent.call == "read" else "read"
-    return replace(agent, needs=(Need(able, deed, agent.channel, seen=seen, meant=meant),))
+    return replace(agent, needs=(Need(able, DEED[agent.call], agent.channel, seen=seen, meant=meant),))
 
 
 def _until_all_close(situation: Situation, agent: Agent, end: int) -> Agent:
@@ -151,11 +154,18 @@ def _chosen(situation: Situation, agent: Agent, able: Agents, touched: bool) -> 
     kept: set[int] = set()
     for process, threads in of_process.items():
         own = {user for user in users if owners.iloc[user] == process}
-        if touched and not own:
+        if touched and not own:  # nobody has, and who has nothing else to do might as well
             own = situation.touched(agent.channel, process)
+            kept |= {other for other in threads if _has_time(situation, other, agent.since)}
         used = {other for other in threads if situation.placed[other].thread in own}
         kept |= used or threads
     return frozenset(kept)
+
+
+def _has_time(situation: Situation, index: int, since: int) -> bool:
+    """Whether an agent waits, and doesn't go round a loop of its own."""
+    agent = situation.placed[index]
+    return agent.loop is None and not agent.why and not settled(situation, index, since)
 
 
 def users_of(situation: Situation, agent: Agent) -> set[int]:

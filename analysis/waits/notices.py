@@ -91,10 +91,10 @@ def _likely(situation: Situation, need: Need, threads: set[int]) -> Need:
     seen = frozenset(other for other in need.able if placed[other].thread in threads)
     if seen:
         return replace(need, seen=seen)
-    return replace(need, meant=frozenset(other for other in need.able if _unsettled(situation, placed[other])))
+    return replace(need, meant=frozenset(other for other in need.able if unsettled(situation, placed[other])))
 
 
-def _unsettled(situation: Situation, agent: Agent) -> bool:
+def unsettled(situation: Situation, agent: Agent) -> bool:
     """Whether an agent might come to do yet what it was never seen to do."""
     if agent.thread is None or agent.process in situation.run.unseen or agent.thread in circling(situation):
         return False
