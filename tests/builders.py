@@ -28,6 +28,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
+from ipctrace.analysis.results import Analysis
 from ipctrace.tracer.runtime.table import TASKS
 from ipctrace.tracer.schema import FACTS, TABLES, VERSION, WRAPPED, Trace, frame
 
@@ -658,10 +660,20 @@ def big_trace(messages: int, seed: int = 0) -> Trace:
     build.now = int(events["exit"].max(initial=build.now)) + STEP
     trace = build.trace(ended="duration")
     few, many = trace.tables["events"], frame("events", events)
-    import pandas as pd
 
     trace.tables["events"] = pd.concat([few, many], ignore_index=True)
     trace.tables["payloads"] = pd.concat([trace.tables["payloads"], frame("payloads", {"event": events["event"], "data": content})],
                                          ignore_index=True)  # fmt: skip
     trace.facts["events"] = len(trace.tables["events"])
     return trace
+
+
+def race(analysis: Analysis) -> pd.DataFrame:
+    """A row for `Analysis.races`: the first two messages, as if they could have come in the other order."""
+    events = analysis.messages["write_event"].dropna().astype("int64").tolist()[:2]
+    own = analysis.trace.events.set_index("event").loc[events]
+    return pd.DataFrame([{
+        "kind": "send", "channel": int(own["channel"].iloc[0]), "count": 1, "first": events[0], "second": events[1],
+        "first_thread": int(own["thread"].iloc[0]), "second_thread": int(own["thread"].iloc[1]), "other": None,
+        "first_site": 0, "second_site": 1,
+    }])  # fmt: skip

@@ -246,11 +246,12 @@ def test_a_child_of_asyncio_has_its_bytes_and_its_end(python: str, live: Path) -
         import asyncio, sys
         async def main():
             child = await asyncio.create_subprocess_exec(
-                sys.executable, "-c", "import sys; print(input() * 2); sys.exit(3)", stdin=-1, stdout=-1)
+                sys.executable, "-c", "import sys; print(input() * 2, flush=True); sys.stdin.read(); sys.exit(3)",
+                stdin=-1, stdout=-1)
             child.stdin.write(b"ab\\n")
             await child.stdin.drain()
             await child.stdout.readline()
-            print(child.pid, await child.wait())
+            asyncio.get_running_loop().call_soon(child.stdin.close); print(child.pid, await child.wait())
             child = await asyncio.create_subprocess_exec(
                 sys.executable, "-c", "print(input() * 2)", stdin=-1, stdout=-1)
             print(child.pid, await child.communicate(b"cd\\n"))
@@ -270,8 +271,8 @@ def test_a_child_of_asyncio_has_its_bytes_and_its_end(python: str, live: Path) -
         "asyncio.Process.communicate",
     )
     assert [(e.op, e.line, e.data) for e in seen] == [
-        ("StreamWriter.write", 6, b"ab\n"), ("StreamReader.readline", 8, b"abab\n"),
-        ("asyncio.Process.wait", 9, b""), ("asyncio.Process.communicate", 12, b""),
+        ("StreamWriter.write", 7, b"ab\n"), ("StreamReader.readline", 9, b"abab\n"),
+        ("asyncio.Process.wait", 10, b""), ("asyncio.Process.communicate", 13, b""),
     ]  # fmt: skip
     assert [(e.size, e.result, e.extra) for e in seen[2:]] == [(pids[0], pids[0], 3 << 8), (pids[1], pids[1], 0)]
     parts = {

@@ -19,7 +19,9 @@ NULLABLE = {path.rstrip("?") for path in FIELDS if path.endswith("?")}
 
 @pytest.fixture(scope="module")
 def deadlock() -> Analysis:
-    return analyze(builders.deadlock_trace())
+    analysis = analyze(builders.deadlock_trace())
+    analysis.races = builders.race(analysis)
+    return analysis
 
 
 @pytest.mark.parametrize("trace", [make() for make in TRACES.values()], ids=list(TRACES))

@@ -18,7 +18,9 @@ def deadlock() -> Analysis:
     seen = {"time": [5], "process": [0], "tid": [1], "state": ["S"]}
     given = {"process": [0], "time": [5], "name": ["LANG"], "value": ["C"]}
     trace.tables |= {"samples": frame("samples", seen), "environment": frame("environment", given)}
-    return analyze(trace)
+    analysis = analyze(trace)
+    analysis.races = builders.race(analysis)
+    return analysis
 
 
 each_view = pytest.mark.parametrize("name", VIEWS)
