@@ -15,12 +15,13 @@ import numpy as np
 
 from .. import standstill
 from ..agents import Agent
+from ..bystanders import settled
 from ..events import NEVER, NONE, Ints, number
 from ..findings import Check, Context, finding, ids
 from ..naming import listing, sentence, span
 from ..results import Finding
 from ..waits.channels import reads_to_end
-from .waiting import call_of
+from .waiting import call_of, nobody_else
 
 LONGEST = 60  # characters of an exception that are shown
 ANSWERS = ("send", "write", "notify", "release")
@@ -120,6 +121,9 @@ def _explains(context: Context, agent: Agent, death: Death) -> bool:
         return _was_to_tell(context, agent, death)
     if agent.call == "read" and agent.channel is not None:
         return _kept_the_end(context, agent, death)
+    if agent.call == "connect":  # an accept that no child is left to answer
+        mine = agent.process == context.run.trace.processes["parent"].iloc[death.process]
+        return mine and death.early and (nobody_else(context, agent) or _alone_left(context, agent))
     waits_for_work = agent.call in ("await", "receive") and (
         agent.process == context.run.trace.processes["parent"].iloc[death.process] or _touched(context, agent, death)
     )
@@ -193,6 +197,14 @@ def _alone(context: Context, agent: Agent) -> bool:
     events = context.run.events
     users = set(events.thread[events.channel == agent.channel].tolist()) - {agent.thread}
     return not any(other.thread in users for other in context.situation.placed)
+
+
+def _alone_left(context: Context, agent: Agent) -> bool:
+    """Whether all that live besides an agent have long gone about something else."""
+    return all(
+        other.index == agent.index or settled(context.situation, other.index, agent.since)
+        for other in context.situation.placed
+    )
 
 
 def _told(context: Context, agent: Agent, death: Death) -> Finding:

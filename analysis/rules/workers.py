@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..agents import Agent
-from ..events import NEVER, NONE, number
+from ..events import NEVER, NONE, Ints, number
 from ..findings import Check, Context, finding, ids
 from ..naming import listing, plural, sentence
 from ..results import Finding
 from ..waits import backlog, loops
 from ..waits import notices as waits
-from .waiting import ENDED_BY, TOLD, channel_of, done_on, is_told, kind_of
+from .waiting import ENDED_BY, TOLD, channel_of, done_on, is_told, kind_of, nobody_else
 
 # IPC116
 
@@ -198,6 +198,47 @@ def starved(context: Context) -> Iterator[Starved]:
             yield Starved(queue, tuple(workers), left)
 
 
+def held_up(context: Context) -> Iterator[Starved]:
+    """Pools whose workers all wait for what nobody has ever done, or for more parties, with work of another place, or
+    those parties, behind them in their queue."""
+    situation = context.situation
+    waiting = {a.thread: a for a in context.dead if a.thread is not None and a.loop is None and a.call in TOLD}
+    queues = {queue for agent in waiting.values() if (queue := _works_for(context, agent)) is not None}
+    living = {other.thread for other in situation.placed}
+    for queue in sorted(queues):
+        takers = sorted(waits.users(situation, queue, "receive") & living)
+        workers = [waiting[thread] for thread in takers if thread in waiting]
+        put, taken = done_on(context, queue, "send"), done_on(context, queue, "receive")
+        left = len(put) - len(taken)
+        if left > 0 and len(workers) == len(takers) and all(
+            _missed(context, each, put, left) and nobody_else(context, each) for each in workers
+        ):
+            yield Starved(queue, tuple(workers), left)
+
+
+def _works_for(context: Context, agent: Agent) -> int | None:
+    """The queue from which a worker took what it is at, if it waits for something else."""
+    events = context.run.events
+    work = int(events.enclosing("work")[agent.event]) if agent.event is not None else NONE
+    if work == NONE:
+        return None
+    queue = waits.queue_of(context.situation, number(events.channel[work]))
+    return None if queue == agent.channel else queue
+
+
+def _missed(context: Context, agent: Agent, put: Ints, left: int) -> bool:
+    """Whether a worker waits for what work that lies in its queue might bring."""
+    if agent.event is None or agent.channel is None or kind_of(context, agent) == "future":
+        return False
+    if kind_of(context, agent) == "barrier":
+        parties = number(context.run.trace.channels["capacity"].iloc[channel_of(agent)]) or 0
+        here = sum(other.channel == agent.channel for other in context.dead)
+        return here < parties <= here + left
+    done = done_on(context, agent.channel, *ENDED_BY[agent.call])
+    sites = context.run.events.site[context.run.events.outermost[put]]
+    return not len(done) and not set(sites[-left:].tolist()) <= set(sites[:-left].tolist())
+
+
 def _handed_on(context: Context, agent: Agent) -> set[int]:
     """The queue from which a worker took its work, if it has put something into a queue since and waits elsewhere."""
     events = context.run.events
@@ -212,6 +253,9 @@ def _handed_on(context: Context, agent: Agent) -> set[int]:
 def executor_starvation(context: Context) -> Iterator[Finding]:
     """IPC121."""
     run, events = context.run, context.run.events
+    for pool in held_up(context):
+        yield _held_up(context, pool)
+        return
     for pool in starved(context):
         first = pool.workers[0]
         given = np.flatnonzero((events.thread == first.thread) & events.is_kind("send", "submit"))
@@ -231,6 +275,27 @@ def executor_starvation(context: Context) -> Iterator[Finding]:
             sites=ids(run.site_of(first.event), run.site_of(int(given[-1]))),
             events=ids(*(agent.event for agent in pool.workers)),
         )
+
+
+def _held_up(context: Context, pool: Starved) -> Finding:
+    run, first, count = context.run, pool.workers[0], len(pool.workers)
+    who = f"its only worker, {context.the(first)}, waits" if count == 1 else f"all {count} workers wait"
+    at, queue = run.at_event(first.event), run.channel_name(pool.queue)
+    last = int(done_on(context, pool.queue, "send")[-1])
+    given_at = run.at_event(int(run.events.outermost[last]))
+    return finding(
+        "IPC121",
+        f"{plural(pool.left, 'piece')} of work {'lies' if pool.left == 1 else 'lie'} in a pool's {queue}, handed in"
+        f"{given_at}, and {who}{at} for {run.channel_name(first.channel)}, which nothing else is left to bring: nobody "
+        "is free to do it.",
+        f"Give the pool a worker for each piece of work that waits for others{at}, or a pool of their own to those "
+        f"that are waited for{given_at}.",
+        certainty=context.certainty,
+        threads=ids(*(agent.thread for agent in pool.workers)),
+        channels=ids(pool.queue, *(agent.channel for agent in pool.workers)),
+        sites=ids(run.site_of(first.event), run.site_of(last)),
+        events=ids(*(agent.event for agent in pool.workers)),
+    )
 
 
 CHECKS: tuple[Check, ...] = (fork_lost_thread, event_loop_blocked, executor_starvation)

@@ -114,8 +114,8 @@ def _until_one_acts(situation: Situation, agent: Agent, end: int, way: str) -> A
     if situation.trace.channels["kind"].iloc[end] == "fifo":  # whoever is live could open its name again
         able = frozenset(range(len(situation.placed)))
         if set(holders) <= {agent.process}:  # and somebody else has to
-            meant = able - {index for index in able - {agent.index} if settled(situation, index, agent.since)}
-            return replace(agent, needs=(Need(able, DEED[agent.call], agent.channel, meant=meant),))
+            busy = {index for index in able - {agent.index} if settled(situation, index, agent.since)}
+            return replace(agent, needs=(Need(able, DEED[agent.call], agent.channel, meant=able - busy),))
     forgetful = bystanders(situation, end, way)
     seen = _chosen(situation, agent, held, touched=False)
     meant = _chosen(situation, agent, held, touched=True)
