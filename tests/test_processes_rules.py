@@ -228,6 +228,16 @@ class TestPeerGone:
         assert rules(analysis)[0] == "IPC118"
         assert "(ZeroDivisionError: division by zero)" in found(analysis, "IPC118").message
 
+    def test_a_thread_that_did_something_else_is_not_missed(self) -> None:
+        build = TraceBuilder()
+        main = build.process("a.py")
+        other = build.thread(build.process_of(main), "other")
+        build.write(other, 1, b"tick")
+        build.call(other, "uncaught", data=b"BrokenPipeError: [Errno 32] Broken pipe")
+        build.end_thread(other)
+        build.begin(main, "Queue.get", channel=build.object(build.process_of(main), "queue"))
+        assert "IPC118" not in rules(hung(build))
+
     def workers(self, statuses: list[int]) -> Analysis:
         """A pool: its main thread waits for an answer, another starts a worker whenever one has ended."""
         build = TraceBuilder()
