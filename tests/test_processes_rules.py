@@ -221,12 +221,22 @@ class TestPeerGone:
         build.call(worker, "Queue.get", channel=queue)
         build.call(worker, "uncaught", data=b"ZeroDivisionError: division by zero")
         build.end_thread(worker)
-        build.begin(main, "Queue.join", channel=queue)
+        build.begin(main, "Queue.get", channel=queue)
         # somebody else is there, who has nothing to do with it
         build.begin(build.thread(build.process_of(main), "other"), "Lock.acquire", channel=build.object(0, "lock"))
         analysis = hung(build)
         assert rules(analysis)[0] == "IPC118"
         assert "(ZeroDivisionError: division by zero)" in found(analysis, "IPC118").message
+
+    def test_a_thread_that_did_something_else_is_not_missed(self) -> None:
+        build = TraceBuilder()
+        main = build.process("a.py")
+        other = build.thread(build.process_of(main), "other")
+        build.write(other, 1, b"tick")
+        build.call(other, "uncaught", data=b"BrokenPipeError: [Errno 32] Broken pipe")
+        build.end_thread(other)
+        build.begin(main, "Queue.get", channel=build.object(build.process_of(main), "queue"))
+        assert "IPC118" not in rules(hung(build))
 
     def workers(self, statuses: list[int]) -> Analysis:
         """A pool: its main thread waits for an answer, another starts a worker whenever one has ended."""
@@ -335,15 +345,15 @@ if __name__ == "__main__":
 """,
     "IPC118": """
 import queue, threading
-tasks = queue.Queue()
+tasks, answers = queue.Queue(), queue.Queue()
 def work():
     while True:
-        print(10 // tasks.get())
-        tasks.task_done()
+        answers.put(10 // tasks.get())
 threading.Thread(target=work, daemon=True).start()
 for number in (2, 1, 0, 5):
     tasks.put(number)
-tasks.join()
+for _ in range(4):
+    answers.get()
 """,
     "IPC126": """
 import queue, signal

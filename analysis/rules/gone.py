@@ -189,7 +189,11 @@ def _was_to_tell(context: Context, agent: Agent, death: Death) -> bool:
     """Whether a thread that an exception ended is missed by one that waits for something within its process."""
     if agent.process != death.process or agent.call not in ("await", "receive", "send", "acquire"):
         return False
-    return _touched(context, agent, death) or _alone(context, agent)
+    if _touched(context, agent, death):
+        return True
+    events = context.run.events
+    busy = events.is_kind("read", "write", "send", "receive", "take", "accept") & (events.thread == death.thread)
+    return _alone(context, agent) and not busy.any()  # what did something else all the time is missed elsewhere
 
 
 def _alone(context: Context, agent: Agent) -> bool:

@@ -13,14 +13,26 @@ from ..naming import listing, plural, sentence, span
 from ..results import Finding
 from ..waits import notices as waits
 from . import workers
-from .waiting import ENDED_BY, call_of, channel_of, done_on, events_on, is_over, is_whole, kind_of, nobody_else, told
+from .gone import peer_gone
+from .waiting import (
+    ENDED_BY,
+    call_of,
+    channel_of,
+    done_on,
+    events_on,
+    is_over,
+    is_whole,
+    kind_of,
+    nobody_else,
+    told,
+)
 
 # IPC118, of queues between processes
 
 
 def producer_gone(context: Context) -> Iterator[Finding]:
     """IPC118: a process that would have put something into a queue, or had taken a piece of work from it, has ended."""
-    if not is_whole(context) or any(True for _ in workers.starved(context)):
+    if not is_whole(context) or any(True for _ in workers.starved(context)) or any(True for _ in peer_gone(context)):
         return
     found = _work_lost(context) or _nothing_put(context)
     if found is not None:

@@ -177,10 +177,10 @@ def _handled(context: Context, event: int) -> int | None:
 def wait_cycle(context: Context) -> Iterator[Finding]:
     """IPC109: a member waits for the end of another, which waits too, in the end for the first."""
     run, agents = context.run, context.situation.agents
-    for index, agent in zip(context.knot.core if context.knot else (), context.core, strict=True):
-        if agent.reason != "child" or context.knot is None:
+    for agent in _joining(context):
+        if context.knot is None:
             continue
-        others = [agents[other] for other in context.knot.arcs[index]]
+        others = [agents[other] for other in context.knot.arcs[agent.index]]
         if not others:
             continue
         other = others[0]
@@ -195,7 +195,7 @@ def wait_cycle(context: Context) -> Iterator[Finding]:
             if agent in helps
             else listing([context.the(each) for each in helps[:2]])
             if helps and len(helps) < 3
-            else "somebody"
+            else ""
         )
         yield finding(
             "IPC109",
@@ -266,15 +266,23 @@ def _place(context: Context, loop: standstill.Loop) -> int | None:
     return context.run.site_of(loop.calls[-1])
 
 
+def _joining(context: Context) -> list[Agent]:
+    """Who waits for an end: members of the core, or else whoever waits for the one that nobody is left to tell."""
+    core, knot = context.core, context.knot
+    if knot is None or len(core) != 1 or core[0].call not in ("receive", "await"):
+        return [agent for agent in core if agent.reason == "child"]
+    return [agent for agent in context.dead if agent.reason == "child" and core[0].index in knot.arcs[agent.index]]
+
+
 def _waits(context: Context, other: Agent, by: str) -> str:
-    """What the one that should end waits for, and from whom."""
-    run = context.run
+    """What the one that should end waits for, and from whom; `by` is empty where nobody can be named."""
+    run, only = context.run, f"only {by}" if by else "nobody else"
     if other.stopped:
         return "is stopped"
     if other.reason == "child":
-        return f"waits for {by} to end{run.at_event(other.event)}"
-    deed = {"noroom": f", which only {by} could empty", "nodata": f", where only {by} could put anything"}.get(
-        other.reason, f" that only {by} could end"
+        return f"waits for {by or 'another'} to end{run.at_event(other.event)}"
+    deed = {"noroom": f", which {only} could empty", "nodata": f", where {only} could put anything"}.get(
+        other.reason, f" that {only} could end"
     )
     return f"{run.waits_for(other.reason, other.channel)}{run.at_event(other.event)}{deed}"
 
