@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from ipctrace.analysis import analyze
+from ipctrace.analysis.catalogue import CATALOGUE
 from ipctrace.analysis.ownership import Holder
 from ipctrace.analysis.results import Analysis
 from ipctrace.analysis.run import Run
 from ipctrace.analysis.situation import Situation
 
 from .builders import MS, TraceBuilder
+from .interpreters import EACH
+from .recorded import record
 
 EXCLUSIVE, SHARED = 2, 1
 
@@ -453,3 +457,107 @@ def test_a_file_that_nobody_in_the_run_has_locked_against_it_is_waited_for_from_
     analysis = program.hung()
     assert Situation(Run(analysis.trace)).ownership.holders(waiting) == ()
     assert analysis.verdict.name != "deadlock" and rules(analysis) == []
+
+
+# Real programs
+
+LOCK_AT_FORK = """
+import os, threading
+lock, held = threading.{kind}(), threading.Event()
+def hold():
+    with lock:
+        held.set()
+        threading.Event().wait(1000)
+threading.Thread(target=hold, daemon=True).start()
+held.wait()
+child = os.fork()
+if not child:
+    with lock:
+        os._exit(0)
+os.waitpid(child, 0)
+"""
+
+STREAM_AT_FORK = """
+import fcntl, os, struct, termios, threading, time
+r, w = os.pipe()
+stream = os.fdopen(w, "wb")
+threading.Thread(target=stream.write, args=(b"x" * 200_000,), daemon=True).start()
+while fcntl.ioctl(r, termios.FIONREAD, b"....") != struct.pack("i", 65536):
+    time.sleep(0.01)
+child = os.fork()
+if not child:
+    stream.write(b"child")
+    os._exit(0)
+os.waitpid(child, 0)
+"""
+
+FILES = """
+import fcntl, os
+def take(first, second, told, hears):
+    with open(first, "w") as one, open(second, "w") as two:
+        fcntl.flock(one, fcntl.LOCK_EX)
+        os.write(told, b".")
+        os.read(hears, 1)
+        fcntl.flock(two, fcntl.LOCK_EX)
+down, up = os.pipe(), os.pipe()
+if not os.fork():
+    take("b", "a", up[1], down[0])
+    os._exit(0)
+take("a", "b", down[1], up[0])
+os.wait()
+"""
+
+IMPORT = """
+import sys
+with open("plugins.py", "w") as file:
+    file.write("import threading\\ndef load():\\n    import plugins\\n")
+    file.write("thread = threading.Thread(target=load)\\nthread.start()\\nthread.join()\\n")
+sys.path.insert(0, ".")
+import plugins
+"""
+
+SPAWNED = """
+import multiprocessing
+def take(one, two, both):
+    with one:
+        both.wait()
+        with two:
+            pass
+if __name__ == "__main__":
+    context = multiprocessing.get_context("spawn")
+    one, two, both = context.Lock(), context.RLock(), context.Barrier(2)
+    workers = [context.Process(target=take, args=(*locks, both)) for locks in ((one, two), (two, one))]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+"""
+
+
+def recorded(folder: Path, text: str, python: str | None = None) -> tuple[str, str]:
+    """The verdict on a program, and the rule that explains it."""
+    (folder / "program.py").write_text(text)
+    command = (python, "program.py") if python else ("program.py",)
+    done = record(folder, *command, options=("--duration", "60"))
+    findings = [finding.rule for finding in done.run.findings if finding.rule < "IPC2"]
+    return done.run.verdict.name, (findings or [""])[0]
+
+
+@pytest.mark.chapter
+@pytest.mark.parametrize("python", EACH)
+@pytest.mark.parametrize("kind", ["Lock", "RLock", "Condition", "STREAM"])
+def test_a_lock_held_at_the_fork_on_every_interpreter(kind: str, python: str, tmp_path: Path) -> None:
+    text = STREAM_AT_FORK if kind == "STREAM" else LOCK_AT_FORK.format(kind=kind)
+    assert recorded(tmp_path, text, python) == ("deadlock", "IPC115")
+
+
+@pytest.mark.chapter
+@pytest.mark.parametrize("code", ["IPC111", "IPC112", "IPC113", "IPC114", "IPC115", "IPC124"])
+def test_the_catalogues_example_shows_its_rule(code: str, tmp_path: Path) -> None:
+    assert recorded(tmp_path, CATALOGUE[code].example) == ("deadlock", code)
+
+
+@pytest.mark.chapter
+@pytest.mark.parametrize(("text", "rule"), [(FILES, "IPC111"), (SPAWNED, "IPC111"), (IMPORT, "IPC113")])
+def test_files_and_processes_and_modules(text: str, rule: str, tmp_path: Path) -> None:
+    assert recorded(tmp_path, text) == ("deadlock", rule)
