@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
-from .events import NEVER, NONE, groups, number, rows_of
+from .events import NEVER, NONE, Ints, groups, number, rows_of
 from .filelocks import FILE_LOCKS, FileLocks
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class Ownership:
         about = np.isin(events.channel, sorted(wanted))
         got = np.flatnonzero(about & acquires & (events.exit != NEVER) & (events.error == NONE) & (events.result != 0))
         given = np.flatnonzero(about & releases & (events.error == NONE))
-        said = np.flatnonzero(about & acquires & (events.owner > 0))
+        said = _last_of_each(np.flatnonzero(about & acquires & (events.owner > 0)), events.channel)
         owners = [self._thread_of(int(events.process[each]), int(events.owner[each])) for each in said.tolist()]
         steps = pd.DataFrame({
             "event": np.concatenate([got, given, said]),
@@ -282,3 +282,9 @@ class Ownership:
     @cached_property
     def _files(self) -> dict[int, FileLocks]:
         return {}
+
+
+def _last_of_each(chosen: Ints, channel: Ints) -> Ints:
+    """Of the chosen events the last one of each channel."""
+    _, last = np.unique(channel[chosen][::-1], return_index=True)
+    return np.sort(chosen[len(chosen) - 1 - last])

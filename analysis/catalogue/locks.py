@@ -15,9 +15,14 @@ RULES = (
             "locks, multiprocessing locks and file locks can all take part."
         ),
         example=(
-            "def one():                        # def two():\n"
-            "    with a:                       #     with b:\n"
-            "        with b: ...               #         with a: ..."
+            "import threading\n"
+            "a, b, both = threading.Lock(), threading.Lock(), threading.Barrier(2)\n"
+            "def take(one, two):\n"
+            "    with one:\n"
+            "        both.wait()\n"
+            "        with two: ...\n"
+            "threading.Thread(target=take, args=(a, b)).start()\n"
+            "take(b, a)"
         ),
         shown_by="holder and waiter of each lock; the lines of both acquisitions",
         remedy="take them in one order everywhere, or take both at once under a third",
@@ -32,7 +37,9 @@ RULES = (
             "A Lock is not reentrant: a function that takes it and calls another that takes it waits for ever. A "
             "signal handler runs in the middle of the main thread and can do the same."
         ),
-        example=("lock = threading.Lock()\nwith lock:\n    lock.acquire()"),
+        example=(
+            "import threading\nlock = threading.Lock()\ndef callback():\n    with lock: ...\nwith lock:\n    callback()"
+        ),
         shown_by="holder and waiter are the same thread",
         remedy="RLock; or split the function into one that locks and one that doesn't; no locks in signal handlers",
         see_also=("IPC111", "IPC212"),
@@ -46,7 +53,16 @@ RULES = (
             "A thread holds a lock while it waits for bytes or for an end; who would send them, or end, waits for "
             "the lock."
         ),
-        example=("with lock:\n    answer = connection.recv()    # the sender needs the lock first"),
+        example=(
+            "import threading\n"
+            "lock = threading.Lock()\n"
+            "def work():\n"
+            "    with lock: ...\n"
+            "thread = threading.Thread(target=work)\n"
+            "with lock:\n"
+            "    thread.start()\n"
+            "    thread.join()                 # work needs the lock first"
+        ),
         shown_by="both kinds of edge in the knot",
         remedy="release the lock before blocking I/O or a join",
         see_also=("IPC111", "IPC109"),
@@ -59,7 +75,15 @@ RULES = (
         explanation=(
             "multiprocessing locks are counters in shared memory: nothing releases them when their holder is killed."
         ),
-        example="",
+        example=(
+            "import multiprocessing, os\n"
+            'lock = multiprocessing.get_context("fork").Lock()\n'
+            "if os.fork() == 0:\n"
+            "    lock.acquire()\n"
+            "    os._exit(1)                   # as if it had been killed\n"
+            "os.wait()\n"
+            "lock.acquire()"
+        ),
         shown_by="the holder's end comes before the end of the wait",
         remedy=(
             "a lock that dies with its holder (fcntl.flock on a file), or a process that manages the lock; don't "
@@ -77,9 +101,15 @@ RULES = (
             "locked there for ever, those inside logging and buffered streams included."
         ),
         example=(
-            "threading.Thread(target=hold, args=(lock,)).start()\n"
+            "import os, threading, time\n"
+            "lock = threading.Lock()\n"
+            "def hold():\n"
+            "    with lock: time.sleep(1000)\n"
+            "threading.Thread(target=hold, daemon=True).start()\n"
+            "time.sleep(0.1)\n"
             "if os.fork() == 0:\n"
-            "    lock.acquire()                # nobody here can release it"
+            "    lock.acquire()                # nobody here can release it\n"
+            "os.wait()"
         ),
         shown_by="the lock was held at the fork, by another thread",
         remedy="start processes with spawn or forkserver, or fork before the first thread is started",
@@ -178,7 +208,19 @@ RULES = (
             "A lock taken with flock belongs to the open file description, which fork and dup share: it is held "
             "until the last copy is closed or unlocks."
         ),
-        example="",
+        example=(
+            "import fcntl, os\n"
+            "reader, writer = os.pipe()\n"
+            'file = open("state", "w")\n'
+            "fcntl.flock(file, fcntl.LOCK_EX)\n"
+            "if os.fork() == 0:\n"
+            "    os.close(writer)\n"
+            "    os.read(reader, 1)            # until the parent ends\n"
+            "    os._exit(0)\n"
+            "file.close()                      # the child's copy keeps the lock\n"
+            'again = open("state", "w")\n'
+            "fcntl.flock(again, fcntl.LOCK_EX)"
+        ),
         shown_by="who holds a copy of the description",
         remedy="unlock explicitly, close the copy in the child; os.set_inheritable(fd, False)",
         see_also=("IPC111", "IPC214"),

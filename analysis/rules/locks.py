@@ -205,7 +205,7 @@ def _way(context: Context, start: int, goal: int) -> list[int] | None:
     todo = [start]
     while todo:
         at = todo.pop(0)
-        for other in _awaited(context, at, goal):
+        for other in _awaited(context, at, start, goal):
             if other == goal:
                 return [*_back(came, at, start), goal]
             if other not in came and other != start:
@@ -221,10 +221,11 @@ def _back(came: dict[int, int], at: int, start: int) -> list[int]:
     return way[::-1]
 
 
-def _awaited(context: Context, index: int, goal: int) -> list[int]:
+def _awaited(context: Context, index: int, start: int, goal: int) -> list[int]:
     """Who would have to act for an agent's wait to end, as far as that can be told.
 
-    Of many that could use a channel, who has used it; where nobody has, who isn't of the same process, if anybody is.
+    Of many that could use a channel: who has used it; else who had to do with it. Where they merely wait for others to
+    end, the holder of the lock (`start`) may wait for any that could, rather of another process than of its own.
     """
     situation, knot = context.situation, context.knot
     agent = situation.agents[index]
@@ -233,9 +234,13 @@ def _awaited(context: Context, index: int, goal: int) -> list[int]:
         return [at for holder in holders if (at := _agent(context, holder)) is not None]
     if agent.call not in ("read", "write") or agent.channel is None:
         return list(knot.arcs.get(index, ()))
-    users, dead = users_of(situation, agent), sorted(agent.enablers & knot.dead)
-    used = [each for each in dead if situation.agents[each].thread in users]
-    found = used or [each for each in dead if situation.agents[each].process != agent.process] or dead
+    users, dead = users_of(situation, agent), sorted(agent.enablers & knot.dead - {index})
+    found = [each for each in dead if situation.agents[each].thread in users]
+    if not found:
+        meant = [each for each in dead if any(each in (need.meant or need.able) for need in agent.needs or ())]
+        talk = any(situation.agents[each].call in ("read", "write", "select") for each in meant)
+        away = [each for each in dead if situation.agents[each].process != agent.process]
+        found = meant if index != start or talk else away or dead
     there = situation.agents[goal]
     same_end = there.call in STREAM_CALLS and there.channel == agent.channel  # would do the same, not what is needed
     return [each for each in found if not (each == goal and same_end)]
