@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,8 @@ from ..events import NONE, Events
 if TYPE_CHECKING:
     from ..situation import Situation
 
+# What open(2)'s flags ask for, on Linux: the analysis is the same wherever it runs.
+ACCESS, READ_ONLY, WRITE_ONLY = 3, 0, 1
 # What tempfile.mkdtemp and mktemp(1) make up: nobody guesses it. Of other names one is never sure.
 _MADE_UP = re.compile(
     r"(?<=/)(?:tmp[a-z0-9_]{8}|tmp\.\w{10})(?=/|$)"
@@ -66,7 +67,7 @@ def _shared(situation: Situation, channel: int, process: int) -> bool:
     ]
     sides = {
         way: set(ours.loc[ours["access"].str.contains(way), "process"].tolist()) | _opening(events, channel, flag)
-        for way, flag in (("r", os.O_RDONLY), ("w", os.O_WRONLY))
+        for way, flag in (("r", READ_ONLY), ("w", WRITE_ONLY))
     }
     one_sided = sides["r"] ^ sides["w"]
     side = "r" if process in sides["r"] or _holds(situation, channel, process) else "w"
@@ -77,7 +78,7 @@ def _opening(events: Events, channel: int, flag: int) -> set[int]:
     """Processes that ask to open a FIFO for one side."""
     asked = events.is_kind("open") & (events.channel == channel) & (events.size != NONE)
     chosen = np.flatnonzero(asked)
-    return set(events.process[chosen[events.size[chosen] & os.O_ACCMODE == flag]].tolist())
+    return set(events.process[chosen[events.size[chosen] & ACCESS == flag]].tolist())
 
 
 def _holds(situation: Situation, channel: int, process: int) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -48,4 +47,4 @@ def _anybody(situation: Situation, agent: Agent, deed: str) -> Need:
 def opens_for_reading(situation: Situation, agent: Agent) -> bool:
     """Whether an open asks for the reading end."""
     flags = number(situation.events.size[agent.event]) if agent.event is not None else None
-    return (flags or 0) & os.O_ACCMODE == os.O_RDONLY
+    return (flags or 0) & names.ACCESS == names.READ_ONLY
