@@ -12,7 +12,8 @@ from ..events import NONE, Events
 if TYPE_CHECKING:
     from ..situation import Situation
 
-O_RDONLY, O_WRONLY, O_ACCMODE = 0, 1, 3  # flags of open(2), as the recorded system has them
+# What open(2)'s flags ask for, on Linux: the analysis is the same wherever it runs.
+ACCESS, READ_ONLY, WRITE_ONLY = 3, 0, 1
 # What tempfile.mkdtemp and mktemp(1) make up: nobody guesses it. Of other names one is never sure.
 _MADE_UP = re.compile(
     r"(?<=/)(?:tmp[a-z0-9_]{8}|tmp\.\w{10})(?=/|$)"
@@ -66,7 +67,7 @@ def _shared(situation: Situation, channel: int, process: int) -> bool:
     ]
     sides = {
         way: set(ours.loc[ours["access"].str.contains(way), "process"].tolist()) | _opening(events, channel, flag)
-        for way, flag in (("r", O_RDONLY), ("w", O_WRONLY))
+        for way, flag in (("r", READ_ONLY), ("w", WRITE_ONLY))
     }
     one_sided = sides["r"] ^ sides["w"]
     side = "r" if process in sides["r"] or _holds(situation, channel, process) else "w"
@@ -77,7 +78,7 @@ def _opening(events: Events, channel: int, flag: int) -> set[int]:
     """Processes that ask to open a FIFO for one side."""
     asked = events.is_kind("open") & (events.channel == channel) & (events.size != NONE)
     chosen = np.flatnonzero(asked)
-    return set(events.process[chosen[events.size[chosen] & O_ACCMODE == flag]].tolist())
+    return set(events.process[chosen[events.size[chosen] & ACCESS == flag]].tolist())
 
 
 def _holds(situation: Situation, channel: int, process: int) -> bool:

@@ -47,4 +47,4 @@ def _anybody(situation: Situation, agent: Agent, deed: str) -> Need:
 def opens_for_reading(situation: Situation, agent: Agent) -> bool:
     """Whether an open asks for the reading end."""
     flags = number(situation.events.size[agent.event]) if agent.event is not None else None
-    return (flags or 0) & names.O_ACCMODE == names.O_RDONLY
+    return (flags or 0) & names.ACCESS == names.READ_ONLY
