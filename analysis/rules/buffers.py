@@ -8,7 +8,7 @@ import numpy as np
 
 from ..agents import Agent
 from ..edits import flush_after
-from ..events import NONE, Ints, number, rows_of
+from ..events import NEVER, NONE, Ints, number, rows_of
 from ..findings import Context, finding, ids
 from ..habits import at_once, habit
 from ..naming import listing, plural, sentence
@@ -202,7 +202,7 @@ def short_frame(context: Context) -> Iterator[Finding]:
     for agent in context.core:
         if agent.channel is None or not _sender_waits(context, agent) or reads_to_end(context.situation, agent):
             continue
-        read, wanted = _begun(context, agent)
+        read, wanted = _begun(context, agent) if agent.loop is None else _begun_by_loop(context, agent)
         came = int(events.result[read].sum())
         if not came:
             continue
@@ -231,6 +231,19 @@ def _sender_waits(context: Context, agent: Agent) -> bool:
     peer = number(context.run.trace.channels["peer"].iloc[agent.channel])
     holders = context.situation.holders(*((agent.channel, "w") if peer is None else (peer, "r")))
     return any(other.process in holders and other is not agent for other in context.dead)
+
+
+def _begun_by_loop(context: Context, agent: Agent) -> tuple[Ints, int | None]:
+    """The same of a task: what its loop has read for it since it was last given something."""
+    events = context.run.events
+    own = events.channel == agent.channel
+    given = np.flatnonzero(own & events.is_kind("take") & (events.exit != NEVER))
+    since = int(events.exit[given[-1]]) if len(given) else NONE
+    read = np.flatnonzero(own & events.is_kind("read") & (events.result > 0) & (events.enter > since))
+    op = events.op(agent.event) if agent.event is not None else ""
+    if not op.endswith((".readline", ".readuntil", ".readexactly")):
+        return read[:0], None
+    return read, number(events.size[agent.event]) if op.endswith(".readexactly") else None
 
 
 def _begun(context: Context, agent: Agent) -> tuple[Ints, int | None]:

@@ -189,11 +189,14 @@ def _was_to_tell(context: Context, agent: Agent, death: Death) -> bool:
     """Whether a thread that an exception ended is missed by one that waits for something within its process."""
     if agent.process != death.process or agent.call not in ("await", "receive", "send", "acquire"):
         return False
-    if _touched(context, agent, death):
-        return True
+    return _touched(context, agent, death) or (_alone(context, agent) and not _conversed(context, death))
+
+
+def _conversed(context: Context, death: Death) -> bool:
+    """Whether a thread had something else to do: it wrote to somebody, and owed nobody an answer."""
     events = context.run.events
-    busy = events.is_kind("read", "write", "send", "receive", "take", "accept") & (events.thread == death.thread)
-    return _alone(context, agent) and not busy.any()  # what did something else all the time is missed elsewhere
+    wrote = (events.thread == death.thread) & events.is_kind("write", "send") & _between(context)
+    return bool((wrote & (events.result > 0)).any()) and taken(context, death) is None
 
 
 def _alone(context: Context, agent: Agent) -> bool:

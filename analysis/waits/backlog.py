@@ -59,6 +59,7 @@ def by_backlog(situation: Situation, agent: Agent) -> Agent | None:
     found = unaccepted(situation, agent)
     processes = {process for listener in found for process in situation.holders(listener, "r")}
     able = frozenset().union(*(situation.threads_of[process] for process in processes))
-    accepted = set().union(*(situation.uses.get((listener, "w"), set()) for listener in found))
+    accepts = np.isin(situation.events.channel, found) & situation.events.is_op("socket.accept")
+    accepted = set(situation.events.thread[accepts].tolist())
     seen = frozenset(index for index in able if situation.placed[index].thread in accepted)
     return replace(agent, needs=(Need(able, "open", agent.channel, seen=seen or None),)) if able else None

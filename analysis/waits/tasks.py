@@ -89,7 +89,7 @@ def _by_call(situation: Situation, agent: Agent, everyone: frozenset[int]) -> Ag
         others = frozenset(index for index in everyone if situation.placed[index].tid == agent.target)
         return replace(agent, needs=(Need(everyone, "end", seen=others),)) if others else None
     if agent.call in STREAMS:
-        return channels.by_channel(situation, replace(agent, call=STREAMS[agent.call]))
+        return _by_stream(situation, channels.by_channel(situation, replace(agent, call=STREAMS[agent.call])))
     if agent.call == "wait":
         return processes.by_child(situation, agent)
     if agent.call in ("receive", "send"):
@@ -98,6 +98,19 @@ def _by_call(situation: Situation, agent: Agent, everyone: frozenset[int]) -> Ag
         return notices.by_notice(situation, agent)
     work = handed_over(situation, agent)
     return None if work is None else notices.by_notice(situation, replace(agent, channel=work))
+
+
+def _by_stream(situation: Situation, agent: Agent) -> Agent:
+    """What a loop's thread moves, it moves for its tasks: one of them is meant where the thread is."""
+    needs = []
+    for need in agent.needs or ():
+        meant = need.seen if need.meant is None else need.meant
+        tasks = frozenset[int]()
+        for other in meant or ():
+            tasks |= loops.of_loop(situation, situation.placed[other].thread)
+        runners = {other for other in meant or () if loops.of_loop(situation, situation.placed[other].thread)}
+        needs.append(need if meant is None else replace(need, able=need.able | tasks, meant=(meant - runners) | tasks))
+    return replace(agent, needs=tuple(needs) if agent.needs is not None else None)
 
 
 def handed_over(situation: Situation, agent: Agent) -> int | None:
