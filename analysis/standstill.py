@@ -22,7 +22,7 @@ from .waits import FAMILIES
 
 QUIET = 1_000_000_000  # ns after which a knot stands (verdict.py)
 PATIENCE = 3_000_000_000  # ns without progress
-LONG = 5_000_000_000  # ns that a close has waited for a child that sleeps
+LONG = 4_000_000_000  # ns that a close has waited for a child that sleeps
 SERIES = 4  # children that ended in the same way, one after the other
 ROUNDS = 100  # equal rounds of a loop that asks
 CIRCLING = 8  # and of one that does whatever it does, and will go on to do it
