@@ -195,14 +195,17 @@ def _fork(parent: int, child: int, started: int, site: int) -> Change:
 
 
 def _start(events: Events, event: int, child: int) -> Change:
-    """What a program that isn't traced was started with as its standard streams: all that is known if it ends soon."""
+    """What a program that isn't traced was started with as its standard streams, its parent's where none was given: all
+    that is known if it ends soon."""
     given = (events.fd[event], events.size[event], events.extra[event])
     time, parent, site = int(events.enter[event]), int(events.process[event]), int(events.site[event])
 
+    told = events.size[event] != NONE  # older recorders don't say
+
     def change(replay: _Replay) -> None:
-        for fd, source in enumerate(map(int, given)):
-            span = replay.held[parent].get(source)
-            if source >= 0 and span is not None:
+        for fd, source in enumerate(map(int, given) if told else ()):
+            span = replay.held[parent].get(source if source >= 0 else fd)
+            if span is not None and (source >= 0 or span.end.inheritable):
                 replay.open(time, child, fd, span.end._replace(inheritable=True), "inherited", site)
 
     return change
