@@ -105,4 +105,13 @@ def _of_file(situation: Situation, agent: Agent, holders: tuple[Holder, ...]) ->
     seen = _agents(situation, holders, True)
     others = {process for holder in holders for process, _ in holder.keepers if process != holder.process}
     shared = frozenset().union(*(situation.threads_of[process] for process in others))
-    return replace(agent, needs=(Need(able, "release", agent.channel, ((seen or frozenset()) | shared) & able),))
+    seen = ((seen or frozenset()) | shared) & able
+    return replace(agent, needs=(Need(able, "release", agent.channel, seen, _users(situation, agent, seen)),))
+
+
+def _users(situation: Situation, agent: Agent, keepers: frozenset[int]) -> frozenset[int]:
+    """Of who shares a file's lock, whose process had to do with the file; not who merely inherited a descriptor."""
+    assert agent.channel is not None
+    return frozenset(
+        index for index in keepers if situation.has_touched(agent.channel, situation.placed[index].process)
+    )  # fmt: skip
