@@ -224,6 +224,9 @@ def test_a_lock_upstream_of_a_knot_has_a_victim_and_no_blame() -> None:
     child = build.fork(main)
     build.close(main, down.reader, up.writer)
     build.close(child, down.writer, up.reader)
+    for writer, reader, pipe in ((main, child, down), (child, main, up)):
+        build.write(writer, pipe.writer, b"x")
+        build.read(reader, pipe.reader, b"x")
     program.take(main, lock, 3)
     build.begin(main, "os.read", fd=up.reader, size=1)
     build.begin(child, "os.read", fd=down.reader, size=1)
@@ -327,7 +330,7 @@ def test_a_lock_that_another_thread_held_at_the_fork() -> None:
     build, (holder,) = program.build, program.threads
     copy = build.object(1, "lock")
     taken = program.take(holder, copy, 3)  # what the child tells of its parent's thread
-    build.begin(holder, "time.sleep", size=10**12)
+    build.begin(holder, "Event.wait", channel=build.object(0, "event"))
     child = build.fork(program.main, site=program.line(5, "os.fork()"))
     program.wait(child, copy, holder, 8)
     build.begin(program.main, "os.waitpid", size=47111)
@@ -467,7 +470,7 @@ lock, held = threading.{kind}(), threading.Event()
 def hold():
     with lock:
         held.set()
-        threading.Event().wait(1000)
+        threading.Event().wait()
 threading.Thread(target=hold, daemon=True).start()
 held.wait()
 child = os.fork()

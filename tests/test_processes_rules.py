@@ -232,7 +232,7 @@ class TestPeerGone:
         build = TraceBuilder()
         main = build.process("a.py")
         other = build.thread(build.process_of(main), "other")
-        build.write(other, 1, b"tick")
+        build.write(other, build.pipe(main).writer, b"tick")
         build.call(other, "uncaught", data=b"BrokenPipeError: [Errno 32] Broken pipe")
         build.end_thread(other)
         build.begin(main, "Queue.get", channel=build.object(build.process_of(main), "queue"))

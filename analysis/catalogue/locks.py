@@ -104,7 +104,7 @@ RULES = (
             "import os, threading, time\n"
             "lock = threading.Lock()\n"
             "def hold():\n"
-            "    with lock: time.sleep(1000)\n"
+            "    with lock: threading.Event().wait()\n"
             "threading.Thread(target=hold, daemon=True).start()\n"
             "time.sleep(0.1)\n"
             "if os.fork() == 0:\n"
