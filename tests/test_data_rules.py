@@ -434,10 +434,11 @@ if __name__ == "__main__":
 @pytest.mark.chapter
 @pytest.mark.parametrize("locked", [False, True])
 def test_threads_that_send_on_one_connection(locked: bool, tmp_path: Path) -> None:
+    """Without a lock they meet sooner or later: a run in which they don't is as good, and says nothing."""
     program = tmp_path / "torn.py"
     program.write_text(TORN.format(locked=locked))
-    run = record(tmp_path, program).run
-    assert ("IPC202" in {finding.rule for finding in run.findings}) is not locked
+    runs = (record(tmp_path, program).run for _ in range(2 if locked else 12))
+    assert any("IPC202" in {finding.rule for finding in run.findings} for run in runs) is not locked
 
 
 @pytest.mark.chapter

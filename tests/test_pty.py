@@ -153,7 +153,7 @@ def test_a_line_that_is_too_long_for_a_terminal_is_told_where_it_keeps_lines(pyt
         "one, follower = os.openpty(); type(one)\n"
         "other, raw = os.openpty(); tty.setraw(raw); os.write(other, b'x' * 3000); os.read(raw, 3000)\n"
         "os.write(other, b'x' * 3000)\n"
-        "file = os.fdopen(one, 'wb', 0); file.write(b'y' * 5000)\n"
+        "fresh, last = os.openpty(); file = os.fdopen(fresh, 'wb', 0); file.write(b'y' * 5000)\n"
     )
     done = target.run(text, live=live, python=python)
     assert done.returncode == 0, done

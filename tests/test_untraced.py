@@ -50,11 +50,12 @@ def pipe_between(trace: Trace, writer: str, reader: str) -> str:
 
 
 def when_nothing_moves(*programs: str) -> Callable[[Trace], bool]:
-    """A judge that ends these programs, once everything waits."""
+    """A judge that ends these programs, once everything waits and a sample shows in what."""
 
     def judge(trace: Trace) -> bool:
+        waiting = set(trace.samples.loc[trace.samples["syscall"].notna(), "process"])
         for row in trace.processes.itertuples():
-            if row.program in programs and alive(row.pid):
+            if row.program in programs and alive(row.pid) and row.process in waiting:
                 os.kill(row.pid, signal.SIGTERM)
         return False
 
