@@ -125,7 +125,9 @@ class Sampler:
         image = self._image(pid, time.monotonic())
         now, before = time.monotonic_ns(), image.threads
         runs = {tid: proc.runs(pid, tid) for tid in proc.thread_ids(pid)}
-        if before and None not in runs.values() and runs == {thread.tid: thread.runs for thread in before}:
+        # who was on its way into a call as it was looked at may sleep in it by now without having run again
+        settled = before and all(thread.state != "R" and thread.call.name for thread in before)
+        if settled and None not in runs.values() and runs == {thread.tid: thread.runs for thread in before}:
             rests = len(image.samples) > 1 and image.samples[-2].threads[pid] is before
             del image.samples[len(image.samples) - rests :]
             image.samples.append(Look(now, {pid: before}))
