@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 SILENCE = 3_000_000_000  # ns without any use after which an inherited end is taken to be forgotten
 STANDARD = 3  # descriptors below are a program's own input and output; others it has to be told of
+ROUNDS = 5  # equal rounds after which a thread is taken to go round in a circle
+LONGEST_ROUND = 16  # calls
+PATIENCE = 1_000_000_000  # ns that the rounds must have lasted as well
 SETTLED = 10  # calls, all of kinds that it made before, after which a thread is taken to be busy with something else
 
 
@@ -80,3 +83,18 @@ def settled(situation: Situation, index: int, since: int) -> bool:
     calls = [(events.op(event), int(events.site[event])) for event in own[-2 * SETTLED :].tolist()]
     half = len(calls) // 2
     return half >= SETTLED // 2 and set(calls[half:]) <= set(calls[:half])
+
+
+def circles(situation: Situation, thread: int) -> bool:
+    """Whether a thread or task has done nothing but repeat the same few calls for a while: a heartbeat, a poller."""
+    events = situation.events
+    own = np.flatnonzero(events.thread == thread)[-4 * ROUNDS * LONGEST_ROUND :]
+    own = own[(events.outermost[own] == own) & ~events.is_kind("thread", "task")[own]]
+    calls = [(events.op(event), int(events.site[event])) for event in own.tolist()]
+    for length in range(1, min(LONGEST_ROUND, len(calls) // ROUNDS) + 1):
+        first = len(calls) - length
+        while first and calls[first - 1] == calls[first - 1 + length]:
+            first -= 1
+        if len(calls) - first >= ROUNDS * length and situation.run.cut - int(events.enter[own[first]]) >= PATIENCE:
+            return True
+    return False

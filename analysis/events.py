@@ -114,6 +114,11 @@ class Events:
         """Which events are of one of these kinds."""
         return _named(self._kinds, self._kind_names, kinds)
 
+    def among(self, chosen: Ints, *kinds: str) -> Ints:
+        """Those of these events that are of one of these kinds."""
+        found: Ints = chosen[_named(self._kinds[chosen], self._kind_names, kinds)]
+        return found
+
     def is_op(self, *ops: str) -> Flags:
         """Which events are of one of these calls."""
         return _named(self._ops, self._op_names, ops)

@@ -17,6 +17,7 @@ import pandas as pd
 from ipctrace.tracer.schema import OBJECTS
 
 from .agents import Agent
+from .bystanders import circles
 from .events import NEVER, NONE, Ints, by_number, groups, number, rows_of
 from .ownership import STREAM_CALLS, Ownership
 from .run import Run
@@ -134,6 +135,12 @@ class Situation:
         """The innermost open event of a thread; None: it is in none."""
         event = int(self._innermost[thread])
         return None if event == NONE else event
+
+    @cached_property
+    def circling(self) -> set[int]:
+        """Threads and tasks that have long done nothing but go round in a circle."""
+        living = {agent.thread for agent in self.placed if agent.thread is not None}
+        return {thread for thread in living if circles(self, thread)}
 
     @cached_property
     def ownership(self) -> Ownership:
@@ -424,6 +431,15 @@ class Situation:
             return False
         columns = ["dropped_written", "dropped_read"]
         return bool(self.trace.channels.loc[channel, columns].notna().any())
+
+    @cached_property
+    def on_object(self) -> Callable[[int], Ints]:
+        """An object of Python's → the events about it, in order; of other channels none."""
+        objects = self.trace.channels["kind"].isin(OBJECTS).to_numpy()
+        about = np.flatnonzero(self.events.channel != NONE)
+        about = about[objects[self.events.channel[about]]]
+        of_channel = by_number(self.events.channel[about], len(objects))
+        return lambda channel: about[of_channel(channel)]
 
     @cached_property
     def passed(self) -> set[int]:

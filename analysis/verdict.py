@@ -14,7 +14,7 @@ from .events import number, rows_of
 from .findings import Context
 from .naming import listing, plural, sentence, span, the
 from .results import Finding, Stuck, Verdict
-from .rules.channels import awaited
+from .rules.buffers import awaited
 from .waiting import Knot
 
 # Signals by which programs end one another on purpose, as by any that they were seen to send. Only the recorded program

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from ipctrace.tracer.schema import Trace
 
-from .agents import Agent
+from .agents import Agent, Need
 from .events import NEVER
 from .run import Run
 from .situation import Situation
@@ -81,23 +81,26 @@ def visible(situation: Situation, index: int) -> Waits:
 
 def likely(situation: Situation, index: int) -> Waits:
     """Only those that were seen to use, make or be given what it takes, and whoever waits itself."""
-    agents, needs = situation.agents, situation.agents[index].needs
-    if needs is None:
-        return None
-    waiting = [frozenset(other for other in need.able if not agents[other].why) for need in needs]
-    return tuple(
-        need.able if need.seen is None else (need.seen | others) & need.able
-        for need, others in zip(needs, waiting, strict=True)
+    agents = situation.agents
+    return _chosen(
+        situation,
+        index,
+        lambda need: None if need.seen is None else need.seen | {other for other in need.able if not agents[other].why},
     )
 
 
 def meant(situation: Situation, index: int) -> Waits:
     """The same, without who merely came to hold what it takes, and without who waits for something else altogether."""
+    return _chosen(situation, index, lambda need: need.seen if need.meant is None else need.meant)
+
+
+def _chosen(situation: Situation, index: int, chosen: Callable[[Need], frozenset[int] | None]) -> Waits:
+    """An agent's needs with only those who are chosen of each (None: all who are able)."""
     needs = situation.agents[index].needs
     if needs is None:
         return None
-    chosen = [need.seen if need.meant is None else need.meant for need in needs]
-    return tuple(need.able if some is None else some & need.able for need, some in zip(needs, chosen, strict=True))
+    some = ((need.able, chosen(need)) for need in needs)
+    return tuple(able if few is None else few & able for able, few in some)
 
 
 def without_outside(situation: Situation, index: int) -> Waits:

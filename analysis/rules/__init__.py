@@ -9,14 +9,17 @@ from __future__ import annotations
 
 from ..findings import Check
 from . import (
+    buffers,
     channels,
     ends,
+    gone,
     latent,
     leftovers,
     locks,
     messages,
     notices,
     output,
+    ownerless,
     processes,
     sharing,
     streams,
@@ -24,12 +27,17 @@ from . import (
     time,
     traffic,
     transfers,
+    workers,
 )
 
 CHECKS: tuple[Check, ...] = (
     *processes.CHECKS,
+    *gone.CHECKS,
     *locks.CHECKS,
+    *ownerless.CHECKS,
+    *workers.CHECKS,
     *notices.CHECKS,
+    *buffers.CHECKS,
     *channels.CHECKS,
     *latent.CHECKS,
     *messages.CHECKS,

@@ -20,8 +20,7 @@ from ..naming import listing, plural, sentence
 from ..results import Finding
 from ..waits.channels import members, reads_to_end, taking
 from ..waits.opens import opens_for_reading
-from . import buffers
-from .buffers import awaited, names, receives
+from .buffers import awaited, buffered, names, receives
 
 UNTIED_BY_READING = ("read", "select", "wait", "join", "receive")  # waits of a keeper that a close before would save
 
@@ -332,7 +331,7 @@ def mutual_receive(context: Context) -> Iterator[Finding]:
     core, run = context.core, context.run
     if len(core) < 2 or not all(_listens(context, agent) for agent in core):
         return
-    if any(reads_to_end(context.situation, agent) for agent in core) or buffers.buffered(context):
+    if any(reads_to_end(context.situation, agent) for agent in core) or buffered(context):
         return
     if any(True for _ in missing_eof(context)):
         return
@@ -377,7 +376,7 @@ def _untraced_writers(context: Context, channel: int) -> set[int]:
 def or_knot(context: Context) -> Iterator[Finding]:
     """IPC122: a select whose ends all depend on others of the knot, where no rule knows more."""
     run, situation = context.run, context.situation
-    if buffers.buffered(context):
+    if buffered(context):
         return
     if any(True for check in (pipe_full, missing_eof, leaked_reader, fifo_open) for _ in check(context)):
         return
@@ -444,5 +443,4 @@ def fifo_open(context: Context) -> Iterator[Finding]:
     )
 
 
-CHECKS = (*buffers.CHECKS, pipe_full, missing_eof, leaked_reader, mutual_receive, or_knot, fifo_open)
-__all__ = ["CHECKS", "awaited", "missing_eof", "mutual_receive", "pipe_full"]
+CHECKS = (pipe_full, missing_eof, leaked_reader, mutual_receive, or_knot, fifo_open)

@@ -17,7 +17,6 @@ from ..naming import listing, sentence
 from ..ownership import STREAM_CALLS, Holder
 from ..results import Finding
 from ..waits.channels import users_of
-from . import ownerless
 from .links import Link, evidence, links, lives_on, lock, since
 
 
@@ -246,4 +245,4 @@ def _awaited(context: Context, index: int, start: int, goal: int) -> list[int]:
     return [each for each in found if not (each == goal and same_end)]
 
 
-CHECKS: tuple[Check, ...] = (lock_self, lock_cycle, lock_and_channel, *ownerless.CHECKS)
+CHECKS: tuple[Check, ...] = (lock_self, lock_cycle, lock_and_channel)

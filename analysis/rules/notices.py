@@ -386,4 +386,4 @@ def _signal_before(context: Context, agent: Agent) -> Told:
     )
 
 
-CHECKS: tuple[Check, ...] = (*workers.CHECKS, producer_gone, lost_wakeup)
+CHECKS: tuple[Check, ...] = (producer_gone, lost_wakeup)

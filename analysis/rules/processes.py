@@ -14,7 +14,6 @@ from ..findings import Check, Context, finding, ids
 from ..naming import listing, plural, sentence, span
 from ..results import Finding
 from ..waits.processes import feeds
-from .gone import CHECKS as GONE
 
 STOPPING = (signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
 # Signals that are sent to have somebody stop waiting; SIGCHLD and SIGWINCH, say, only tell.
@@ -300,4 +299,4 @@ def _first(context: Context, agent: Agent, other: Agent) -> str:
     return f"Let {context.the(other)} go on before the wait{place}: give back or tell what it waits for."
 
 
-CHECKS: tuple[Check, ...] = (stopped, feeder_join, *GONE, retried_wait, wait_cycle, outlived_output, livelock)
+CHECKS: tuple[Check, ...] = (stopped, feeder_join, retried_wait, wait_cycle, outlived_output, livelock)

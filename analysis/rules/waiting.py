@@ -89,8 +89,8 @@ def _elsewhere(context: Context, agent: Agent, other: Agent) -> bool:
     if other.thread is None or other.process in context.run.unseen:
         return True
     if other.process != agent.process and not situation.has_touched(channel_of(agent), other.process):
-        return other.thread in waits.circling(situation) or processes.daemon(situation, other.thread) is True
-    return other.thread in waits.circling(situation) and processes.daemon(situation, other.thread) is True
+        return other.thread in situation.circling or processes.daemon(situation, other.thread) is True
+    return other.thread in situation.circling and processes.daemon(situation, other.thread) is True
 
 
 def is_over(context: Context) -> bool:

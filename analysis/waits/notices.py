@@ -10,17 +10,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from ipctrace.tracer.schema import OBJECTS
 
 from ..agents import Agent, Need
-from ..events import NONE, Flags, Ints, number
+from ..events import Ints, number
 from . import channels, loops
 from .objects import by_object
 
 if TYPE_CHECKING:
     from ..situation import Situation
 
-Made = tuple[dict[int, Ints], dict[tuple[str, ...], Flags]]  # object → events about it; kinds → which events are
 # kind of wait → the deed that ends it, and the kinds of calls that do it
 DEEDS = {
     "await": ("notify", ("notify",)),
@@ -28,9 +26,6 @@ DEEDS = {
     "receive": ("put", ("send",)),
     "send": ("take", ("receive",)),
 }
-ROUNDS = 5  # equal rounds after which a thread is taken to go round in a circle
-LONGEST_ROUND = 16  # calls
-PATIENCE = 1_000_000_000  # ns that the rounds must have lasted as well
 
 
 def by_notice(situation: Situation, agent: Agent) -> Agent:
@@ -96,7 +91,7 @@ def _likely(situation: Situation, need: Need, threads: set[int]) -> Need:
 
 def unsettled(situation: Situation, agent: Agent) -> bool:
     """Whether an agent might come to do yet what it was never seen to do."""
-    if agent.thread is None or agent.process in situation.run.unseen or agent.thread in circling(situation):
+    if agent.thread is None or agent.process in situation.run.unseen or agent.thread in situation.circling:
         return False
     done = agent.event is not None and situation.events.op(agent.event) == "threading.shutdown"
     return not done and not loops.idle(situation, agent)
@@ -120,27 +115,9 @@ def users(situation: Situation, channel: int | None, *kinds: str) -> set[int]:
 
 
 def events_on(situation: Situation, channel: int | None, *kinds: str) -> Ints:
-    """The calls of these kinds on an object, in order; found by an index that is made once for a situation."""
-    made: Made | None = situation.__dict__.get("_events_on_objects")
-    if made is None:
-        made = situation.__dict__["_events_on_objects"] = _by_object(situation), {}
-    index, masks = made
-    if kinds not in masks:
-        masks[kinds] = situation.events.is_kind(*kinds)
-    own = index.get(-1 if channel is None else channel, np.zeros(0, dtype="int64"))
-    chosen: Ints = own[masks[kinds][own]]
-    return chosen
-
-
-def _by_object(situation: Situation) -> dict[int, Ints]:
-    """Each object of Python's → the events about it."""
-    channels, events = situation.trace.channels, situation.events
-    objects = channels["kind"].isin(OBJECTS).to_numpy()
-    about = np.flatnonzero(events.channel != NONE)
-    about = about[objects[events.channel[about]]]
-    about = about[np.argsort(events.channel[about], kind="stable")]
-    found, first = np.unique(events.channel[about], return_index=True)
-    return dict(zip(found.tolist(), np.split(about, first[1:]), strict=True)) if len(found) else {}
+    """The calls of these kinds on an object, in order."""
+    about = np.zeros(0, dtype="int64") if channel is None else situation.on_object(channel)
+    return situation.events.among(about, *kinds)
 
 
 def owner_of(situation: Situation, agent: Agent) -> int | None:
@@ -174,32 +151,3 @@ def queue_of(situation: Situation, future: int | None) -> int | None:
         return None
     put = np.flatnonzero((events.parent == submit) & events.is_kind("send"))
     return number(events.channel[put[0]]) if len(put) else None
-
-
-# Threads that go round in a circle
-
-
-def circling(situation: Situation) -> set[int]:
-    """Threads and tasks that have done nothing but repeat the same few calls for a while: heartbeats, tickers, pollers.
-
-    Worked out once for a situation.
-    """
-    found: set[int] | None = situation.__dict__.get("_circling")
-    if found is None:
-        living = {other.thread for other in situation.placed if other.thread is not None}
-        found = situation.__dict__["_circling"] = {thread for thread in living if _circles(situation, thread)}
-    return found
-
-
-def _circles(situation: Situation, thread: int) -> bool:
-    events = situation.events
-    own = np.flatnonzero(events.thread == thread)[-4 * ROUNDS * LONGEST_ROUND :]
-    own = own[(events.outermost[own] == own) & ~events.is_kind("thread", "task")[own]]
-    calls = [(events.op(event), int(events.site[event])) for event in own.tolist()]
-    for length in range(1, min(LONGEST_ROUND, len(calls) // ROUNDS) + 1):
-        first = len(calls) - length
-        while first and calls[first - 1] == calls[first - 1 + length]:
-            first -= 1
-        if len(calls) - first >= ROUNDS * length and situation.run.cut - int(events.enter[own[first]]) >= PATIENCE:
-            return True
-    return False
