@@ -4,7 +4,7 @@ The model is Holt's reduction ("Some deadlock properties of computer systems", 1
 it to MPI (Hilbrich et al., "Distributed wait state tracking for runtime MPI deadlock detection", 2013): whoever can act
 is live; whoever has each of its needs within reach of a live agent is live; repeat. What is left is deadlocked.
 
-Soundness: who could act is never counted too small (see situation.py). `deadlock` is proven by two equal looks at
+Soundness: who could act is never counted too small (see cut.py and waits). `deadlock` is proven by two equal looks at
 /proc; less than that is `stalled`, which says what it hangs on.
 """
 
