@@ -41,7 +41,7 @@ SCRIPTS = (
 def render(analysis: Analysis) -> str:
     """The page for one analysis. The same analysis gives the same page, byte for byte."""
     run = Run(analysis)
-    model, columns, blobs = build(run)
+    model = build(run)
     library, script = asset("plotly-cartesian.min.js"), "\n".join(asset(name) for name in SCRIPTS)
     healthy = analysis.verdict.name == "completed"
     return Template(asset("page.html")).substitute(
@@ -54,17 +54,17 @@ def render(analysis: Analysis) -> str:
         verdict=verdict.section(run),
         story=story(run),
         moment=""
-        if not model["core"]
+        if not model.facts["core"]
         else '<button id="moment" title="The moment (d)">The last 2 ms before it</button>',
         messages=verdict.plain_messages(run) if len(analysis.messages) else "",
         views=figures.views(run),
         facts=facts(run),
         streams=verdict.streams(run),
         rules=rules(analysis),
-        model=inert(model),
-        columns="\n".join(element(name, column) for name, column in columns.items()),
+        model=inert(model.facts),
+        columns="\n".join(element(name, column) for name, column in model.columns.items()),
         blobs="\n".join(
-            f'<script type="application/x-blob" id="blob-{name}">{data}</script>' for name, data in blobs.items()
+            f'<script type="application/x-blob" id="blob-{name}">{data}</script>' for name, data in model.blobs.items()
         ),
         library=squeeze(library.encode(), 9),
         script=script,

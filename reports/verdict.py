@@ -11,7 +11,7 @@ from ipctrace.analysis.results import Analysis, Edit, Finding, Stuck, Waiter
 from .knot import Knot
 from .knot_picture import figure
 from .markup import capital, count, escape, moment, payload_text, sentences, shorten, source
-from .model import buffering
+from .model.texts import buffering
 from .run import Run, members, rows
 
 # verdict → the pill's class (filled: proven or over; outlined: not) and its word

@@ -178,7 +178,7 @@ def test_hostile_text_is_shown_and_not_obeyed():
 
 
 def test_the_model_can_not_end_its_script_element():
-    model, _, _ = build(Run(analyze(hostile_trace())))
+    model = build(Run(analyze(hostile_trace()))).facts
     text = markup.inert(model)
     assert "<" not in text
     assert json.loads(text) == json.loads(json.dumps(model))

@@ -1,0 +1,65 @@
+"""The messages: a row each, as columns, and their payloads as one blob."""
+
+from __future__ import annotations
+
+from ..columns import pack, squeeze
+from ..run import Run
+from .part import Part, mapped
+
+PAYLOAD_BUDGET = 8 * 2**20  # bytes of payload in one page; past it each message keeps a shorter beginning
+
+
+def messages(run: Run) -> Part:
+    """The messages as columns `messages.…`, their payloads as one blob, and how many bytes of each the page keeps."""
+    table = run.analysis.messages
+    writer, reader = (mapped(table[who], run.lane_of_thread) for who in ("writer", "reader"))
+    # where one side is not traced, the other side's time stands for both; `unseen` says so: 1 the writer, 2 the reader
+    from_unseen = table["writer"].isna() & table["written"].isna() & table["read"].notna()
+    unread = table["written"].notna() & table["read"].isna()
+    lanes = {channel: run.unseen(channel, "r") for channel in table.loc[unread, "channel"].unique()}
+    to_unseen = unread & table["channel"].isin([channel for channel, (name, _) in lanes.items() if name])
+    reader = reader.where(~to_unseen, table["channel"].map({channel: lane for channel, (_, lane) in lanes.items()}))
+    writers = {channel: run.unseen(channel, "w")[1] for channel in table.loc[from_unseen, "channel"].unique()}
+    writer = writer.where(~from_unseen, table["channel"].map(writers))
+    table = table.assign(
+        writer=writer, reader=reader, unseen=from_unseen * 1 + to_unseen * 2,
+        written=table["written"].where(~from_unseen, table["read"]),
+        read=table["read"].where(~to_unseen, table["written"]),
+    )  # fmt: skip
+    # bytes that never left would have come after all that did
+    never = table["written"].isna()
+    carried = table["channel"].map({row["channel"]: row["written"] or 0 for row in run.channels})
+    before = table["size"].where(never, 0).groupby(table["channel"]).cumsum() - table["size"]
+    table = table.assign(first=table["first"].where(~(never & table["first"].isna()), carried + before))
+    begin = table["accepted"].fillna(table["written"]).fillna(table["read"]).fillna(0).astype("int64")
+    order = begin.argsort(kind="stable").to_numpy()
+    table, begin = table.iloc[order], begin.iloc[order]
+    payloads = [data if isinstance(data, bytes) else b"" for data in table["payload"]]
+    limit = max(map(len, payloads), default=0)
+    if sum(map(len, payloads)) > PAYLOAD_BUDGET:
+        limit = min(limit, max(16, PAYLOAD_BUDGET // len(payloads)))
+    kept = [data[:limit] for data in payloads]
+    columns = {
+        "number": pack(table["message"] + 1),  # as sentences count them
+        "begin": pack(begin, differences=True),
+        "held": pack((table["written"] - begin).astype("Int64")),
+        "transit": pack((table["read"] - table["written"]).astype("Int64")),
+        "size": pack(table["size"]),
+        "first": pack(table["first"]),
+        "channel": pack(table["channel"]),
+        "writer": pack(table["writer"].astype("float64")),
+        "reader": pack(table["reader"].astype("float64")),
+        "unseen": pack(table["unseen"]),
+        "accept_site": pack(table["accept_site"].fillna(table["write_site"])),
+        "write_site": pack(table["write_site"]),
+        "read_site": pack(table["read_site"]),
+        "reads": pack(table["reads"]),
+        "merged": pack(table["merged"]),
+        "ambiguous": pack(table["ambiguous"]),
+        "kept": pack([len(data) for data in kept]),
+    }
+    return Part(
+        {"payload_limit": limit, "payloads": (run.facts.get("options") or {}).get("payload")},
+        {f"messages.{name}": column for name, column in columns.items()},
+        {"payload": squeeze(b"".join(kept))},
+    )
