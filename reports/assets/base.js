@@ -21,6 +21,12 @@ const at = (ns, digits = 4) => `${(ns / 1e9).toFixed(digits)} s`;
 const dur = ns => ns < 1e3 ? `${Math.round(ns)} ns` : ns < 1e6 ? `${Math.round(ns / 1e3)} µs` : ns < 1e9 ? `${(ns / 1e6).toFixed(ns < 1e7 ? 1 : 0)} ms` : `${(ns / 1e9).toFixed(2)} s`;
 const has = x => x === x && x !== null && x !== undefined; // neither NaN nor null
 
+/* What changed is told to whoever has asked: 'time' (the cursor), 'view' (the window, and what is drawn), 'message' (the
+   one that is open), 'table' (which rows are listed). So a file draws its own part and knows of no other. */
+const listeners = { time: [], view: [], message: [], table: [] };
+const heed = (what, act) => listeners[what].push(act);
+const tell = what => listeners[what].forEach(act => act());
+
 /* ---- packed data (columns.py): base64 → gunzip → byte planes → typed array --------------------------------- */
 async function gunzip(element) {
   const bytes = Uint8Array.fromBase64 ? Uint8Array.fromBase64(element.textContent) : Uint8Array.from(atob(element.textContent), c => c.charCodeAt(0));

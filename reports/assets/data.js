@@ -46,9 +46,9 @@ async function openRun() {
   const blob = $('blob-payload');
   [M, W, K, payload] = await Promise.all([load('messages'), load('waits'), load('marks'), gunzip(blob)]);
   const size = M.begin.length;
-  Object.assign(M, { written: new Float64Array(size), read: new Float64Array(size), at: new Float64Array(size) });
+  Object.assign(M, { written: new Float64Array(size), read: new Float64Array(size), received: new Float64Array(size), at: new Float64Array(size) });
   for (let i = 0, at = 0; i < size; i++) {
-    M.written[i] = M.begin[i] + M.held[i]; M.read[i] = M.written[i] + M.transit[i]; // NaN: never
+    M.written[i] = M.begin[i] + M.held[i]; M.read[i] = M.written[i] + M.transit[i]; M.received[i] = M.read[i] + M.unread[i]; // NaN: never
     M.at[i] = at; at += M.kept[i];
     if (!has(M.read[i])) never.push(i);
   }

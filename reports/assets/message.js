@@ -55,6 +55,7 @@ function pick(i, redraw = true) {
     <div>${M.unseen[i] === 1 ? '<p class="dim">Written by a program whose source is not known.</p>' : `<p class="dim">Written at ${at(M.begin[i])}</p>${sourceBlock(M.accept_site[i])}`}${instead >= 0 && has(W.site[instead]) ? `<p class="dim">Not flushed before</p>${sourceBlock(W.site[instead], `${esc(MODEL.labels[W.label[instead]])}, since ${at(W.begin[instead])}`)}` : ''}${flushed ? `<p class="dim">Flushed at ${at(M.written[i])} by</p>${sourceBlock(M.write_site[i])}` : ''}</div>
     <div>${awaiting >= 0 && has(W.site[awaiting]) ? `<p class="dim">Awaited since ${at(W.begin[awaiting])} by ${esc(who(waiting))}</p>${sourceBlock(W.site[awaiting])}` : M.unseen[i] === 2 ? '<p class="dim">Read by a program whose source is not known.</p>' : unread ? `<p class="dim">${stuck ? 'Not flushed, so not read' : 'Not read'}</p>` : `<p class="dim">Read at ${at(M.read[i])}</p>${sourceBlock(M.read_site[i]) || '<p class="none">The reader’s source is not known.</p>'}`}</div></div>`;
   chips();
+  tell('message');
   if (redraw && G) draw();
 }
 

@@ -86,6 +86,7 @@ function table() {
   $('window').scrollTop = 0;
   rows();
   $('count').textContent = tall || shownRows.length !== t.size ? `${n(shownRows.length)} of ${n(t.size)}` : '';
+  tell('table');
 }
 
 function rows() { // the visible rows, between two empty ones that stand for the rest

@@ -44,6 +44,7 @@ function draw() {
     labels(seen);
     cursor();
     form(seen);
+    tell('view');
     window.ipctrace.drawn = { ms: performance.now() - began, messages: seen.seen, arrows: seen.messages.length, bars: seen.bars, exact: seen.exact && seen.exactBars };
   });
 }
@@ -135,6 +136,7 @@ function cursor() {
   $('gr').innerHTML = states.join('') + fills.join('');
   const steps = [...document.querySelectorAll('#story li')], on = steps.findLastIndex(li => +li.dataset.t <= now + 1);
   steps.forEach((li, i) => { li.className = i === on ? 'on' : i < on ? 'past' : ''; });
+  tell('time');
 }
 function go(t) { // set the time; move the window only if it lies outside
   now = Math.min(END, Math.max(0, t));

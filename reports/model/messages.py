@@ -44,6 +44,7 @@ def messages(run: Run) -> Part:
         "begin": pack(begin, differences=True),
         "held": pack((table["written"] - begin).astype("Int64")),
         "transit": pack((table["read"] - table["written"]).astype("Int64")),
+        "unread": pack((table["received"] - table["read"]).where(~to_unseen).astype("Int64")),
         "size": pack(table["size"]),
         "first": pack(table["first"]),
         "channel": pack(table["channel"]),
