@@ -26,6 +26,7 @@ from .tracer.errors import IpctraceError
 if TYPE_CHECKING:
     from .run import Run
 
+SHOWN = 20  # of the last exchanges
 DEADLOCK, MISTAKE, INTERRUPTED = 86, 2, 130  # exit statuses of our own
 
 # Click's class of errors in how a command is called; typer brings its own copy of Click, or uses the one installed.
@@ -233,13 +234,13 @@ def analyze(
 @app.command()
 def show(
     trace: Annotated[Path, typer.Argument(metavar="TRACE", help="A folder that `record` made.")],
-    table: Annotated[str | None, typer.Argument(metavar="[TABLE]", help="Which table; none: which there are.")] = None,
+    table: Annotated[str | None, typer.Argument(metavar="[TABLE]", help="Which table; none: the verdict.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Every row, however many.")] = False,
 ) -> None:
-    """Show the tables of a recorded run.
+    """Show the verdict and the last exchanges of a recorded run, or one of its tables.
 
-    They are processes, channels, messages, blocking, waits, path, races, streams, events, environment, samples and
-    findings.
+    The tables are processes, channels, messages, blocking, waits, path, races, streams, events, environment, samples
+    and findings.
     """
     from .reports import tables
 
@@ -252,6 +253,10 @@ def show(
         )
     analysis = _load(trace).analysis
     if table is None:
+        from .reports import terminal
+
+        _print(terminal.verdict(analysis, _ink(sys.stdout), more=f"ipctrace analyze {trace}", most=SHOWN))
+        print()
         sizes = {name: tables.size(analysis, name) for name in tables.VIEWS}
         _print(f"{size:>10,}  ipctrace show {trace} {name}" for name, size in sizes.items())
         return

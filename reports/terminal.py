@@ -1,13 +1,15 @@
 """The verdict as lines of a terminal: what became of the run, why, where, what to change, what to call next.
 
 The form is that of a compiler's message: `verdict[CODE]: sentence`, then each member of the knot with the source lines
-where it waits (`^`) and where it left bytes behind (`~`), then the remedy as a diff that applies, then commands.
+where it waits (`^`) and where it left bytes behind (`~`), then the last exchanges as a diagram, then the remedy as a
+diff that applies, then commands.
 At most 80 columns; the first sentence is wrapped and never cut. Everything that a program wrote is escaped.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import PurePath
 from typing import Any, NamedTuple
 
@@ -15,6 +17,7 @@ import pandas as pd
 
 from ..analysis.results import Analysis, Edit, Finding, Stuck, Waiter
 from ..tracer.schema import REASONS
+from .exchanges import exchanges
 from .ink import Ink, columns, cut, escape, wrap
 from .markup import count, moment, span
 from .tables import unseen
@@ -22,6 +25,7 @@ from .tables import unseen
 MEMBERS = 3  # of a knot that are shown whole
 OTHERS = 2  # further findings beside a knot
 FINDINGS = 8  # of a run without a knot
+EXCHANGES = 6  # of the last, beside a verdict
 BESIDE = 36  # columns that a note needs beside its mark, if it is longer than that
 WIDTH = 80
 
@@ -34,13 +38,15 @@ class Mark(NamedTuple):
     note: str
 
 
-def verdict(analysis: Analysis, ink: Ink, steps: Sequence[tuple[str, str]] = (), more: str = "") -> Iterator[str]:
-    """The lines that end `ipctrace record`.
+def verdict(
+    analysis: Analysis, ink: Ink, steps: Sequence[tuple[str, str]] = (), more: str = "", most: int = EXCHANGES
+) -> Iterator[str]:
+    """The lines that end `ipctrace record`, with the last `most` exchanges as a diagram.
 
     `steps` are (word, command or path) pairs, printed last and one a line, so that they can be copied; `more` is the
     command that shows the findings that have no room here. Without it all of them are shown, each with its remedy.
     """
-    yield from _single(Terminal(analysis, ink).verdict(steps, more))
+    yield from _single(Terminal(analysis, ink).verdict(steps, more, most))
 
 
 class Terminal:
@@ -59,7 +65,7 @@ class Terminal:
         """Text for this terminal: escaped, in its characters."""
         return self.ink.plain(escape(str(text)))
 
-    def verdict(self, steps: Sequence[tuple[str, str]], more: str) -> Iterator[str]:
+    def verdict(self, steps: Sequence[tuple[str, str]], more: str, most: int) -> Iterator[str]:
         """The whole message."""
         explained = self.explained()
         yield from self.headline()
@@ -70,6 +76,8 @@ class Terminal:
         else:
             yield from self.paragraph(self.summary())
             yield from self.silence()
+        yield ""
+        yield from exchanges(self.analysis, replace(self.ink, width=self.width), most)
         if explained:
             yield ""
             yield from self.remedy(explained)

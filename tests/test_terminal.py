@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
+from ipctrace.analysis import analyze
 from ipctrace.analysis.results import Analysis, Edge, Edit, Finding, Stuck, Verdict, Waiter, WaitGraph
 from ipctrace.reports.ink import Ink, columns, cut, escape, wrap
 from ipctrace.reports.terminal import verdict
@@ -32,7 +33,7 @@ def deadlock() -> Analysis:
     stuck = Stuck(stdout, 0, pipes[0], 26, ((say, 26),), b"Hello 2 from parent 47110\n")
     text = 'print(f"Hello 2 from parent {me}")'
     edit = Edit("/work/deadlock.py", 41, text, text.replace(")", ", flush=True)"))
-    messages = pd.DataFrame(columns=["channel", "size", "writer", "written", "read"])
+    messages = analyze(trace).messages.iloc[:0]
     return Analysis(
         trace,
         Verdict(
@@ -203,8 +204,8 @@ def healthy() -> Analysis:
     message = "message 1 lay 324 ms in pipe A while child slept"
     analysis.findings[:] = [Finding("IPC404", "late-receiver", "info", message, "read earlier", sites=(SAY,))]
     pipe = min(analysis.channel_names)
-    analysis.messages = pd.DataFrame(
-        {"channel": [pipe, pipe], "size": [26, 45], "writer": [0, 0], "written": [1, 2], "read": [3, 4]}
+    analysis.messages = analysis.messages.reindex(range(2)).assign(
+        channel=pipe, size=[26, 45], writer=0, reader=1, accepted=[1, 2], written=[1, 2], read=[3, 4]
     )
     analysis.channels = analysis.trace.channels.assign(left=0)
     return analysis
@@ -214,7 +215,12 @@ def test_a_healthy_run_is_one_line_and_what_was_found() -> None:
     shown = lines(healthy())
     assert shown[0] == "completed in 1.27 s, exit 0"
     assert shown[2] == "  2 processes, 2 threads, 2 pipes, 2 messages, 71 bytes, none lost"
-    assert shown[3:5] == [
+    assert shown[4:7] == [
+        "           parent                                       child",
+        "  0.0000 s |---------------- 26 bytes ----------------->|",
+        "  0.0000 s |---------------- 45 bytes ----------------->|",
+    ]
+    assert shown[7:9] == [
         "  info[IPC404]: message 1 lay 324 ms in pipe A while child slept",
         "                (deadlock.py:41)",
     ]
