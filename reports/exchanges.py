@@ -61,14 +61,14 @@ def messages(run: Run, most: int) -> list[Exchange]:
     return [_together(list(alike)) for _, alike in groupby(map(partial(_message, run), rows(last)), _kind)][-most:]
 
 
-def _kind(one: Exchange) -> tuple[str, str | None, str]:
-    return one.source, one.target, one.words
+def _kind(one: Exchange) -> tuple[str, str | None, str, str]:
+    return one.source, one.target, one.words, one.detail
 
 
 def _together(alike: list[Exchange]) -> Exchange:
     """Equal messages that came one after the other, as one row."""
-    last = alike[-1]
-    return last if len(alike) == 1 else replace(alike[0], words=f"{len(alike)} times {last.words}", detail=last.detail)
+    first = alike[0]
+    return first if len(alike) == 1 else replace(first, words=f"{len(alike)} times {first.words}")
 
 
 def waits(run: Run) -> list[Exchange]:

@@ -78,8 +78,8 @@ class Terminal:
             yield from self.silence()
         yield ""
         yield from exchanges(self.analysis, replace(self.ink, width=self.width), most)
+        yield ""
         if explained:
-            yield ""
             yield from self.remedy(explained)
         yield from self.others([finding for finding in self.analysis.findings if finding is not explained], more)
         yield from [""] if steps else []

@@ -217,10 +217,10 @@ def test_a_healthy_run_is_one_line_and_what_was_found() -> None:
     assert shown[2] == "  2 processes, 2 threads, 2 pipes, 2 messages, 71 bytes, none lost"
     assert shown[4:7] == [
         "           parent                                       child",
-        "  0.0000 s |---------------- 26 bytes ----------------->|",
-        "  0.0000 s |---------------- 45 bytes ----------------->|",
+        "  0.0000 s |----------------- 26 bytes ---------------->|",
+        "  0.0000 s |----------------- 45 bytes ---------------->|",
     ]
-    assert shown[7:9] == [
+    assert shown[8:10] == [
         "  info[IPC404]: message 1 lay 324 ms in pipe A while child slept",
         "                (deadlock.py:41)",
     ]
