@@ -270,10 +270,16 @@ def show(
 def report(
     trace: Annotated[Path, typer.Argument(metavar="TRACE", help="A folder that `record` made.")],
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Where it goes. [default: beside the trace]")] = None,
+    redact: Annotated[
+        bool,
+        typer.Option(
+            "--redact", help="Leave out payloads, argv, environment, and paths outside the working directory."
+        ),
+    ] = False,
     open_: Annotated[bool, typer.Option("--open", help="Open it in a browser.")] = False,
 ) -> None:
     """Write the report: one HTML file that needs no network."""
-    page = _load(trace).report(out or trace.with_suffix(".html"))
+    page = _load(trace).report(out or trace.with_suffix(".redacted.html" if redact else ".html"), redact)
     print(page)
     if open_:
         _open(page)

@@ -12,6 +12,7 @@ import pandas as pd
 from .analysis import analyze
 from .analysis.results import Analysis, Finding, Verdict
 from .reports import json, page, sarif
+from .reports.redact import redact
 from .tracer.errors import IpctraceError
 from .tracer.schema import TABLES, Trace
 
@@ -97,9 +98,24 @@ class Run:
 
         return sarif.to_sarif(self.analysis, __version__)
 
-    def report(self, path: str | Path) -> Path:
-        """Write the HTML page to `path` and return it. Raises IpctraceError where it can't be written."""
-        return write(Path(path), page.render(self.analysis))
+    def redacted(self) -> Run:
+        """The run without payloads, command lines, environments and paths outside the working directory.
+
+        It is analysed anew, from what is left; where that says something else, a note among its facts says so.
+        """
+        run = Run(redact(self.trace))
+        if (run.verdict.name, run.verdict.rule) != (self.verdict.name, self.verdict.rule):
+            rule = f" ({self.verdict.rule})" if self.verdict.rule else ""
+            run.facts["notes"].append(f"With what was left out the verdict is: {self.verdict.name}{rule}.")
+        return run
+
+    def report(self, path: str | Path, redact: bool = False) -> Path:
+        """Write the HTML page to `path`, or that of the `redacted` run, and return it.
+
+        Raises IpctraceError where it can't be written.
+        """
+        run = self.redacted() if redact else self
+        return write(Path(path), page.render(run.analysis))
 
     def __getattr__(self, name: str) -> pd.DataFrame:
         if name in TABLES:

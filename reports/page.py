@@ -59,6 +59,7 @@ def render(analysis: Analysis) -> str:
         messages=verdict.plain_messages(run) if len(analysis.messages) else "",
         views=figures.views(run),
         facts=facts(run),
+        privacy=PRIVACY["redacted" if (run.facts.get("options") or {}).get("payload") == "redacted" else "whole"],
         streams=verdict.streams(run),
         rules=rules(analysis),
         model=inert(model.facts),
@@ -136,6 +137,11 @@ def facts(run: Run) -> str:
     return "".join(f"<dt>{name}</dt><dd>{escape(value)}</dd>" for name, value in said.items() if value)
 
 
+PRIVACY = {
+    "whole": "Payload text is shown as recorded; it may hold secrets: <code>ipctrace report --redact</code> leaves it "
+    "out.",
+    "redacted": "Payloads, command lines, the environment and paths outside the working directory were left out.",
+}
 ENDINGS = {
     "exit": "itself",
     "signal": "a signal",
@@ -143,7 +149,12 @@ ENDINGS = {
     "duration": "ipctrace, at the duration that was asked for",
     "interrupted": "the person who ran it",
 }
-PAYLOADS = {"none": "not recorded; lengths and times are exact", "prefix": "the beginning of each", "full": "whole"}
+PAYLOADS = {
+    "none": "not recorded; lengths and times are exact",
+    "redacted": "left out; lengths and times are exact",
+    "prefix": "the beginning of each",
+    "full": "whole",
+}
 
 
 def rules(analysis: Analysis) -> str:
