@@ -11,8 +11,9 @@ from ipctrace.analysis import analyze
 from ipctrace.reports import redact as redaction
 from ipctrace.reports.page import render
 from ipctrace.reports.redact import redact
-from ipctrace.run import Run
 from ipctrace.tracer.schema import FACTS, TABLES
+
+from ipctrace.run import Run
 
 from .builders import TraceBuilder, completed_trace, deadlock_trace
 
