@@ -12,6 +12,8 @@ import pandas as pd
 from ipctrace.analysis.events import LIVES, outermost, whole
 from ipctrace.analysis.results import Analysis, Waiter
 
+LINE = 1000  # characters of a line of source in a page
+
 
 @dataclass(frozen=True, slots=True)
 class Lane:
@@ -62,9 +64,10 @@ class Run:
 
     @cached_property
     def lines(self) -> dict[tuple[str, int], str]:
-        """Source by (file, line), as far as it was kept."""
+        """Source by (file, line), as far as it was kept; of a line that is data rather than text its beginning."""
         kept = self.trace.sources
-        return dict(zip(zip(kept["file"], kept["line"], strict=True), kept["text"], strict=True))
+        texts = [text if len(text) <= LINE else f"{text[:LINE]}…" for text in kept["text"]]
+        return dict(zip(zip(kept["file"], kept["line"], strict=True), texts, strict=True))
 
     @cached_property
     def lanes(self) -> list[Lane]:

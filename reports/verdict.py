@@ -85,7 +85,8 @@ def lead(run: Run) -> str:
     for waiter in members(run, "core"):
         for place in {run.place(waiter.site), *(run.place(site) for site in held_sites(run, waiter.process))} - {""}:
             pattern = rf"(?<![\w./&;#-]){re.escape(escape(place))}(?!\d)"
-            text = re.sub(pattern, f'<a class="site" href="#{anchor(waiter)}">{escape(place)}</a>', text, count=1)
+            link = f'<a class="site" href="#{anchor(waiter)}">{escape(place)}</a>'
+            text = re.sub(pattern, link.replace("\\", r"\\"), text, count=1)  # re.sub would read `\u` of a name
     return f'<p class="lead">{text}</p>'
 
 

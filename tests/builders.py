@@ -386,11 +386,11 @@ class TraceBuilder:
     def site(self, file: str, line: int, text: str, call: str | None = None, function: str = "<module>") -> int:
         """A line of source with the call in it marked (`call`: as written; None: all of the line)."""
         marked = call if call is not None else text.strip()
-        column = len(text[: text.index(marked)].encode())
+        column = len(text[: text.index(marked)].encode("utf-8", "surrogatepass"))
         if {"file": file, "line": line, "text": text} not in self.rows["sources"]:
             self.rows["sources"].append({"file": file, "line": line, "text": text})
         return self._add("sites", file=file, function=function, line=line, column=column, end_line=line,
-                         end_column=column + len(marked.encode()))  # fmt: skip
+                         end_column=column + len(marked.encode("utf-8", "surrogatepass")))  # fmt: skip
 
     # What /proc shows
 

@@ -299,7 +299,10 @@ _PANDAS: dict[tuple[Type, bool], Any] = {
 
 def printable(text: str) -> str:
     """A name of the system's as text: bytes that aren't UTF-8, which Python has as lone surrogates, become `\\xff`."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # half a character, which no name of the system's is
+        return text.encode("utf-8", "backslashreplace").decode()
 
 
 def frame(name: str, columns: Mapping[str, Any] | None = None) -> pd.DataFrame:
