@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 Order = Literal["before", "after", "concurrent", "same"]
 GETS = ("read", "receive", "take", "input", "load", "acquire", "await", "wait", "join", "select", "open")
 Counts = npt.NDArray[np.int32]
+_FEW = 16  # rows of clocks that are merged one by one
 _AT_ONCE = 4096  # rows of clocks that are merged at a time
 _ENTRIES = 1 << 26  # of clocks that are kept at a time: 256 MB
 
@@ -122,6 +123,16 @@ class Causality:
             equal &= left == right
         return later
 
+    def _ordered(self, nodes: Nodes) -> Ints:
+        """The places of nodes in order of time."""
+        time, *rest = self._keys(nodes)
+        order = np.argsort(time, kind="stable")
+        same = np.diff(time[order]) == 0
+        tied = np.flatnonzero(np.append(False, same) | np.append(same, False)[: len(order)])  # few
+        some = order[tied]
+        order[tied] = some[np.lexsort((*(key[some] for key in rest[::-1]), time[some]))]
+        return order
+
     @cached_property
     def _ranked(self) -> tuple[Nodes, Nodes, Ints, Ints, Nodes, Ints]:
         """Edges' two sides and their places in the order of time, and all points (what edges leave from, and what is
@@ -131,16 +142,18 @@ class Causality:
         after = Nodes(table["after_event"].to_numpy(), table["after_end"].to_numpy())
         nodes = _chain(before, after, self._marked)
         key = nodes.event * 2 + nodes.end
-        unique, inverse = np.unique(key, return_inverse=True)
+        there = np.zeros(2 * len(self.run.events), dtype=bool)
+        there[key] = True
+        unique = np.flatnonzero(there)
         distinct = Nodes(unique // 2, unique % 2 == 1)
-        rank = np.empty(len(unique), dtype="int64")
-        rank[np.lexsort(self._keys(distinct)[::-1])] = np.arange(len(unique))
-        place = rank[inverse]
+        order = self._ordered(distinct)
+        rank = np.empty(len(there), dtype="int64")
+        rank[unique[order]] = np.arange(len(unique))
+        place = rank[key]
         count = len(table)
         left, came = place[:count], place[count : 2 * count]
         kept = left < came
         points = np.unique(np.append(left[kept], place[2 * count :]))
-        order = np.argsort(rank, kind="stable")
         return _some(before, kept), _some(after, kept), left[kept], came[kept], _some(distinct, order[points]), points
 
     @cached_property
@@ -257,10 +270,24 @@ class Causality:
             self._blocks[block] = self._spread(block)
         return self._blocks[block]
 
-    def _spread(self, block: int) -> Counts:
+    @cached_property
+    def _news(self) -> tuple[Ints, Ints, Ints]:
+        """Of what each stretch got, the last from each giver: who knew all that is known from those before. The gets,
+        stretch by stretch; where each stretch's begin, and where they end."""
         _, _, giver, count, _ = self._gotten
         _, _, first, last = self._stretches
+        stretch = np.repeat(np.arange(len(first)), last - first)
+        order = np.lexsort((count, giver, stretch))
+        both = np.stack([stretch, giver])[:, order]
+        latest = order[np.append((both[:, 1:] != both[:, :-1]).any(axis=0), True)[: len(order)]]
+        bounds = np.searchsorted(stretch[latest], np.arange(len(first) + 1))
+        return latest, bounds[:-1], bounds[1:]
+
+    def _spread(self, block: int) -> Counts:
+        news, first, last = self._news
+        giver, count = self._gotten[2][news], self._gotten[3][news]
         order, previous, source = self._plan
+        source = source[news]
         begin = block * self._width
         width = min(self._width, len(self.run.trace.threads) - begin)
         clocks = np.zeros((len(first) + 1, width), dtype="int32")
@@ -272,12 +299,14 @@ class Causality:
         maximum = np.maximum
         for stretch, earlier, low, high in rows:
             row = clocks[stretch]
-            if high - low == 1:
-                maximum(clocks[earlier], clocks[sources[low]], out=row)
-                if columns[low] >= 0 and row[columns[low]] < counts[low]:
-                    row[columns[low]] = counts[low]
-            else:
+            if high - low > _FEW:
                 row[:] = _merged(clocks, clocks[earlier], source[low:high], column[low:high], count[low:high])
+                continue
+            known = clocks[earlier]
+            for get in range(low, high):
+                known = maximum(known, clocks[sources[get]], out=row)
+                if columns[get] >= 0 and row[columns[get]] < counts[get]:
+                    row[columns[get]] = counts[get]
         return clocks
 
     def _known(self, node: Nodes, block: int) -> Counts:

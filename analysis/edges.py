@@ -158,8 +158,7 @@ def _opens(run: Run) -> Edges:
 def first_events(events: Events, threads: int) -> Ints:
     """The first event of each thread; NONE where it has none."""
     first = np.full(threads, NONE)
-    thread, event = np.unique(events.thread, return_index=True)
-    first[thread] = event
+    first[events.thread[::-1]] = np.arange(len(events))[::-1]  # the first one stays
     return first
 
 

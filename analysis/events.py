@@ -17,6 +17,7 @@ from ipctrace.tracer.schema import Trace
 
 Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
+Codes = npt.NDArray[np.signedinteger[Any]]
 
 NONE = np.iinfo(np.int64).min
 NEVER = np.iinfo(np.int64).max
@@ -86,10 +87,9 @@ class Events:
         self.extra, self.owner = whole(table["extra"]), whole(table["owner"])
         self.timed = table["timed"].to_numpy(dtype=bool)
         self._enclosing: dict[str, Ints] = {}
-        self._kinds, self._kind_names = pd.factorize(table["kind"])
-        self._ops, self._op_names = pd.factorize(table["op"])
-        waits = table["wait"].where(table["wait"].notna(), "")
-        self._waits, self._wait_names = pd.factorize(waits)
+        self._kinds, self._kind_names = _coded(table["kind"])
+        self._ops, self._op_names = _coded(table["op"])
+        self._waits, self._wait_names = _coded(table["wait"])
 
     def __len__(self) -> int:
         return len(self.enter)
@@ -104,11 +104,15 @@ class Events:
 
     def ops(self, chosen: Ints) -> pd.Series:
         """The names of these events' calls, as a column; empty where there is no event."""
-        return pd.Series(pd.Categorical.from_codes(pick(self._ops, chosen, -1), self._op_names))
+        there = chosen >= 0
+        codes = np.full(len(chosen), -1, dtype=self._ops.dtype)
+        codes[there] = self._ops[chosen[there]]
+        return pd.Series(pd.Categorical.from_codes(codes, self._op_names))
 
     def wait(self, event: int) -> str:
         """Why a thread stays in an event; "" where it doesn't wait."""
-        return str(self._wait_names[self._waits[event]])
+        code = self._waits[event]
+        return str(self._wait_names[code]) if code >= 0 else ""
 
     def is_kind(self, *kinds: str) -> Flags:
         """Which events are of one of these kinds."""
@@ -144,7 +148,7 @@ class Events:
     @cached_property
     def waiting(self) -> Flags:
         """Which events have a reason to wait."""
-        return ~_named(self._waits, self._wait_names, ("",))
+        return self._waits >= 0
 
     @cached_property
     def outermost(self) -> Ints:
@@ -175,15 +179,24 @@ class Events:
 
 def by_number(values: Ints, count: int) -> Callable[[int], Ints]:
     """What gives for each number below `count` the indices of the values that are it, in order."""
-    order = np.argsort(values, kind="stable")
-    bounds = np.searchsorted(values[order], np.arange(count + 1))
+    few: Any = np.min_scalar_type(count)  # numbers of two bytes are sorted in linear time
+    order = np.argsort(values.astype(few), kind="stable")
+    bounds = np.append(0, np.cumsum(np.bincount(values, minlength=count)))
     return lambda number: order[bounds[number] : bounds[number + 1]]
 
 
-def _named(codes: Ints, names: Any, wanted: tuple[str, ...]) -> Flags:
+def _coded(words: pd.Series) -> tuple[Codes, Any]:
+    """Each word's number (-1: empty), as small as it can be, and the words by number."""
+    codes, names = pd.factorize(words)
+    return codes.astype(np.min_scalar_type(-len(names) - 1)), names
+
+
+def _named(codes: Codes, names: Any, wanted: tuple[str, ...]) -> Flags:
     """Which codes stand for one of the names that are wanted."""
-    chosen = np.array([name in wanted for name in names], dtype=bool)
-    return chosen[codes] if len(chosen) else np.zeros(len(codes), dtype=bool)
+    found = np.zeros(len(codes), dtype=bool)
+    for code in np.flatnonzero([name in wanted for name in names]).tolist():
+        found |= codes == code  # of numbers of one byte, as fast as memory is
+    return found
 
 
 class Overlay(NamedTuple):
