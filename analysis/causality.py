@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from .events import Events, Flags, Ints
+from .events import Events, Flags, Ints, distinct
 from .timeline import Nodes, Timeline
 
 if TYPE_CHECKING:
@@ -142,19 +142,17 @@ class Causality:
         after = Nodes(table["after_event"].to_numpy(), table["after_end"].to_numpy())
         nodes = _chain(before, after, self._marked)
         key = nodes.event * 2 + nodes.end
-        there = np.zeros(2 * len(self.run.events), dtype=bool)
-        there[key] = True
-        unique = np.flatnonzero(there)
-        distinct = Nodes(unique // 2, unique % 2 == 1)
-        order = self._ordered(distinct)
-        rank = np.empty(len(there), dtype="int64")
-        rank[unique[order]] = np.arange(len(unique))
+        keys = distinct(key, 2 * len(self.run.events))
+        each = Nodes(keys // 2, keys % 2 == 1)
+        order = self._ordered(each)
+        rank = np.empty(2 * len(self.run.events), dtype="int64")
+        rank[keys[order]] = np.arange(len(keys))
         place = rank[key]
         count = len(table)
         left, came = place[:count], place[count : 2 * count]
         kept = left < came
-        points = np.unique(np.append(left[kept], place[2 * count :]))
-        return _some(before, kept), _some(after, kept), left[kept], came[kept], _some(distinct, order[points]), points
+        points = distinct(np.append(left[kept], place[2 * count :]), len(keys))
+        return _some(before, kept), _some(after, kept), left[kept], came[kept], _some(each, order[points]), points
 
     @cached_property
     def _points(self) -> Nodes:
@@ -372,9 +370,9 @@ class Causality:
 def _merged(clocks: Counts, row: Counts, source: Ints, column: Ints, count: Ints) -> Counts:
     """A row with what others bring: the rows of `source`, and the counts of their own (column -1: not kept here)."""
     row = row.copy()
-    distinct = np.unique(source)
-    for start in range(0, len(distinct), _AT_ONCE):
-        np.maximum(row, clocks[distinct[start : start + _AT_ONCE]].max(axis=0), out=row)
+    rows = np.unique(source)
+    for start in range(0, len(rows), _AT_ONCE):
+        np.maximum(row, clocks[rows[start : start + _AT_ONCE]].max(axis=0), out=row)
     kept = column >= 0
     np.maximum.at(row, column[kept], count[kept].astype("int32"))
     return row

@@ -46,6 +46,13 @@ def pick(values: Ints, index: Ints, missing: int = NONE) -> Ints:
     return found
 
 
+def distinct(numbers: Ints, count: int) -> Ints:
+    """The different ones of numbers from 0 to below `count`, in order; takes no sorting."""
+    there = np.zeros(count, dtype=bool)
+    there[numbers] = True
+    return np.flatnonzero(there)
+
+
 def rows_of(table: pd.DataFrame) -> Iterator[Any]:
     """The rows of a table, for loops: a named tuple each."""
     yield from table.itertuples(index=False)
