@@ -20,7 +20,7 @@ from ipctrace.tracer.schema import Trace
 
 from .events import NEVER, NONE, Events, Flags, Ints, by_number, pick, rows_of, whole
 from .matched import Matched, paired, pairs
-from .payloads import Payloads
+from .payloads import Kept, Payloads
 from .receipts import outermost_of
 
 LOSSY = ("udp",)
@@ -153,7 +153,8 @@ def _paired(
     sent_on, got_on = by_number(lane, len(lossy)), by_number(got, len(lossy))
     for number in np.flatnonzero(~plain).tolist():
         own = sent_on(number)
-        found = _match_lane(events, payloads, sent[own], receives[got_on(number)], overlapping[own], bool(lossy[number]))
+        others = receives[got_on(number)]
+        found = _match_lane(events, payloads, sent[own], others, overlapping[own], bool(lossy[number]))
         rows.append(np.array([(number, *row) for row in found], dtype="int64").reshape(-1, 4))
     every = np.concatenate(rows)
     return every[np.argsort(every[:, 0], kind="stable")]
@@ -279,7 +280,7 @@ def _matched(events: Events, payloads: Payloads, rows: Ints, mixed: set[int]) ->
     receive[there] = np.where(around != NONE, around, taken[there])
     found = pairs(
         sent, taken, channel, size, lost, events.exit, receive, (doubtful == 1) | np.isin(channel, list(mixed)),
-        payloads.of(np.where(sent != NONE, sent, taken)),
+        Kept.of(np.where(sent != NONE, sent, taken)),
     )  # fmt: skip
     place = np.flatnonzero(there)
     found.got = pd.DataFrame({

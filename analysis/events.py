@@ -13,18 +13,25 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from ipctrace.tracer.schema import Trace
+import pyarrow as pa
+from ipctrace.tracer.schema import EMPTY, Trace
 
 Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 Codes = npt.NDArray[np.signedinteger[Any]]
 
-NONE = np.iinfo(np.int64).min
+NONE = EMPTY
 NEVER = np.iinfo(np.int64).max
 
 
 def whole(values: pd.Series, missing: int = NONE) -> Ints:
-    """A column of integers as an array; `missing` where it is empty."""
+    """A column of integers as an array, no copy if it can be; `missing` where it is empty."""
+    if values.dtype == "Int64" and missing == NONE:
+        _, data = pa.array(values.array).buffers()
+        found = np.frombuffer(data, dtype="int64", count=len(values))
+        found.flags.writeable = False  # it is the table itself
+        if (found[values.isna().to_numpy()] == NONE).all():  # as in a table that was loaded
+            return found
     return values.to_numpy(dtype="int64", na_value=missing)
 
 

@@ -39,10 +39,10 @@ def match(
         datagrams.match(trace, events, payloads, mixed),
         items.match(trace, events, payloads),
     ])  # fmt: skip
-    return _table(trace, events, found)
+    return _table(trace, events, payloads, found)
 
 
-def _table(trace: Trace, events: Events, found: Matched) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _table(trace: Trace, events: Events, payloads: Payloads, found: Matched) -> tuple[pd.DataFrame, pd.DataFrame]:
     total = len(found.channel)
     begun = pick(events.enter, found.accept)
     for source in (found.write, found.read):
@@ -53,6 +53,7 @@ def _table(trace: Trace, events: Events, found: Matched) -> tuple[pd.DataFrame, 
     complete = found.read_at != NEVER
     received = np.where(complete, pick(events.exit, found.receive), NEVER)
     received = np.where(received == NONE, NEVER, np.maximum(received, np.where(complete, found.read_at, NONE)))
+    payload = found.payload.bytes(payloads)
     stream = np.where(found.stream < len(trace.streams), found.stream, NONE)  # beyond them: an asyncio transport
     table = pd.DataFrame({
         "message": np.arange(total),
@@ -73,7 +74,7 @@ def _table(trace: Trace, events: Events, found: Matched) -> tuple[pd.DataFrame, 
         "accept_site": optional(pick(events.site, found.accept)),
         "write_site": optional(pick(events.site, found.write)),
         "read_site": optional(pick(events.site, found.read)),
-        "payload": pd.Series(pd.arrays.ArrowExtensionArray(pa.chunked_array([found.payload])), dtype=BYTES),
+        "payload": pd.Series(pd.arrays.ArrowExtensionArray(pa.chunked_array([payload])), dtype=BYTES),
         "reads": found.reads,
         "merged": found.merged,
         "ambiguous": found.ambiguous,
