@@ -42,14 +42,15 @@ def number(value: Any) -> int | None:
 
 def optional(values: Ints, missing: int = NONE) -> pd.api.extensions.ExtensionArray:
     """The other way round: an array whose `missing` values are empty, as the column of a table."""
-    return pd.arrays.IntegerArray(values.astype("int64"), values == missing)
+    return pd.arrays.IntegerArray(values.astype("int64", copy=False), values == missing)
 
 
 def pick(values: Ints, index: Ints, missing: int = NONE) -> Ints:
     """`values[index]`, and `missing` where the index is none (negative)."""
-    found = np.full(len(index), missing, dtype="int64")
-    there = index >= 0
-    found[there] = values[index[there]]
+    if not len(values):
+        return np.full(len(index), missing, dtype="int64")
+    found = values[np.maximum(index, 0)].astype("int64", copy=False)
+    found[index < 0] = missing
     return found
 
 

@@ -61,7 +61,7 @@ class Matched:
 
 def got_table(read: Ints, message: Ints, write: Ints, size: Ints, merged: Flags) -> pd.DataFrame:
     """What each read got."""
-    return pd.DataFrame({"read": read, "size": size, "message": message, "write": write, "merged": merged})
+    return pd.DataFrame({"read": read, "size": size, "message": message, "write": write, "merged": merged}, copy=False)
 
 
 def pairs(
