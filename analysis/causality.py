@@ -91,6 +91,9 @@ class Causality:
         found[same] = ~self._follows(_some(before, same), _some(after, same))
         across = np.flatnonzero(~same)
         need = self._passed(_some(before, across)) + 1
+        told = self._told(one[across], _some(after, across), need)
+        found[across[told]] = True
+        across, need = across[~told], need[~told]
         stretch, partial = self._stretch_at(_some(after, across))
         for block in np.unique(one[across] // self._width).tolist():
             here = np.flatnonzero(one[across] // self._width == block)
@@ -209,6 +212,28 @@ class Causality:
         count = number[np.searchsorted(points, left)] - self._first[giver] + 1
         line = Timeline(events.thread[after.event], self._keys(after)[0])
         return after, line, giver, count, self._passed(after)
+
+    @cached_property
+    def _given(self) -> tuple[Ints, Ints]:
+        """The gets in a line, by receiver and giver and then in order; and the latest point of the giver by then."""
+        after, _, giver, count, _ = self._gotten
+        pair = self.run.events.thread[after.event] * len(self.run.trace.threads) + giver
+        order = np.argsort(pair, kind="stable")
+        number = np.cumsum(np.append(False, np.diff(pair[order]) != 0)[: len(order)]) * (int(count.max(initial=0)) + 1)
+        latest = np.maximum.accumulate(count[order] + number) - number if len(order) else count
+        return pair[order] * (len(order) + 1) + order, latest
+
+    def _told(self, giver: Ints, nodes: Nodes, need: Ints) -> Flags:
+        """Which nodes' threads had a thread's `need`-th point from itself by then: where threads are many, clocks are
+        large, and seldom needed."""
+        after, gets_line, _, _, _ = self._gotten
+        thread = self.run.events.thread[nodes.event]
+        got = gets_line.begin(thread) + self._within(after, gets_line, nodes, "right")
+        line, latest = self._given
+        pair = (thread * len(self.run.trace.threads) + giver) * (len(line) + 1)
+        place = np.searchsorted(line, pair + got)
+        known = np.append(line, -1)[place - 1] >= pair
+        return known & (np.append(latest, 0)[place - 1] >= need)
 
     @cached_property
     def _stretches(self) -> tuple[Ints, Ints, Ints, Ints]:
