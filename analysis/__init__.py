@@ -7,10 +7,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 from ipctrace.tracer.schema import Trace
 
-from .events import NONE, Events, groups
+from .events import NONE, Events, whole
 from .findings import Context, find
 from .graph import wait_graph
 from .results import Analysis, WaitGraph
@@ -74,6 +75,19 @@ def _streams(run: Run) -> pd.DataFrame:
     return table
 
 
+def _bonds(run: Run) -> dict[int, dict[int, int]]:
+    """How many messages each process exchanged with each other."""
+    process, count = whole(run.trace.threads["process"]), len(run.trace.processes)
+    writer, reader = (whole(run.messages[name]) for name in ("writer", "reader"))
+    known = (writer != NONE) & (reader != NONE)
+    one, two = process[writer[known]], process[reader[known]]
+    pairs, messages = np.unique(np.append(one * count + two, two * count + one), return_counts=True)
+    found: dict[int, dict[int, int]] = {}
+    for pair, number in zip(pairs.tolist(), messages.tolist(), strict=True):
+        found.setdefault(pair // count, {})[pair % count] = number
+    return found
+
+
 def _lanes(run: Run, graph: WaitGraph | None) -> list[int]:
     """Threads in display order: the knot's first, then who waits behind it; processes that talk lie side by side."""
     threads = run.trace.threads
@@ -83,18 +97,17 @@ def _lanes(run: Run, graph: WaitGraph | None) -> list[int]:
     urgency: dict[int, int] = {}
     for thread, owner in process.items():
         urgency[owner] = min(urgency.get(owner, 3), roles.get(thread, 3))
-    talk = run.messages.dropna(subset=["writer", "reader"])
-    bonds: dict[tuple[int, int], int] = {}
-    for (writer, reader), together in groups(talk, ["writer", "reader"]):
-        key = (process[writer], process[reader])
-        for one, two in (key, key[::-1]):
-            bonds[one, two] = bonds.get((one, two), 0) + len(together)
-    todo = sorted(urgency, key=lambda owner: (urgency[owner], owner))
-    order: list[int] = []
+    bonds = _bonds(run)
+    todo = sorted(urgency, key=lambda owner: (urgency[owner], owner), reverse=True)
+    place: dict[int, int] = {}
+    near: dict[int, int] = {}
     while todo:
-        last = order[-1] if order else -1
-        todo.sort(key=lambda owner: (urgency[owner], -bonds.get((last, owner), 0), owner))
-        order.append(todo.pop(0))
-    place = {owner: number for number, owner in enumerate(order)}
+        if (first := todo[-1]) in place:
+            todo.pop()
+            continue
+        near = {owner: much for owner, much in near.items() if owner not in place and urgency[owner] == urgency[first]}
+        chosen = min(near, key=lambda owner: (-near[owner], owner), default=first)
+        place[chosen] = len(place)
+        near = bonds.get(chosen, {})
     main = dict(zip(threads["thread"].tolist(), threads["main"].tolist(), strict=True))
     return sorted(process, key=lambda thread: (place[process[thread]], roles.get(thread, 3), not main[thread], thread))

@@ -94,7 +94,8 @@ def blocking(run: Run) -> pd.DataFrame:
             "worked": optional(np.where(known, end - begin - waited - held, NONE)),
             "waited": optional(np.where(known, waited, NONE)),
             "held": optional(np.where(known, held, NONE)),
-        }
+        },
+        copy=False,
     )
 
 

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from .events import Events, Flags, Ints
+from .events import Events, Flags, Ints, distinct
 from .timeline import Nodes, Timeline
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 Order = Literal["before", "after", "concurrent", "same"]
 GETS = ("read", "receive", "take", "input", "load", "acquire", "await", "wait", "join", "select", "open")
 Counts = npt.NDArray[np.int32]
+_FEW = 16  # rows of clocks that are merged one by one
 _AT_ONCE = 4096  # rows of clocks that are merged at a time
 _ENTRIES = 1 << 26  # of clocks that are kept at a time: 256 MB
 
@@ -90,6 +91,9 @@ class Causality:
         found[same] = ~self._follows(_some(before, same), _some(after, same))
         across = np.flatnonzero(~same)
         need = self._passed(_some(before, across)) + 1
+        told = self._told(one[across], _some(after, across), need)
+        found[across[told]] = True
+        across, need = across[~told], need[~told]
         stretch, partial = self._stretch_at(_some(after, across))
         for block in np.unique(one[across] // self._width).tolist():
             here = np.flatnonzero(one[across] // self._width == block)
@@ -122,6 +126,16 @@ class Causality:
             equal &= left == right
         return later
 
+    def _ordered(self, nodes: Nodes) -> Ints:
+        """The places of nodes in order of time."""
+        time, *rest = self._keys(nodes)
+        order = np.argsort(time, kind="stable")
+        same = np.diff(time[order]) == 0
+        tied = np.flatnonzero(np.append(False, same) | np.append(same, False)[: len(order)])  # few
+        some = order[tied]
+        order[tied] = some[np.lexsort((*(key[some] for key in rest[::-1]), time[some]))]
+        return order
+
     @cached_property
     def _ranked(self) -> tuple[Nodes, Nodes, Ints, Ints, Nodes, Ints]:
         """Edges' two sides and their places in the order of time, and all points (what edges leave from, and what is
@@ -131,17 +145,17 @@ class Causality:
         after = Nodes(table["after_event"].to_numpy(), table["after_end"].to_numpy())
         nodes = _chain(before, after, self._marked)
         key = nodes.event * 2 + nodes.end
-        unique, inverse = np.unique(key, return_inverse=True)
-        distinct = Nodes(unique // 2, unique % 2 == 1)
-        rank = np.empty(len(unique), dtype="int64")
-        rank[np.lexsort(self._keys(distinct)[::-1])] = np.arange(len(unique))
-        place = rank[inverse]
+        keys = distinct(key, 2 * len(self.run.events))
+        each = Nodes(keys // 2, keys % 2 == 1)
+        order = self._ordered(each)
+        rank = np.empty(2 * len(self.run.events), dtype="int64")
+        rank[keys[order]] = np.arange(len(keys))
+        place = rank[key]
         count = len(table)
         left, came = place[:count], place[count : 2 * count]
         kept = left < came
-        points = np.unique(np.append(left[kept], place[2 * count :]))
-        order = np.argsort(rank, kind="stable")
-        return _some(before, kept), _some(after, kept), left[kept], came[kept], _some(distinct, order[points]), points
+        points = distinct(np.append(left[kept], place[2 * count :]), len(keys))
+        return _some(before, kept), _some(after, kept), left[kept], came[kept], _some(each, order[points]), points
 
     @cached_property
     def _points(self) -> Nodes:
@@ -198,6 +212,28 @@ class Causality:
         count = number[np.searchsorted(points, left)] - self._first[giver] + 1
         line = Timeline(events.thread[after.event], self._keys(after)[0])
         return after, line, giver, count, self._passed(after)
+
+    @cached_property
+    def _given(self) -> tuple[Ints, Ints]:
+        """The gets in a line, by receiver and giver and then in order; and the latest point of the giver by then."""
+        after, _, giver, count, _ = self._gotten
+        pair = self.run.events.thread[after.event] * len(self.run.trace.threads) + giver
+        order = np.argsort(pair, kind="stable")
+        number = np.cumsum(np.append(False, np.diff(pair[order]) != 0)[: len(order)]) * (int(count.max(initial=0)) + 1)
+        latest = np.maximum.accumulate(count[order] + number) - number if len(order) else count
+        return pair[order] * (len(order) + 1) + order, latest
+
+    def _told(self, giver: Ints, nodes: Nodes, need: Ints) -> Flags:
+        """Which nodes' threads had a thread's `need`-th point from itself by then: where threads are many, clocks are
+        large, and seldom needed."""
+        after, gets_line, _, _, _ = self._gotten
+        thread = self.run.events.thread[nodes.event]
+        got = gets_line.begin(thread) + self._within(after, gets_line, nodes, "right")
+        line, latest = self._given
+        pair = (thread * len(self.run.trace.threads) + giver) * (len(line) + 1)
+        place = np.searchsorted(line, pair + got)
+        known = np.append(line, -1)[place - 1] >= pair
+        return known & (np.append(latest, 0)[place - 1] >= need)
 
     @cached_property
     def _stretches(self) -> tuple[Ints, Ints, Ints, Ints]:
@@ -257,10 +293,24 @@ class Causality:
             self._blocks[block] = self._spread(block)
         return self._blocks[block]
 
-    def _spread(self, block: int) -> Counts:
+    @cached_property
+    def _news(self) -> tuple[Ints, Ints, Ints]:
+        """Of what each stretch got, the last from each giver: who knew all that is known from those before. The gets,
+        stretch by stretch; where each stretch's begin, and where they end."""
         _, _, giver, count, _ = self._gotten
         _, _, first, last = self._stretches
+        stretch = np.repeat(np.arange(len(first)), last - first)
+        order = np.lexsort((count, giver, stretch))
+        both = np.stack([stretch, giver])[:, order]
+        latest = order[np.append((both[:, 1:] != both[:, :-1]).any(axis=0), True)[: len(order)]]
+        bounds = np.searchsorted(stretch[latest], np.arange(len(first) + 1))
+        return latest, bounds[:-1], bounds[1:]
+
+    def _spread(self, block: int) -> Counts:
+        news, first, last = self._news
+        giver, count = self._gotten[2][news], self._gotten[3][news]
         order, previous, source = self._plan
+        source = source[news]
         begin = block * self._width
         width = min(self._width, len(self.run.trace.threads) - begin)
         clocks = np.zeros((len(first) + 1, width), dtype="int32")
@@ -272,12 +322,14 @@ class Causality:
         maximum = np.maximum
         for stretch, earlier, low, high in rows:
             row = clocks[stretch]
-            if high - low == 1:
-                maximum(clocks[earlier], clocks[sources[low]], out=row)
-                if columns[low] >= 0 and row[columns[low]] < counts[low]:
-                    row[columns[low]] = counts[low]
-            else:
+            if high - low > _FEW:
                 row[:] = _merged(clocks, clocks[earlier], source[low:high], column[low:high], count[low:high])
+                continue
+            known = clocks[earlier]
+            for get in range(low, high):
+                known = maximum(known, clocks[sources[get]], out=row)
+                if columns[get] >= 0 and row[columns[get]] < counts[get]:
+                    row[columns[get]] = counts[get]
         return clocks
 
     def _known(self, node: Nodes, block: int) -> Counts:
@@ -343,9 +395,9 @@ class Causality:
 def _merged(clocks: Counts, row: Counts, source: Ints, column: Ints, count: Ints) -> Counts:
     """A row with what others bring: the rows of `source`, and the counts of their own (column -1: not kept here)."""
     row = row.copy()
-    distinct = np.unique(source)
-    for start in range(0, len(distinct), _AT_ONCE):
-        np.maximum(row, clocks[distinct[start : start + _AT_ONCE]].max(axis=0), out=row)
+    rows = np.unique(source)
+    for start in range(0, len(rows), _AT_ONCE):
+        np.maximum(row, clocks[rows[start : start + _AT_ONCE]].max(axis=0), out=row)
     kept = column >= 0
     np.maximum.at(row, column[kept], count[kept].astype("int32"))
     return row

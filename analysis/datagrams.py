@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.compute as pc
 from ipctrace.tracer.schema import Trace
 
-from .events import NEVER, NONE, Events, Flags, Ints, pick, rows_of, whole
-from .matched import Matched, pairs
-from .payloads import Payloads
+from .events import NEVER, NONE, Events, Flags, Ints, by_number, pick, rows_of, whole
+from .matched import Matched, paired, pairs
+from .payloads import Kept, Payloads
 from .receipts import outermost_of
 
 LOSSY = ("udp",)
@@ -33,16 +34,10 @@ def match(trace: Trace, events: Events, payloads: Payloads, mixed: set[int]) -> 
     sends, receives = _calls(events, ends)
     target, source = _targets(trace, events, ends, sends), _sources(trace, events, ends, receives)
     own = whole(events.table["channel"])
-    lossy = set(ends.loc[ends["form"].isin(LOSSY), "channel"].tolist())
-    found: list[tuple[int, int, int, bool]] = []
-    channels = np.unique(np.append(target[target != NONE], own[receives]))
-    for channel in channels.tolist():
-        put, got = np.flatnonzero(target == channel), np.flatnonzero(own[receives] == channel)
-        for lane_put, lane_got in _lanes(own[sends[put]], source[got]):
-            lane = _match_lane(events, payloads, sends[put[lane_put]], receives[got[lane_got]], channel in lossy)
-            found += [(channel, *row) for row in lane]
-    rows = np.array(found, dtype="int64").reshape(-1, 4)
-    return _matched(events, payloads, rows, mixed)
+    lossy = ends.loc[ends["form"].isin(LOSSY), "channel"].to_numpy(dtype="int64")
+    put, got, channel = _lanes(target, own[sends], own[receives], source)
+    lane, sent, taken, doubtful = _paired(events, payloads, sends, receives, put, got, np.isin(channel, lossy)).T
+    return _matched(events, payloads, np.stack([channel[lane], sent, taken, doubtful], axis=1), mixed)
 
 
 def _calls(events: Events, ends: pd.DataFrame) -> tuple[Ints, Ints]:
@@ -75,13 +70,16 @@ def _targets(trace: Trace, events: Events, ends: pd.DataFrame, sends: Ints) -> I
     own = whole(events.table["channel"])[sends]
     peers, remotes = whole(trace.channels["peer"]), trace.channels["remote"]
     known, first = _addressed(ends), _first_used(trace, events)
+    remote = remotes.to_numpy(dtype=object)
     codes, addresses = pd.factorize(events.table["address"].iloc[sends])
-    found = np.full(len(sends), NONE)
-    for code, channel in {*zip(codes.tolist(), own.tolist(), strict=True)}:
-        mine = np.flatnonzero((codes == code) & (own == channel))
-        there = _at(known, addresses[code] if code >= 0 else remotes.iloc[channel])
-        if not there and code < 0:
-            found[mine] = peers[channel]
+    found = np.where(codes < 0, peers[own], NONE)
+    width = len(remote) + 1
+    kinds, which = np.unique((codes + 1) * width + own, return_inverse=True)
+    of_pair = by_number(which, len(kinds))
+    for pair, (code, channel) in enumerate(zip(*(each.tolist() for each in divmod(kinds, width)), strict=True)):
+        there = _at(known, addresses[code - 1] if code else remote[channel])
+        if there:
+            found[mine := of_pair(pair)] = NONE
         for one in there:  # an address that was bound again leads to who has it now
             found[mine[first[one] <= events.exit[sends[mine]]]] = one
     return found
@@ -105,20 +103,67 @@ def _first_used(trace: Trace, events: Events) -> Ints:
     return first
 
 
-def _lanes(put: Ints, source: Ints) -> Iterator[tuple[Flags, Flags]]:
-    """Senders' sockets and receivers' sources, lane by lane: all together where a source isn't known."""
-    if (source == NONE).any():
-        yield np.ones(len(put), dtype=bool), np.ones(len(source), dtype=bool)
-        return
-    for sender in np.unique(np.append(put, source)).tolist():
-        yield put == sender, source == sender
+def _lanes(target: Ints, sender: Ints, receiver: Ints, source: Ints) -> tuple[Ints, Ints, Ints]:
+    """The lane of each datagram that was sent (-1: none) and of each that was got, and the channel of each lane: one a
+    pair of sockets, or one a socket where it isn't known whence something came that it got."""
+    width = int(max(target.max(initial=0), sender.max(initial=0), receiver.max(initial=0))) + 3
+    loose = np.zeros(width, dtype=bool)
+    loose[receiver[source == NONE]] = True
+    led = np.flatnonzero(target != NONE)
+    left = target[led] * width + np.where(loose[target[led]], 0, sender[led] + 2)
+    came = receiver * width + np.where(loose[receiver], 0, source + 2)
+    lanes, number = np.unique(np.append(left, came), return_inverse=True)
+    put = np.full(len(target), -1)
+    put[led] = number[: len(led)]
+    return put, number[len(led) :], lanes // width
+
+
+def _paired(
+    events: Events, payloads: Payloads, sends: Ints, receives: Ints, put: Ints, got: Ints, lossy: Flags
+) -> Ints:
+    """(lane, send or NONE, receive or NONE, whether that is ambiguous) of every datagram, in order of the lanes.
+
+    Where each that was got is like the one sent in its place, and nothing else can have been, nobody has to search.
+    """
+    there = np.flatnonzero(put >= 0)
+    there = there[np.argsort(put[there], kind="stable")]
+    lane, sent = put[there], sends[there]
+    overlapping = _at_once(events, sent, lane)
+    partner = paired(got, lane)
+    alike = partner >= 0
+    one, two = sent[partner[alike]], receives[alike]
+    alike[alike] = (
+        (events.result[one] == events.result[two])
+        & (events.enter[one] <= events.exit[two])
+        & np.asarray(pc.equal(payloads.of(one), payloads.of(two)), dtype=bool)
+    )
+    plain = np.bincount(lane, minlength=len(lossy)) == np.bincount(got, minlength=len(lossy))
+    plain |= ~lossy
+    plain[got[~alike]] = False
+    plain[lane[overlapping & ~lossy[lane]]] = False
+
+    easy = np.flatnonzero(plain[got])
+    taken = np.full(len(sent), NONE)
+    taken[partner[easy]] = receives[easy]
+    order = np.argsort(taken == NONE, kind="stable")  # in each lane first what was got
+    order = order[np.argsort(lane[order], kind="stable")]
+    order = order[plain[lane[order]]]
+    doubtful = overlapping[order] & (taken[order] != NONE)
+    rows = [np.stack([lane[order], sent[order], taken[order], doubtful], axis=1)]
+    sent_on, got_on = by_number(lane, len(lossy)), by_number(got, len(lossy))
+    for number in np.flatnonzero(~plain).tolist():
+        own = sent_on(number)
+        others = receives[got_on(number)]
+        found = _match_lane(events, payloads, sent[own], others, overlapping[own], bool(lossy[number]))
+        rows.append(np.array([(number, *row) for row in found], dtype="int64").reshape(-1, 4))
+    every = np.concatenate(rows)
+    return every[np.argsort(every[:, 0], kind="stable")]
 
 
 def _match_lane(
-    events: Events, payloads: Payloads, sends: Ints, receives: Ints, lossy: bool
+    events: Events, payloads: Payloads, sends: Ints, receives: Ints, overlapping: Flags, lossy: bool
 ) -> Iterator[tuple[int, int, bool]]:
     """(send or NONE, receive or NONE, whether that is ambiguous) of every datagram of a lane."""
-    overlapping = _at_once(events, sends)
     if not lossy:
         yield from _in_order(events, payloads, sends, receives, overlapping)
         return
@@ -182,11 +227,12 @@ class _Fits:
         return found
 
 
-def _at_once(events: Events, sends: Ints) -> Flags:
-    """Which sends overlap another thread's: their order isn't known."""
+def _at_once(events: Events, sends: Ints, lane: Ints) -> Flags:
+    """Which sends, ordered by lane, overlap another thread's: their order isn't known."""
     found = np.zeros(len(sends), dtype=bool)
     one, two = sends[:-1], sends[1:]
     meets = (events.enter[two] < events.exit[one]) & (events.thread[two] != events.thread[one])
+    meets &= lane[1:] == lane[:-1]
     found[1:] |= meets
     found[:-1] |= meets
     return found
@@ -212,7 +258,10 @@ def _in_order(
         if not possible:
             yield NONE, int(receives[receive]), bool(heads)
             continue
-        left.remove(possible[0]) if possible[0] != left[-1] else left.pop()
+        at = len(left) - 1
+        while left[at] != possible[0]:  # it is near the end
+            at -= 1
+        del left[at]
         yield int(sends[possible[0]]), int(receives[receive]), len(possible) > 1
     yield from ((int(sends[send]), NONE, False) for send in reversed(left))
 
@@ -231,7 +280,7 @@ def _matched(events: Events, payloads: Payloads, rows: Ints, mixed: set[int]) ->
     receive[there] = np.where(around != NONE, around, taken[there])
     found = pairs(
         sent, taken, channel, size, lost, events.exit, receive, (doubtful == 1) | np.isin(channel, list(mixed)),
-        payloads.of(np.where(sent != NONE, sent, taken)),
+        Kept.of(np.where(sent != NONE, sent, taken)),
     )  # fmt: skip
     place = np.flatnonzero(there)
     found.got = pd.DataFrame({

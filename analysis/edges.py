@@ -38,11 +38,12 @@ def edges(run: Run) -> pd.DataFrame:
         {
             "before_event": _joined([part.before.event for _, part in found]),
             "after_event": _joined([part.after.event for _, part in found]),
-            "kind": pd.Categorical.from_codes(codes.tolist(), pd.Index([kind for kind, _ in found], dtype="str")),
+            "kind": pd.Categorical.from_codes(codes, pd.Index([kind for kind, _ in found], dtype="str")),
             "channel": optional(_joined([part.channel for _, part in found])),
             "before_end": _joined([part.before.end for _, part in found]).astype(bool),
             "after_end": _joined([part.after.end for _, part in found]).astype(bool),
-        }
+        },
+        copy=False,
     )
     events = run.events
     before, after = (table[name].to_numpy() for name in ("before_event", "after_event"))
@@ -158,8 +159,7 @@ def _opens(run: Run) -> Edges:
 def first_events(events: Events, threads: int) -> Ints:
     """The first event of each thread; NONE where it has none."""
     first = np.full(threads, NONE)
-    thread, event = np.unique(events.thread, return_index=True)
-    first[thread] = event
+    first[events.thread[::-1]] = np.arange(len(events))[::-1]  # the first one stays
     return first
 
 

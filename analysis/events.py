@@ -13,17 +13,25 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from ipctrace.tracer.schema import Trace
+import pyarrow as pa
+from ipctrace.tracer.schema import EMPTY, Trace
 
 Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
+Codes = npt.NDArray[np.signedinteger[Any]]
 
-NONE = np.iinfo(np.int64).min
+NONE = EMPTY
 NEVER = np.iinfo(np.int64).max
 
 
 def whole(values: pd.Series, missing: int = NONE) -> Ints:
-    """A column of integers as an array; `missing` where it is empty."""
+    """A column of integers as an array, no copy if it can be; `missing` where it is empty."""
+    if values.dtype == "Int64" and missing == NONE:
+        _, data = pa.array(values.array).buffers()
+        found = np.frombuffer(data, dtype="int64", count=len(values))
+        found.flags.writeable = False  # it is the table itself
+        if (found[values.isna().to_numpy()] == NONE).all():  # as in a table that was loaded
+            return found
     return values.to_numpy(dtype="int64", na_value=missing)
 
 
@@ -34,15 +42,23 @@ def number(value: Any) -> int | None:
 
 def optional(values: Ints, missing: int = NONE) -> pd.api.extensions.ExtensionArray:
     """The other way round: an array whose `missing` values are empty, as the column of a table."""
-    return pd.arrays.IntegerArray(values.astype("int64"), values == missing)
+    return pd.arrays.IntegerArray(values.astype("int64", copy=False), values == missing)
 
 
 def pick(values: Ints, index: Ints, missing: int = NONE) -> Ints:
     """`values[index]`, and `missing` where the index is none (negative)."""
-    found = np.full(len(index), missing, dtype="int64")
-    there = index >= 0
-    found[there] = values[index[there]]
+    if not len(values):
+        return np.full(len(index), missing, dtype="int64")
+    found = values[np.maximum(index, 0)].astype("int64", copy=False)
+    found[index < 0] = missing
     return found
+
+
+def distinct(numbers: Ints, count: int) -> Ints:
+    """The different ones of numbers from 0 to below `count`, in order; takes no sorting."""
+    there = np.zeros(count, dtype=bool)
+    there[numbers] = True
+    return np.flatnonzero(there)
 
 
 def rows_of(table: pd.DataFrame) -> Iterator[Any]:
@@ -86,10 +102,9 @@ class Events:
         self.extra, self.owner = whole(table["extra"]), whole(table["owner"])
         self.timed = table["timed"].to_numpy(dtype=bool)
         self._enclosing: dict[str, Ints] = {}
-        self._kinds, self._kind_names = pd.factorize(table["kind"])
-        self._ops, self._op_names = pd.factorize(table["op"])
-        waits = table["wait"].where(table["wait"].notna(), "")
-        self._waits, self._wait_names = pd.factorize(waits)
+        self._kinds, self._kind_names = _coded(table["kind"])
+        self._ops, self._op_names = _coded(table["op"])
+        self._waits, self._wait_names = _coded(table["wait"])
 
     def __len__(self) -> int:
         return len(self.enter)
@@ -104,11 +119,15 @@ class Events:
 
     def ops(self, chosen: Ints) -> pd.Series:
         """The names of these events' calls, as a column; empty where there is no event."""
-        return pd.Series(pd.Categorical.from_codes(pick(self._ops, chosen, -1), self._op_names))
+        there = chosen >= 0
+        codes = np.full(len(chosen), -1, dtype=self._ops.dtype)
+        codes[there] = self._ops[chosen[there]]
+        return pd.Series(pd.Categorical.from_codes(codes, self._op_names))
 
     def wait(self, event: int) -> str:
         """Why a thread stays in an event; "" where it doesn't wait."""
-        return str(self._wait_names[self._waits[event]])
+        code = self._waits[event]
+        return str(self._wait_names[code]) if code >= 0 else ""
 
     def is_kind(self, *kinds: str) -> Flags:
         """Which events are of one of these kinds."""
@@ -144,7 +163,7 @@ class Events:
     @cached_property
     def waiting(self) -> Flags:
         """Which events have a reason to wait."""
-        return ~_named(self._waits, self._wait_names, ("",))
+        return self._waits >= 0
 
     @cached_property
     def outermost(self) -> Ints:
@@ -175,15 +194,24 @@ class Events:
 
 def by_number(values: Ints, count: int) -> Callable[[int], Ints]:
     """What gives for each number below `count` the indices of the values that are it, in order."""
-    order = np.argsort(values, kind="stable")
-    bounds = np.searchsorted(values[order], np.arange(count + 1))
+    few: Any = np.min_scalar_type(count)  # numbers of two bytes are sorted in linear time
+    order = np.argsort(values.astype(few), kind="stable")
+    bounds = np.append(0, np.cumsum(np.bincount(values, minlength=count)))
     return lambda number: order[bounds[number] : bounds[number + 1]]
 
 
-def _named(codes: Ints, names: Any, wanted: tuple[str, ...]) -> Flags:
+def _coded(words: pd.Series) -> tuple[Codes, Any]:
+    """Each word's number (-1: empty), as small as it can be, and the words by number."""
+    codes, names = pd.factorize(words)
+    return codes.astype(np.min_scalar_type(-len(names) - 1)), names
+
+
+def _named(codes: Codes, names: Any, wanted: tuple[str, ...]) -> Flags:
     """Which codes stand for one of the names that are wanted."""
-    chosen = np.array([name in wanted for name in names], dtype=bool)
-    return chosen[codes] if len(chosen) else np.zeros(len(codes), dtype=bool)
+    found = np.zeros(len(codes), dtype=bool)
+    for code in np.flatnonzero([name in wanted for name in names]).tolist():
+        found |= codes == code  # of numbers of one byte, as fast as memory is
+    return found
 
 
 class Overlay(NamedTuple):

@@ -16,7 +16,7 @@ from ipctrace.tracer.schema import Trace
 
 from .events import NEVER, NONE, Events, Flags, Ints, pick, running_sum, whole
 from .matched import Matched, paired, pairs
-from .payloads import Payloads
+from .payloads import Kept, Payloads
 from .receipts import outermost_of
 
 PUTS = ("Queue.put", "SimpleQueue.put", "asyncio.Queue.put")
@@ -41,7 +41,7 @@ def match(trace: Trace, events: Events, payloads: Payloads) -> Matched:
     certain = _alone(events, sent, taken, puts, gets) | _shown(payloads, channel, sent, taken)
     return pairs(
         sent, taken, channel, none, none, events.exit, taken, ~certain & (taken != NONE),
-        payloads.of(np.where(sent != NONE, sent, taken)),
+        Kept.of(np.where(sent != NONE, sent, taken)),
     )  # fmt: skip
 
 

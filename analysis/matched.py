@@ -7,9 +7,9 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from .events import NEVER, NONE, Flags, Ints, pick
+from .payloads import Kept
 
 
 @dataclass(slots=True)
@@ -35,7 +35,7 @@ class Matched:
     reads: Ints
     merged: Flags
     ambiguous: Flags
-    payload: pa.LargeBinaryArray
+    payload: Kept
     got: pd.DataFrame
 
     @classmethod
@@ -48,7 +48,7 @@ class Matched:
             for field in fields(cls)
             if field.name not in ("payload", "got")
         }
-        payload = pa.concat_arrays([part.payload for part in parts])
+        payload = Kept.joined([part.payload for part in parts])
         filled = [each for each in got if len(each)] or got[:1]
         return cls(**whole, payload=payload, got=pd.concat(filled, ignore_index=True))
 
@@ -56,17 +56,17 @@ class Matched:
         """The same messages in another order; `got` still has their old places."""
         arrays = (field.name for field in fields(self) if field.name not in ("payload", "got"))
         columns = {name: getattr(self, name)[order] for name in arrays}
-        return Matched(**columns, payload=self.payload.take(pa.array(order)), got=self.got)
+        return Matched(**columns, payload=self.payload.taken(order), got=self.got)
 
 
 def got_table(read: Ints, message: Ints, write: Ints, size: Ints, merged: Flags) -> pd.DataFrame:
     """What each read got."""
-    return pd.DataFrame({"read": read, "size": size, "message": message, "write": write, "merged": merged})
+    return pd.DataFrame({"read": read, "size": size, "message": message, "write": write, "merged": merged}, copy=False)
 
 
 def pairs(
     sent: Ints, taken: Ints, channel: Ints, size: Ints, lost: Ints, exits: Ints, receive: Ints, ambiguous: Flags,
-    payload: pa.LargeBinaryArray,
+    payload: Kept,
 ) -> Matched:  # fmt: skip
     """Messages that are one to one: `sent` and `taken` are the events of each, either may be `NONE`."""
     count = len(sent)

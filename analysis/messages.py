@@ -34,15 +34,15 @@ def match(
     that its descriptor leads to in the end.
     """
     events, handed = with_transports(events, handed)
-    found = Matched.joined([
+    # what isn't named here is gone before the table is made: of ten million events it is much
+    return _table(trace, events, payloads, Matched.joined([
         ranges.match(trace, events, payloads, handed, mixed, leads_to),
         datagrams.match(trace, events, payloads, mixed),
         items.match(trace, events, payloads),
-    ])  # fmt: skip
-    return _table(trace, events, found)
+    ]))  # fmt: skip
 
 
-def _table(trace: Trace, events: Events, found: Matched) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _table(trace: Trace, events: Events, payloads: Payloads, found: Matched) -> tuple[pd.DataFrame, pd.DataFrame]:
     total = len(found.channel)
     begun = pick(events.enter, found.accept)
     for source in (found.write, found.read):
@@ -53,6 +53,7 @@ def _table(trace: Trace, events: Events, found: Matched) -> tuple[pd.DataFrame, 
     complete = found.read_at != NEVER
     received = np.where(complete, pick(events.exit, found.receive), NEVER)
     received = np.where(received == NONE, NEVER, np.maximum(received, np.where(complete, found.read_at, NONE)))
+    payload = found.payload.bytes(payloads)
     stream = np.where(found.stream < len(trace.streams), found.stream, NONE)  # beyond them: an asyncio transport
     table = pd.DataFrame({
         "message": np.arange(total),
@@ -73,13 +74,13 @@ def _table(trace: Trace, events: Events, found: Matched) -> tuple[pd.DataFrame, 
         "accept_site": optional(pick(events.site, found.accept)),
         "write_site": optional(pick(events.site, found.write)),
         "read_site": optional(pick(events.site, found.read)),
-        "payload": pd.Series(pd.arrays.ArrowExtensionArray(pa.chunked_array([found.payload])), dtype=BYTES),
+        "payload": pd.Series(pd.arrays.ArrowExtensionArray(pa.chunked_array([payload])), dtype=BYTES),
         "reads": found.reads,
         "merged": found.merged,
         "ambiguous": found.ambiguous,
         "op": events.ops(found.origin),
         "lost": found.lost,
-    })  # fmt: skip
+    }, copy=False)  # fmt: skip
     place = np.empty(total, dtype="int64")
     place[order] = np.arange(total)
     got = found.got

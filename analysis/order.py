@@ -15,6 +15,7 @@ import numpy as np
 
 from .events import NEVER, Events, Flags, Ints, running_sum
 from .payloads import Payloads
+from .timeline import spread
 
 
 @dataclass(slots=True)
@@ -46,17 +47,19 @@ def arrange(events: Events, own: Transfers, other: Transfers, payloads: Payloads
     `begun` says for each transfer of `own` when it can have moved its first byte at the earliest.
     """
     event, ambiguous = own.event.copy(), own.ambiguous.copy()
-    clusters = _clusters(events, own, begun)
+    firsts, lasts = _clusters(events, own, begun)
+    cluster, place = spread(firsts, lasts)
+    members = _members(events, payloads, own.event[place], begun[place])
+    bounds = np.searchsorted(cluster, np.arange(len(firsts) + 1)).tolist()
     known: dict[int, _Known] = {}
-    for first, last in clusters:
-        channel = int(own.channel[first])
+    starts = zip(firsts.tolist(), own.channel[firsts].tolist(), own.position[firsts].tolist(), strict=True)
+    for number, (first, channel, position) in enumerate(starts):
         if channel not in known:
             known[channel] = _Known(other, payloads, channel)
-        members = own.event[first:last]
-        at = int(own.position[first])
-        order, doubtful = _arrange(events, members, at, begun[first:last], payloads, known[channel])
-        event[first:last] = order
-        ambiguous[first + doubtful : last] = True
+        low, high = bounds[number], bounds[number + 1]
+        order, doubtful = _arrange(members, low, high, position, known[channel])
+        event[first : first + high - low] = [members.event[member] for member in order]
+        ambiguous[first + doubtful : first + high - low] = True
     size = _sizes(events, event)
     return _placed(event, own.channel, size, ambiguous, own.position - running_sum(own.size, own.channel))
 
@@ -65,10 +68,10 @@ def _placed(event: Ints, channel: Ints, size: Ints, ambiguous: Flags, first: Int
     return Transfers(event, channel, size, first + running_sum(size, channel), ambiguous)
 
 
-def _clusters(events: Events, own: Transfers, begun: Ints) -> list[tuple[int, int]]:
+def _clusters(events: Events, own: Transfers, begun: Ints) -> tuple[Ints, Ints]:
     """Maximal runs [first, last) of transfers of several threads without a moment that parts them."""
     if len(own.event) < 2:
-        return []
+        return own.event[:0], own.event[:0]
     ends = events.exit[own.event]
     latest = int(ends[ends != NEVER].max(initial=0)) + 2
     ends = np.minimum(ends, latest)
@@ -81,7 +84,7 @@ def _clusters(events: Events, own: Transfers, begun: Ints) -> list[tuple[int, in
     # a run that only one thread is in needs nobody to decide
     others = np.append(0, np.cumsum(np.diff(events.thread[own.event]) != 0))
     several = several[others[lasts[several] - 1] > others[firsts[several]]]
-    return list(zip(firsts[several].tolist(), lasts[several].tolist(), strict=True))
+    return firsts[several], lasts[several]
 
 
 class _Known:
@@ -90,14 +93,14 @@ class _Known:
     def __init__(self, other: Transfers, payloads: Payloads, channel: int) -> None:
         low, high = np.searchsorted(other.channel, [channel, channel + 1])
         self.positions: list[int] = other.position[low:high].tolist()
-        self.events, self.sizes, self.payloads = other.event[low:high], other.size[low:high], payloads
+        self.fragments = _beginnings(payloads, other.event[low:high], other.size[low:high].tolist())
 
     def agrees(self, data: bytes, position: int) -> bool | None:
         """Whether these bytes can lie at this position; None where nothing is known of it."""
         compared = False
         at = max(bisect_right(self.positions, position) - 1, 0)
         while at < len(self.positions) and self.positions[at] < position + len(data):
-            start, fragment = self.positions[at], self.payloads[self.events[at]][: self.sizes[at]]
+            start, fragment = self.positions[at], self.fragments[at]
             low, high = max(position, start), min(position + len(data), start + len(fragment))
             if low < high:
                 compared = True
@@ -107,38 +110,55 @@ class _Known:
         return True if compared else None
 
 
-def _arrange(
-    events: Events, members: Ints, position: int, begun: Ints, payloads: Payloads, known: _Known
-) -> tuple[list[int], int]:
-    """The members' order, and from which of them on it is doubtful (their number: none)."""
-    ends, earliest = events.exit[members].tolist(), begun.tolist()
-    sizes = _sizes(events, members).tolist()
+@dataclass(slots=True)
+class _Members:
+    """The transfers of all clusters, as lists: a few at a time are compared, again and again."""
+
+    event: list[int]
+    thread: list[int]
+    begun: list[int]
+    end: list[int]
+    size: list[int]
+    data: list[bytes]
+
+
+def _members(events: Events, payloads: Payloads, event: Ints, begun: Ints) -> _Members:
+    size = _sizes(events, event).tolist()
+    return _Members(
+        event.tolist(), events.thread[event].tolist(), begun.tolist(), events.exit[event].tolist(), size,
+        _beginnings(payloads, event, size),
+    )  # fmt: skip
+
+
+def _beginnings(payloads: Payloads, event: Ints, size: list[int]) -> list[bytes]:
+    """What was kept of each transfer, of what it moved."""
+    return [data[:moved] for data, moved in zip(payloads.of(event).to_pylist(), size, strict=True)]
+
+
+def _arrange(members: _Members, low: int, high: int, position: int, known: _Known) -> tuple[list[int], int]:
+    """The order of the members [low, high), and from which of them on it is doubtful (their number: none)."""
     waiting: dict[int, deque[int]] = {}
-    for number, thread in enumerate(events.thread[members].tolist()):
-        waiting.setdefault(thread, deque()).append(number)
+    for member in range(low, high):
+        waiting.setdefault(members.thread[member], deque()).append(member)
     order: list[int] = []
-    doubtful = len(members)
-
-    def fits(number: int) -> bool:
-        return known.agrees(payloads[members[number]][: sizes[number]], position) is not False
-
+    doubtful = high - low
     while waiting:
         heads = [queue[0] for queue in waiting.values()]
-        ended = min(ends[head] for head in heads)
-        heads = [head for head in heads if earliest[head] < ended or ends[head] == ended]
+        ended = min(members.end[head] for head in heads)
+        heads = [head for head in heads if members.begun[head] < ended or members.end[head] == ended]
         if len(heads) > 1:
-            possible = [head for head in heads if fits(head)]
+            possible = [head for head in heads if known.agrees(members.data[head], position) is not False]
             if len(possible) != 1:
                 doubtful = min(doubtful, len(order))
             heads = possible or heads
-        chosen = min(heads, key=lambda head: (ends[head], members[head]))
+        chosen = min(heads, key=lambda head: (members.end[head], members.event[head]))
         order.append(chosen)
-        position += sizes[chosen]
-        thread = int(events.thread[members[chosen]])
-        waiting[thread].popleft()
-        if not waiting[thread]:
-            del waiting[thread]
-    return members[order].tolist(), doubtful
+        position += members.size[chosen]
+        queue = waiting[members.thread[chosen]]
+        queue.popleft()
+        if not queue:
+            del waiting[members.thread[chosen]]
+    return order, doubtful
 
 
 def _sizes(events: Events, chosen: Ints) -> Ints:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -9,6 +12,7 @@ import pyarrow as pa
 from ipctrace.tracer.schema import Trace
 
 from .events import Flags, Ints, whole
+from .timeline import spread
 
 BYTES = pd.ArrowDtype(pa.large_binary())
 
@@ -17,13 +21,16 @@ class Payloads:
     """Event → the bytes that were kept of it; empty where none were."""
 
     def __init__(self, trace: Trace, events: int) -> None:
-        found = pa.chunked_array(pa.array(trace.payloads["data"], pa.large_binary(), from_pandas=True))
-        self._all = pa.concat_arrays([*found.chunks, pa.array([b""], pa.large_binary())])  # the last is for no bytes
-        self._row = np.full(events, len(found), dtype="int64")
-        self._row[whole(trace.payloads["event"])] = np.arange(len(found))
-        _, offsets, data = self._all.buffers()
-        self._offset = np.frombuffer(offsets, dtype="int64")[self._all.offset :]
+        kept = pa.chunked_array(pa.array(trace.payloads["data"], pa.large_binary(), from_pandas=True)).combine_chunks()
+        _, offsets, data = kept.buffers()
+        self._offset = np.frombuffer(offsets, dtype="int64")[kept.offset : kept.offset + len(kept) + 1]
+        self._offset = np.append(self._offset, self._offset[-1])  # one more, for no bytes
         self._data = memoryview(data or b"")
+        self._all = pa.LargeBinaryArray.from_buffers(
+            pa.large_binary(), len(kept) + 1, [None, pa.py_buffer(self._offset), data or pa.py_buffer(b"")]
+        )
+        self._row = np.full(events, len(kept), dtype="int64")
+        self._row[whole(trace.payloads["event"])] = np.arange(len(kept))
 
     def __getitem__(self, event: int) -> bytes:
         row = self._row[event]
@@ -54,27 +61,53 @@ class Payloads:
         return found
 
 
-def joined(array: pa.LargeBinaryArray, first: Ints) -> pa.LargeBinaryArray:
-    """The elements from first[k] up to first[k + 1] as one, for every k but the last. Copies no bytes."""
-    offsets, data = _parts(array)
-    return pa.LargeBinaryArray.from_buffers(
-        pa.large_binary(), max(len(first) - 1, 0), [None, pa.py_buffer(offsets[first]), data]
-    )
+@dataclass(slots=True)
+class Kept:
+    """What was kept of messages: of message k the bytes of events[bounds[k] : bounds[k + 1]], one behind the other; of
+    no event (negative) none. `parts`: the bytes of those messages that have only a part of that."""
 
+    events: Ints
+    bounds: Ints
+    parts: dict[int, bytes] = field(default_factory=dict)
 
-def cut(array: pa.LargeBinaryArray, index: Ints, skip: Ints, size: Ints) -> pa.LargeBinaryArray:
-    """Elements `index`, of each the `size` bytes from `skip` on, as far as it has them."""
-    offsets, _ = _parts(array)
-    length = np.diff(offsets)[index]
-    odd = np.flatnonzero((skip > 0) | (size < length))
-    rest = [array[int(index[k])].as_py()[skip[k] : skip[k] + size[k]] for k in odd.tolist()]
-    chosen = index.copy()
-    chosen[odd] = len(array) + np.arange(len(odd))
-    return pa.concat_arrays([array, pa.array(rest, pa.large_binary())]).take(pa.array(chosen))
+    @classmethod
+    def of(cls, events: Ints) -> Kept:
+        """Of each message what was kept of one event."""
+        return cls(events, np.arange(len(events) + 1))
 
+    @classmethod
+    def between(cls, events: Ints, low: Ints, high: Ints) -> Kept:
+        """Of each message what was kept of events[low:high]."""
+        return cls(events[spread(low, high)[1]], np.append(0, np.cumsum(high - low)))
 
-def _parts(array: pa.LargeBinaryArray) -> tuple[Ints, pa.Buffer]:
-    _, offsets, data = array.buffers()
-    empty = np.zeros(1, dtype="int64")
-    found = np.frombuffer(offsets, dtype="int64")[array.offset : array.offset + len(array) + 1] if offsets else empty
-    return found, data or pa.py_buffer(b"")
+    @classmethod
+    def joined(cls, several: Sequence[Kept]) -> Kept:
+        """The messages of several, one behind the other."""
+        events, bounds = [each.events for each in several], np.zeros(1, dtype="int64")
+        parts: dict[int, bytes] = {}
+        for each in several:
+            parts |= {len(bounds) - 1 + at: data for at, data in each.parts.items()}
+            bounds = np.append(bounds, bounds[-1] + each.bounds[1:])
+        return cls(np.concatenate(events), bounds, parts)
+
+    def taken(self, order: Ints) -> Kept:
+        """The same messages in another order."""
+        found = Kept.between(self.events, self.bounds[order], self.bounds[order + 1])
+        if self.parts:
+            place = np.empty(len(order), dtype="int64")
+            place[order] = np.arange(len(order))
+            found.parts = {int(place[at]): data for at, data in self.parts.items()}
+        return found
+
+    def bytes(self, payloads: Payloads) -> pa.LargeBinaryArray:
+        """The bytes of each message."""
+        pieces = payloads.of(self.events)
+        _, offsets, data = pieces.buffers()
+        offsets = np.frombuffer(offsets, dtype="int64")[pieces.offset :][self.bounds]
+        count = len(self.bounds) - 1
+        found = pa.LargeBinaryArray.from_buffers(pa.large_binary(), count, [None, pa.py_buffer(offsets), data])
+        if not self.parts:
+            return found
+        index = np.arange(count)
+        index[list(self.parts)] = count + np.arange(len(self.parts))
+        return pa.concat_arrays([found, pa.array(self.parts.values(), pa.large_binary())]).take(pa.array(index))

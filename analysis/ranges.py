@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 from ipctrace.tracer.schema import Trace
 
 from .datagrams import PACKETS
@@ -19,7 +18,7 @@ from .events import NEVER, NONE, Events, Flags, Ints, overlay, pick, running_sum
 from .items import at_once, fed
 from .matched import Matched, got_table
 from .order import Transfers, arrange, by_end
-from .payloads import Payloads, cut, joined
+from .payloads import Kept, Payloads
 from .receipts import outermost_of, receipts
 from .units import Units
 
@@ -247,7 +246,7 @@ def _matched(
         | _any(doubted, first_write)
         | _any(doubted, reader.first)
         | _any(at_once(events), grown(rows.accept)),
-        payload=_payloads(payloads, handed, rows, first_row, sizes[:count], unknown),
+        payload=_kept(payloads, handed, rows, first_row, sizes[:count], unknown),
         got=got_table(read, message, write, size, merged),
     )
 
@@ -316,27 +315,25 @@ def _readers(
     return found
 
 
-def _payloads(
-    payloads: Payloads, handed: Units, rows: _Rows, first_row: Ints, size: Ints, unknown: Ints
-) -> pa.LargeBinaryArray:
+def _kept(payloads: Payloads, handed: Units, rows: _Rows, first_row: Ints, size: Ints, unknown: Ints) -> Kept:
     """What was kept of each message: of a unit the bytes of its pieces, of others those of their writes."""
-    whole_units = joined(payloads.of(handed.accepts), handed.bounds)
-    unit = rows.unit[first_row]
-    of_unit, direct = np.flatnonzero(unit >= 0), np.flatnonzero(unit < 0)
-    skip = rows.start[first_row[of_unit]] - handed.start[unit[of_unit]]
-    parts = pa.concat_arrays([
-        cut(whole_units, unit[of_unit], skip, size[of_unit]),
-        _of_writes(payloads, rows, first_row, direct),
-        payloads.of(unknown),
-    ])  # fmt: skip
-    order = np.empty(len(parts), dtype="int64")
-    order[np.concatenate([of_unit, direct, len(first_row) + np.arange(len(unknown))])] = np.arange(len(parts))
-    return parts.take(pa.array(order))
-
-
-def _of_writes(payloads: Payloads, rows: _Rows, first_row: Ints, direct: Ints) -> pa.LargeBinaryArray:
-    """What was kept of the writes of each of these messages, one behind the other."""
-    chosen = np.flatnonzero(rows.unit < 0)
-    chosen = chosen[np.argsort(rows.message[chosen], kind="stable")]
-    bounds = np.searchsorted(rows.message[chosen], np.append(direct, len(first_row)))
-    return joined(payloads.of(rows.write[chosen]), bounds)
+    direct = np.flatnonzero(rows.unit < 0)
+    direct = direct[np.argsort(rows.message[direct], kind="stable")]
+    message, unit = np.arange(len(first_row)), rows.unit[first_row]
+    whose = rows.message[direct]
+    low = np.where(unit >= 0, pick(handed.bounds, unit), np.searchsorted(whose, message) + len(handed.accepts))
+    high = np.where(
+        unit >= 0, pick(handed.bounds[1:], unit), np.searchsorted(whose, message, "right") + len(handed.accepts)
+    )
+    own = len(handed.accepts) + len(direct) + np.arange(len(unknown))
+    found = Kept.between(
+        np.concatenate([handed.accepts, rows.write[direct], unknown]), np.append(low, own), np.append(high, own + 1)
+    )
+    # of a unit that went several ways each way has a part of the bytes
+    kept = np.append(0, np.cumsum(payloads.sizes(handed.accepts)))
+    skip = np.where(unit >= 0, rows.start[first_row] - pick(handed.start, unit), 0)
+    length = pick(kept[handed.bounds[1:]], unit, 0) - pick(kept[handed.bounds], unit, 0)
+    for odd in np.flatnonzero((unit >= 0) & ((skip > 0) | (size < length))).tolist():
+        data = b"".join(payloads[event] for event in handed.pieces(unit[odd]).tolist())
+        found.parts[odd] = data[skip[odd] : skip[odd] + size[odd]]
+    return found

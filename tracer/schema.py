@@ -24,6 +24,7 @@ import pyarrow as pa
 from .runtime import table as calls
 
 VERSION = 3
+EMPTY = -(2**63)  # what a loaded table has under an integer that is empty: who wants arrays needs no copies
 HISTORY = {
     1: "first version",
     2: "every mechanism: sockets, locks, queues, memory, signals, tasks; members, environment, samples; what was dropped",

@@ -21,7 +21,6 @@ from .logs import read_logs
 _ARROW: dict[schema.Type, pa.DataType] = {
     "int": pa.int64(), "bool": pa.bool_(), "text": pa.string(), "bytes": pa.binary(), "texts": pa.list_(pa.string()),
 }  # fmt: skip
-_INTEGERS: Any = {pa.int64(): pd.Int64Dtype()}.get
 _LATER = ("members", "environment", "samples", "users")  # tables that the first schemas didn't have
 _UNFINISHED = "the recorder was stopped before the program ended: this is what the processes themselves had written"
 
@@ -140,14 +139,20 @@ def _table(folder: Path, name: str, old: bool) -> Any:
             values = table.read([column.name]).column(column.name)
             if column.type == "bytes":
                 columns[column.name] = pd.Series(pd.arrays.ArrowExtensionArray(values))
-                continue
-            mapper = _INTEGERS if column.type == "int" and column.nullable else None
-            listed = column.type == "texts"
-            columns[column.name] = values.to_pylist() if listed else values.to_pandas(types_mapper=mapper)
+            elif column.type == "int" and column.nullable:
+                columns[column.name] = pd.Series(_integers(values))
+            else:
+                columns[column.name] = values.to_pylist() if column.type == "texts" else values.to_pandas()
         return schema.frame(name, columns)
     except (OSError, KeyError, pa.ArrowException, ValueError, TypeError) as error:
         reason = "it is missing" if isinstance(error, FileNotFoundError) else str(error).splitlines()[0]
         raise IpctraceError(f"{folder} is damaged", f"{name}.parquet: {reason}", "record the program again") from error
+
+
+def _integers(values: pa.ChunkedArray) -> pd.arrays.IntegerArray:
+    """A column of integers that may be empty; under those that are lies `schema.EMPTY`."""
+    empty = values.is_null().to_numpy()
+    return pd.arrays.IntegerArray(values.fill_null(schema.EMPTY).to_numpy(), empty)
 
 
 def _unfinished(folder: Path, facts: dict[str, Any]) -> schema.Trace:

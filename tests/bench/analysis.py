@@ -1,10 +1,11 @@
 """How fast a trace is loaded and analysed: events a second in each stage, the time of each rule, the peak memory.
 
-    python tests/bench/analysis.py [--rules] [--keep FOLDER] [EVENTS …]        (by default 1e5 1e6)
+    python tests/bench/analysis.py [--rules] [--shapes] [--keep FOLDER] [EVENTS …]        (by default 1e5 1e6)
 
 The traces are made up, but of all that real ones have: processes and threads that talk over pipes, sockets, queues and
 streams, that wait, sleep, lock, fork, and in the end hang. Every size is made by a process of its own and analysed by
-another, so that the peak memory is the analysis's alone. What is aimed at: 10⁶ events within 3 s and 1 GB, 10⁷ within
+another, so that the peak memory is the analysis's alone. With --shapes there are also traces of one kind of talk each,
+in which something is as many as it can be: channels, threads, processes, writers at once. What is aimed at: 10⁶ events within 3 s and 1 GB, 10⁷ within
 30 s and 4 GB, near-linear growth.
 """
 
@@ -302,7 +303,106 @@ CONVERSATIONS: tuple[tuple[Make, int, float], ...] = (
 )  # fmt: skip
 
 
-def make(events: int, seed: int = 0) -> Trace:
+def contested(cast: Cast, rounds: int) -> list[Row]:
+    """Two processes write to one pipe, a byte each, and there is no moment at which neither does."""
+    pipe = cast.pipes.pop()
+    one, two = (cast.thread(cast.workers[k], f"writer-{k}") for k in range(2))
+    reader = cast.thread(cast.parent, "reader")
+    (first, second) = before(np.ones(rounds, dtype="int64"), 1)
+    return [
+        Row(one, "os.write", 0.1, 0.6, (first, 1), None, moved(pipe.writer, pipe.channel, 1)),
+        Row(two, "os.write", 0.5, 1.15, (second, 1), None, moved(pipe.writer, pipe.channel, 1)),
+        Row(reader, "os.read", 1.2, 1.3, (first, 2), None, moved(pipe.reader, pipe.channel, 2)),
+    ]
+
+
+def giant(cast: Cast, rounds: int) -> list[Row]:
+    """One write, read byte by byte."""
+    pipe = cast.pipes.pop()
+    data = _CONTENT[:KEPT].tobytes()
+    cast.build.call(cast.parent, "os.write", data, fd=pipe.writer, size=rounds, result=rounds)
+    place = np.arange(rounds)
+    return [Row(cast.thread(cast.workers[0], "reader"), "os.read", 0.1, 0.2, (place, 1), None,
+                moved(pipe.reader, pipe.channel, 1))]  # fmt: skip
+
+
+def piped(cast: Cast, rounds: int) -> list[Row]:
+    """Many pipes, ten messages in each."""
+    channels = np.array([cast.build.channel("pipe") for _ in range(rounds)])
+    reader, writer = 100 + 2 * np.arange(rounds), 101 + 2 * np.arange(rounds)
+    one, two = cast.thread(cast.parent, "sender"), cast.thread(cast.parent, "receiver")
+    rows = [Row(one, "os.pipe", 0.01, 0.02, None, None, {"fd": reader, "channel": channels, "result": writer})]
+    for k in range(10):
+        content, begin = (np.full(rounds, 20 * k), 20), 0.05 + 0.09 * k
+        rows += [
+            Row(one, "os.write", begin, begin + 0.02, content, None, moved(writer, channels, 20)),
+            Row(two, "os.read", begin + 0.01, begin + 0.04, content, None, moved(reader, channels, 20)),
+        ]
+    return rows
+
+
+def crowded(cast: Cast, rounds: int) -> list[Row]:
+    """Many threads, each of which takes a lock and writes five times, on one pipe, to one reader."""
+    build, pipe = cast.build, cast.pipes.pop()
+    lock = build.object(build.process_of(cast.parent), "lock")
+    reader = cast.thread(cast.workers[0], "reader")
+    count = rounds // 5 + 1
+    threads = np.array([cast.thread(cast.parent, f"thread-{number}") for number in range(count)])
+    thread, place = threads[np.arange(rounds) % count], LINE * np.arange(rounds)
+    return [
+        Row(thread, "Lock.acquire", 0.1, 0.2, None, None, {"channel": lock, "result": 1}),
+        Row(thread, "os.write", 0.3, 0.4, (place, LINE), None, moved(pipe.writer, pipe.channel, LINE)),
+        Row(thread, "Lock.release", 0.5, 0.6, None, None, {"channel": lock}),
+        Row(reader, "os.read", 0.2, 0.7, (place, LINE), None, moved(pipe.reader, pipe.channel, LINE)),
+    ]
+
+
+def paired(cast: Cast, rounds: int) -> list[Row]:
+    """Many pairs of datagram sockets; over each a datagram there, and one back."""
+    channels = cast.build.rows["channels"]
+    one = np.array([cast.build.channel("socket") for _ in range(2 * rounds)])[::2]
+    for first in one.tolist():
+        for end, peer in ((first, first + 1), (first + 1, first)):
+            channels[end] |= {"form": "unix-datagram", "peer": peer}
+    fd, size = 100 + 2 * np.arange(rounds), cast.sizes(rounds)
+    left, right = cast.thread(cast.parent, "left"), cast.thread(cast.parent, "right")
+    there, back = (np.zeros(rounds, dtype="int64"), size), (size, size)
+    return [
+        Row(left, "socket.socketpair", 0.01, 0.02, None, None, {"fd": fd, "channel": one, "result": fd + 1}),
+        Row(left, "socket.send", 0.2, 0.3, there, None, moved(fd, one, size)),
+        Row(right, "socket.recv", 0.1, 0.4, there, None, moved(fd + 1, one + 1, size, 2048)),
+        Row(right, "socket.send", 0.5, 0.6, back, None, moved(fd + 1, one + 1, size)),
+        Row(left, "socket.recv", 0.7, 0.8, back, None, moved(fd, one, size, 2048)),
+    ]
+
+
+def posted(cast: Cast, rounds: int) -> list[Row]:
+    """One pair of datagram sockets, two threads that send at once."""
+    build = cast.build
+    ends = [build.channel("socket") for _ in range(2)]
+    for end, peer in (ends, ends[::-1]):
+        build.rows["channels"][end] |= {"form": "unix-datagram", "peer": peer}
+    one, two, reader = (cast.thread(cast.parent, name) for name in ("one", "two", "reader"))
+    sizes = [cast.sizes(rounds) for _ in range(2)]
+    first, second = before(*sizes)
+    return [
+        Row(one, "socket.send", 0.1, 0.6, (first, sizes[0]), None, moved(30, ends[0], sizes[0])),
+        Row(two, "socket.send", 0.5, 1.15, (second, sizes[1]), None, moved(30, ends[0], sizes[1])),
+        Row(reader, "socket.recv", 1.2, 1.22, (first, sizes[0]), None, moved(31, ends[1], sizes[0], 2048)),
+        Row(reader, "socket.recv", 1.25, 1.28, (second, sizes[1]), None, moved(31, ends[1], sizes[1], 2048)),
+    ]
+
+
+Talks = tuple[tuple[Make, int, float], ...]
+SHAPES: dict[str, Talks] = {
+    "mixed": CONVERSATIONS, "two writers at once": ((contested, 3, 1.0),), "one giant write": ((giant, 1, 1.0),),
+    "many pipes": ((piped, 21, 1.0),), "many threads": ((crowded, 4, 1.0),), "many processes": ((forked, 5, 0.05), (plain, 2, 0.95)),
+    "many socket pairs": ((paired, 5, 1.0),), "two datagram senders at once": ((posted, 4, 1.0),),
+    "lossy datagrams": ((sent, 2, 1.0),), "one queue": ((queued, 6, 1.0),), "locks and sleeps": ((threaded, 7, 1.0),),
+}  # fmt: skip
+
+
+def make(events: int, talks_of: Talks = CONVERSATIONS, seed: int = 0) -> Trace:
     """A trace of about so many events, in which four processes hang in the end, each in a read that nobody answers."""
     build = TraceBuilder()
     parent = build.process("service.py")
@@ -311,7 +411,7 @@ def make(events: int, seed: int = 0) -> Trace:
     sites = [build.site("/work/service.py", line, f"call_{line}()") for line in range(1, 41)]
     cast = Cast(build, np.random.default_rng(seed), parent, workers, pipes, pair, lasting=events * SPACING)
     talks = []
-    for each, calls, share in CONVERSATIONS:
+    for each, calls, share in talks_of:
         rounds = max(int(events * share / calls), 1)
         talks.append((rounds, each(cast, rounds)))
     begun, start = len(build.rows["events"]), build.now
@@ -501,27 +601,32 @@ def main() -> None:
     parser.add_argument(
         "sizes", nargs="*", type=lambda text: int(float(text)), default=[10**5, 10**6], metavar="EVENTS"
     )
+    parser.add_argument("--shapes", action="store_true", help="of each size a trace of every shape")
     parser.add_argument("--rules", action="store_true", help="seconds of each rule")
     parser.add_argument("--keep", type=Path, help="a folder for the traces, which are used again if they are there")
     parser.add_argument(
         "--only", choices=["make", "stages", "all"], help=argparse.SUPPRESS
     )  # one step, in this process
     parser.add_argument("--trace", help=argparse.SUPPRESS)
+    parser.add_argument("--shape", default="mixed", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.only == "make":
-        store.save(make(given.sizes[0]), Path(given.trace))
+        store.save(make(given.sizes[0], SHAPES[given.shape]), Path(given.trace))
     elif given.only:
         measure(given.trace, given.rules) if given.only == "stages" else measure_all(given.trace)
     else:
         with tempfile.TemporaryDirectory() as scratch:
-            for size in given.sizes:
-                _each_in_a_process(size, (given.keep or Path(scratch)) / f"{size}.ipctrace", given.rules)
+            for shape in SHAPES if given.shapes else (given.shape,):
+                for size in given.sizes:
+                    name = f"{size}.ipctrace" if shape == "mixed" else f"{shape.replace(' ', '-')}-{size}.ipctrace"
+                    print(f"{shape}:", flush=True)
+                    _each_in_a_process(size, shape, (given.keep or Path(scratch)) / name, given.rules)
 
 
-def _each_in_a_process(size: int, trace: Path, by_rule: bool) -> None:
+def _each_in_a_process(size: int, shape: str, trace: Path, by_rule: bool) -> None:
     steps = [] if (trace / "run.json").exists() else ["make"]
     for step in [*steps, "stages", "all"]:
-        command = [sys.executable, __file__, "--only", step, "--trace", str(trace), str(size)]
+        command = [sys.executable, __file__, "--only", step, "--shape", shape, "--trace", str(trace), str(size)]
         subprocess.run([*command, *(["--rules"] if by_rule else [])], check=True)
 
 
