@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -51,6 +52,19 @@ class Payloads:
         row = self._row[events]
         found: npt.NDArray[np.uint8] = np.frombuffer(self._data, dtype="uint8")[self._offset[row + (place < 0)] + place]
         return found
+
+    def first_bytes(self, events: Ints) -> npt.NDArray[np.uint8]:
+        """The first eight bytes of what was kept of each of these, a row each; of less, what lies behind."""
+        data, offset = np.frombuffer(self._data, dtype="uint8"), self._offset[self._row[events]]
+        return np.stack([data.take(offset + place, mode="clip") for place in range(8)], axis=1)
+
+    def containing(self, words: bytes) -> Ints:
+        """The events of which bytes were kept that have these among them, in order."""
+        start = np.array([match.start() for match in re.finditer(re.escape(words), self._data)], dtype="int64")
+        row = np.searchsorted(self._offset[: len(self._all)], start, side="right") - 1
+        found = np.zeros(len(self._all), dtype=bool)
+        found[row[start + len(words) <= self._offset[row + 1]]] = True  # all of them in one
+        return np.flatnonzero(found[self._row])
 
     def only(self, events: Ints, byte: bytes) -> Flags:
         """Of which of these this one byte is all that was kept."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from ipctrace.tracer.schema import WRAPPED
 
-from ..events import NEVER, NONE, groups, number, whole
+from ..events import NEVER, NONE, number, rows_of, whole
 from ..findings import Context, finding, ids
 from ..naming import listing, plural, sentence
 from ..results import Finding
@@ -22,24 +23,28 @@ OTHER = {"r": "w", "w": "r"}
 def leaked_descriptor(context: Context) -> Iterator[Finding]:
     """IPC301: an end that a process kept to its end without ever using it, while another process used it."""
     run = context.run
-    kept = _kept_unused(run)
-    if not len(kept):
-        return
+    users = _users(run)
+    kept = _kept_unused(run, users)
+    holders, first = defaultdict[tuple[int, str], set[int]](set), dict[int, Any]()
+    for row in rows_of(kept):
+        holders[row.channel, row.access].add(row.process)
+        first.setdefault(row.channel, row)
     # the same ends of several pipes, kept by the same processes, are one finding
-    alike: defaultdict[tuple[str, tuple[int, ...]], list[int]] = defaultdict(list)
-    for (channel, access), rows in groups(kept, ["channel", "access"]):
-        alike[str(access), tuple(sorted(set(rows["process"].tolist())))].append(int(channel))
-    for (access, holders), channels in alike.items():
-        row = kept[kept["channel"] == channels[0]].iloc[0]
-        yield _leak(run, channels, access, list(holders), row, _users(run, channels[0]))
+    alike = defaultdict[tuple[str, tuple[int, ...]], list[int]](list)
+    for (channel, access), processes in sorted(holders.items()):
+        alike[access, tuple(sorted(processes))].append(channel)
+    user, forked = users.groupby(["channel", "access"])["process"].min().to_dict(), _forked(run)
+    for (access, keepers), channels in alike.items():
+        row = first[channels[0]]
+        site = forked.get(keepers[0], number(row.site))
+        yield _leak(run, channels, access, list(keepers), row.fd, user[channels[0], access], site)
 
 
-def _kept_unused(run: Run) -> pd.DataFrame:
+def _kept_unused(run: Run, users: pd.DataFrame) -> pd.DataFrame:
     """Rows of `Run.spans`: ends of pipes kept by a process that moved no byte there, where another process did, and
-    while an end of the other kind was open that it matters to."""
+    while an end of the other kind was open that it matters to. `users`: see `_users`."""
     spans, channels = run.spans, run.trace.channels
     pipes = set(channels.loc[(channels["kind"] == "pipe") & ~channels["outside"], "channel"]) - _internal(run)
-    users = _users(run)
     # a pipe that one process uses for itself (to wake a thread of its own) has no end of file to wait for
     by_channel = users.groupby("channel")["process"].nunique()
     pipes &= set(by_channel.index[by_channel > 1].tolist())
@@ -57,14 +62,14 @@ def _kept_unused(run: Run) -> pd.DataFrame:
     return unused
 
 
-def _users(run: Run, channel: int | None = None) -> pd.DataFrame:
-    """Which processes moved bytes where (or on one channel): channel, access, process; each once."""
-    events = run.events
-    moved = (events.channel != NONE) if channel is None else (events.channel == channel)
-    moved &= events.is_kind("read", "take", "write", "accept")
-    table = {"channel": events.channel[moved], "reads": events.is_kind("read", "take")[moved]}
-    users = pd.DataFrame(table | {"process": events.process[moved]}).drop_duplicates(ignore_index=True)
-    return users.assign(access=np.where(users["reads"], "r", "w"))[["channel", "access", "process"]]
+def _users(run: Run) -> pd.DataFrame:
+    """Which processes moved bytes where: channel, access, process; each once."""
+    events, processes = run.events, len(run.trace.processes)
+    taken = events.is_kind("read", "take")
+    moved = np.flatnonzero((events.channel != NONE) & (taken | events.is_kind("write", "accept")))
+    known = pd.unique((events.channel[moved] * processes + events.process[moved]) * 2 + taken[moved])
+    channel, process = np.divmod(known // 2, max(processes, 1))
+    return pd.DataFrame({"channel": channel, "access": np.where(known % 2, "r", "w"), "process": process})
 
 
 def _internal(run: Run) -> set[int]:
@@ -82,11 +87,9 @@ def _internal(run: Run) -> set[int]:
 
 
 def _leak(
-    run: Run, channels: list[int], access: str, holders: list[int], row: pd.Series, users: pd.DataFrame
+    run: Run, channels: list[int], access: str, holders: list[int], fd: int, user: int, site: int | None
 ) -> Finding:
     which = "write" if access == "w" else "read"
-    fd, user = int(row["fd"]), int(users.loc[users["access"] == access, "process"].min())
-    site = _given_at(run, holders[0], number(row["site"]))
     names = listing([run.the_process(process) for process in holders])
     effect = "its reader never gets end of file" if access == "w" else "its writer never gets a broken pipe"
     more = f" and {plural(len(channels) - 1, 'other pipe')}" if len(channels) > 1 else ""
@@ -102,11 +105,11 @@ def _leak(
     )
 
 
-def _given_at(run: Run, process: int, site: int | None) -> int | None:
-    """Where the end came to be in two processes: the fork, of this process or by it."""
-    events = run.events
-    forks = np.flatnonzero(events.is_kind("fork") & (events.process == process))
-    return run.site_of(int(forks[0])) if len(forks) else site
+def _forked(run: Run) -> dict[int, int | None]:
+    """Process → where it first forked: there the ends that it has came to be in two processes."""
+    forks = np.flatnonzero(run.events.is_kind("fork"))
+    processes, first = np.unique(run.events.process[forks], return_index=True)
+    return {int(process): run.site_of(int(fork)) for process, fork in zip(processes, forks[first], strict=True)}
 
 
 CHECKS = (leaked_descriptor,)

@@ -8,6 +8,7 @@ should, with all said, explains nothing.
 from __future__ import annotations
 
 import signal
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ import numpy as np
 from .. import standstill
 from ..agents import Agent
 from ..bystanders import settled
-from ..events import NEVER, NONE, Ints, number
+from ..events import NEVER, NONE, Flags, Ints, number, pick, whole
 from ..findings import Check, Context, finding, ids
 from ..naming import listing, sentence, span
 from ..results import Finding
@@ -44,9 +45,9 @@ def deaths(context: Context) -> list[Death]:
     """Processes that ended before the cut, and threads that an exception ended, in order of time."""
     run = context.run
     rows = run.trace.processes
-    ended = rows[rows["ended"].notna() & (rows["ended"] < run.cut)]
-    ending = _ending(context)
-    found = [_of_process(context, int(process), ending) for process in ended["process"]]
+    ended = rows.loc[rows["ended"].notna() & (rows["ended"] < run.cut), "process"]
+    ending = _Ending(context)
+    found = [_of_process(context, process, ending) for process in ended.tolist()]
     mains = set(run.main_threads.values())
     alive = set(context.situation.alive)
     for event in np.flatnonzero(run.events.is_kind("uncaught")).tolist():
@@ -57,31 +58,35 @@ def deaths(context: Context) -> list[Death]:
     return sorted(found, key=lambda death: death.time)
 
 
-def _ending(context: Context) -> Ints:
-    """The events that can tell how a process ended."""
-    return np.flatnonzero(context.run.events.is_kind("exit", "uncaught", "kill"))
+class _Ending:
+    """The last event of each kind that can tell how a process ended."""
+
+    def __init__(self, context: Context) -> None:
+        events = context.run.events
+        self.pid, self.status, self.ended = (
+            whole(context.run.trace.processes[name]) for name in ("pid", "status", "ended")
+        )
+        raised = np.flatnonzero(events.is_kind("uncaught"))
+        raised = raised[np.isin(events.thread[raised], list(context.run.main_threads.values()))]
+        left = np.flatnonzero(events.is_kind("exit") & (events.exit == NEVER))
+        sent = np.flatnonzero(events.is_kind("kill"))
+        self.raised: dict[int, int] = dict(zip(events.process[raised].tolist(), raised.tolist(), strict=True))
+        self.left: dict[int, int] = dict(zip(events.process[left].tolist(), left.tolist(), strict=True))
+        signals = zip(events.size[sent].tolist(), events.extra[sent].tolist(), strict=True)
+        self.killed: dict[tuple[int, int], int] = dict(zip(signals, sent.tolist(), strict=True))  # pid and signal
 
 
-def _of_process(context: Context, process: int, ending: Ints) -> Death:
+def _of_process(context: Context, process: int, ending: _Ending) -> Death:
     run, events = context.run, context.run.events
-    row = run.trace.processes.iloc[process]
-    status, time = number(row["status"]), int(row["ended"])
-    own = ending[events.process[ending] == process]
-    left = [event for event in own.tolist() if events.kind(event) == "exit" and events.exit[event] == NEVER]
-    main = run.main_threads.get(process, NONE)
-    raised = [event for event in own.tolist() if events.kind(event) == "uncaught" and events.thread[event] == main]
-    killed = ending[(events.size[ending] == int(row["pid"])) & (events.extra[ending] == -(status or 0))]
+    status, time = number(ending.status[process]), int(ending.ended[process])
     if status is not None and status < 0:
-        killed = [event for event in killed.tolist() if events.kind(event) == "kill"]
-        event = killed[-1] if killed else None
+        event = ending.killed.get((int(ending.pid[process]), -status))
         sender = run.the_process(int(events.process[event])) if event is not None else ""
         by = f", sent by {sender}{run.at_event(event)}" if sender else ""
         return Death(process, None, time, f"was ended by {_signal(-status)}{by}", event, early=True)
-    if raised:
-        event = raised[-1]
+    if (event := ending.raised.get(process)) is not None:
         return Death(process, None, time, f"was ended by an exception{_words(context, event)}", event, early=True)
-    if left:
-        event = left[-1]
+    if (event := ending.left.get(process)) is not None:
         how = f"ended by os._exit({'' if status is None else status}){run.at_event(event)}"
         return Death(process, None, time, how, event, early=bool(status))
     how = "ended" if not status else f"ended with status {status}"
@@ -103,24 +108,69 @@ def _signal(value: int) -> str:
 def peer_gone(context: Context) -> Iterator[Finding]:
     """IPC118, of what can't go on: the first death that explains it, for each waiter that it explains."""
     told: set[tuple[int, int | None]] = set()
-    gone = deaths(context) if context.knot else []
-    for agent in [*context.core, *(agent for agent in context.dead if agent not in context.core)]:
-        for death in gone:
-            if (death.process, death.thread) not in told and _explains(context, agent, death):
+    core = {agent.index for agent in context.core}
+    waiting = [*context.core, *(agent for agent in context.dead if agent.index not in core)]
+    # nobody owes an answer to a join of a queue, but a task_done(), which `notices.lost_wakeup` counts; or its own put
+    waiting = [
+        agent for agent in waiting
+        if not agent.why and agent.thread is not None
+        and not call_of(context, agent).endswith(("Queue.join", "Queue.next"))
+    ]  # fmt: skip
+    gone = deaths(context) if waiting else []
+    early = [death for death in gone if death.early]
+    ends = _ends(context, waiting, gone)
+    for agent in waiting:
+        awaited = ends.get(agent.channel) if agent.call == "read" else None
+        for death in awaited.kept if awaited is not None else early:
+            if (death.process, death.thread) not in told and _explains(context, agent, awaited, death):
                 told.add((death.process, death.thread))
                 yield _told(context, agent, death)
                 break
 
 
-def _explains(context: Context, agent: Agent, death: Death) -> bool:
-    if agent.why or agent.thread is None or (death.process == agent.process and death.thread is None):
-        return False
-    if call_of(context, agent).endswith(("Queue.join", "Queue.next")):
-        return False  # nobody owes it an answer, but a task_done(), which `notices.lost_wakeup` counts; or its own put
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """The write ends of a channel: the deaths of processes that held one until they ended, in order of time, the
+    processes that have one yet, and those that have written."""
+
+    kept: list[Death]
+    left: set[int]
+    writers: set[int]
+
+
+def _ends(context: Context, waiting: list[Agent], gone: list[Death]) -> dict[int | None, Ends]:
+    """Channel → its ends, of all that are read."""
+    run, uses = context.run, context.situation.uses
+    channels = {agent.channel for agent in waiting if agent.call == "read" and agent.channel is not None}
+    far = {_far_end(context, channel): channel for channel in channels}
+    spans = run.spans[run.spans["channel"].isin(far)]
+    spans = spans[spans["access"].str.contains("w")]
+    ended, closed = whole(run.trace.processes["ended"], NEVER), whole(spans["closed"], NEVER)
+    kept, left = defaultdict[int, set[int]](set), defaultdict[int, set[int]](set)
+    for end, process, until in zip(spans["channel"].tolist(), spans["process"].tolist(), closed.tolist(), strict=True):
+        if until >= ended[process]:
+            kept[far[end]].add(process)
+        if until == NEVER:
+            left[far[end]].add(process)
+    place = {death.process: place for place, death in enumerate(gone) if death.thread is None}
+    process_of = run.trace.threads["process"].to_numpy()
+    return {
+        channel: Ends(
+            [gone[at] for at in sorted(place[process] for process in kept[channel] if process in place)],
+            left[channel],
+            {int(process_of[user]) for user in uses.get((channel, "w"), ())},
+        )
+        for channel in channels
+    }
+
+
+def _explains(context: Context, agent: Agent, ends: Ends | None, death: Death) -> bool:
     if death.thread is not None:
         return _was_to_tell(context, agent, death)
-    if agent.call == "read" and agent.channel is not None:
-        return _kept_the_end(context, agent, death)
+    if death.process == agent.process:
+        return False
+    if ends is not None:
+        return _missed(context, agent, ends, death)
     if agent.call == "connect":  # an accept that no child is left to answer
         mine = agent.process == context.run.trace.processes["parent"].iloc[death.process]
         return mine and death.early and (nobody_else(context, agent) or _alone_left(context, agent))
@@ -132,23 +182,16 @@ def _explains(context: Context, agent: Agent, death: Death) -> bool:
     )
 
 
-def _kept_the_end(context: Context, agent: Agent, death: Death) -> bool:
-    """Whether it held the awaited end until it ended, and what is left of the ends will never be written to."""
-    run, events = context.run, context.run.events
-    channel = agent.channel
-    assert channel is not None
-    held = context.situation.write_ends(_far_end(context, channel))
-    ended = int(run.trace.processes["ended"].iloc[death.process])
-    own = held[held["process"] == death.process]
-    if not (own["closed"].isna() | (own["closed"] >= ended)).any() or reads_to_end(context.situation, agent):
+def _missed(context: Context, agent: Agent, ends: Ends, death: Death) -> bool:
+    """Whether what is left of the ends, one of which it held until it ended, will never be written to."""
+    if reads_to_end(context.situation, agent):
         return False
-    wrote = death.process in context.situation.wrote.get(channel, ())
-    whole = agent.event is not None and events.enclosing("receive")[agent.event] != NONE  # nothing ends at end of file
-    others = set(held[held["closed"].isna()]["process"].tolist()) - {agent.process}
-    writers = {int(run.trace.threads["process"].iloc[user]) for user in context.situation.uses.get((channel, "w"), ())}
-    if others & writers:  # somebody else who is there has written: the one that died may be missed by nobody
+    message = agent.event is not None and context.run.events.enclosing("receive")[agent.event] != NONE
+    wrote = agent.channel is not None and death.process in context.situation.wrote.get(agent.channel, ())
+    others = ends.left - {agent.process}
+    if others & ends.writers:  # somebody else who is there has written: the one that died may be missed by nobody
         return death.early and (wrote or taken(context, death) is not None)
-    return death.early or whole or not (wrote or others)
+    return death.early or message or not (wrote or others)  # no end of file ends a message
 
 
 def _far_end(context: Context, channel: int) -> int:
@@ -159,30 +202,39 @@ def _far_end(context: Context, channel: int) -> int:
 
 def taken(context: Context, death: Death) -> int | None:
     """The message that it had taken last, without any answer since; None: it owed nobody anything."""
-    events = context.run.events
-    own = events.thread == death.thread if death.thread is not None else events.process == death.process
-    outer = events.outermost == np.arange(len(events))
-    got = events.is_kind("receive") | (events.is_kind("read", "take") & (events.result > 0) & _between(context))
-    took = np.flatnonzero(own & outer & got & (events.exit != NEVER) & (events.error == NONE))
-    if not len(took):
+    events, own = context.run.events, _own(context, death)
+    got = own[(events.outermost[own] == own) & (events.exit[own] != NEVER) & (events.error[own] == NONE)]
+    moved = events.among(got, "read", "take")
+    moved = moved[(events.result[moved] > 0) & _between(context, moved)]
+    took = max([*events.among(got, "receive").tolist(), *moved.tolist()], default=None)
+    if took is None:
         return None
-    answered = own & events.is_kind(*ANSWERS) & (events.enter > events.enter[took[-1]]) & (events.exit != NEVER)
-    return None if (answered & (_between(context) | ~events.is_kind("write"))).any() else int(took[-1])
+    answers = events.among(own[(events.enter[own] > events.enter[took]) & (events.exit[own] != NEVER)], *ANSWERS)
+    wrote = events.among(answers, "write")
+    return None if len(answers) > len(wrote) or _between(context, wrote).any() else took
 
 
-def _between(context: Context) -> np.ndarray:
-    """Which events are about a channel between processes: no file, no terminal."""
+def _own(context: Context, death: Death) -> Ints:
+    """All events of what died, in order."""
+    run = context.run
+    if death.thread is not None:
+        return run.of_thread(death.thread)
+    threads = run.trace.threads.loc[run.trace.threads["process"] == death.process, "thread"].tolist()
+    return np.sort(np.concatenate([np.zeros(0, dtype="int64"), *map(run.of_thread, threads)]))
+
+
+def _between(context: Context, chosen: Ints) -> Flags:
+    """Which of these events are about a channel between processes: no file, no terminal."""
     kinds = context.run.trace.channels["kind"].isin(["pipe", "fifo", "socket"]).to_numpy()
-    channels = context.run.events.channel
-    found: np.ndarray = np.where(channels >= 0, kinds[np.maximum(channels, 0)] if len(kinds) else False, False)
+    found: Flags = pick(kinds.astype("int64"), context.run.events.channel[chosen], 0) > 0
     return found
 
 
 def _touched(context: Context, agent: Agent, death: Death) -> bool:
     """Whether what died had to do with the object that is waited for."""
-    events = context.run.events
-    own = events.thread == death.thread if death.thread is not None else events.process == death.process
-    return agent.channel is not None and bool((own & (events.channel == agent.channel)).any())
+    if agent.channel is None or not context.situation.has_touched(agent.channel, death.process):
+        return False
+    return death.thread is None or death.thread in context.situation.touched(agent.channel, death.process)
 
 
 def _was_to_tell(context: Context, agent: Agent, death: Death) -> bool:
@@ -195,15 +247,17 @@ def _was_to_tell(context: Context, agent: Agent, death: Death) -> bool:
 def _conversed(context: Context, death: Death) -> bool:
     """Whether a thread had something else to do: it wrote to somebody, and owed nobody an answer."""
     events = context.run.events
-    wrote = (events.thread == death.thread) & events.is_kind("write", "send") & _between(context)
-    return bool((wrote & (events.result > 0)).any()) and taken(context, death) is None
+    wrote = events.among(_own(context, death), "write", "send")
+    return bool(_between(context, wrote[events.result[wrote] > 0]).any()) and taken(context, death) is None
 
 
 def _alone(context: Context, agent: Agent) -> bool:
     """Whether nobody else that lives has ever had to do with what an agent waits for."""
-    events = context.run.events
-    users = set(events.thread[events.channel == agent.channel].tolist()) - {agent.thread}
-    return not any(other.thread in users for other in context.situation.placed)
+    situation, channel = context.situation, agent.channel
+    return channel is None or not any(
+        other.thread != agent.thread and situation.has_touched(channel, other.process)
+        and other.thread in situation.touched(channel, other.process) for other in situation.placed
+    )  # fmt: skip
 
 
 def _alone_left(context: Context, agent: Agent) -> bool:
@@ -257,7 +311,7 @@ def respawned(context: Context) -> Iterator[Finding]:
     if series is None or knot is None or series.agent.index not in knot.dead:
         return
     run, agent = context.run, series.agent
-    last = _of_process(context, series.processes[-1], _ending(context))
+    last = _of_process(context, series.processes[-1], _Ending(context))
     uncaught = last.event if last.event is not None and run.events.kind(last.event) == "uncaught" else None
     words = f" by an exception{_words(context, uncaught)}" if uncaught is not None else ""
     started = np.flatnonzero(run.events.is_kind("start", "fork") & (run.events.process == agent.process))

@@ -8,8 +8,9 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
+import pyarrow.compute as pc
 
-from ..events import NEVER, NONE, Flags, Ints, groups, number
+from ..events import NEVER, NONE, Flags, Ints, number
 from ..findings import Context, finding, ids
 from ..naming import listing, plural, sentence
 from ..results import Finding
@@ -30,37 +31,53 @@ ROOM = {"pipe": 65536, "fifo": 65536, "socket": 1 << 24}
 def merged_messages(context: Context) -> Iterator[Finding]:
     """IPC201: a read of the program's own (no stream finds boundaries for it) got several writes without a boundary."""
     run, events = context.run, context.run.events
-    merged = run.got[run.got["merged"] & (run.got["write"] != NONE)]
-    own = (events.stream == NONE) & (events.enclosing("take") == NONE) & (events.enclosing("receive") == NONE)
-    own &= ~np.isin(events.thread, _loops(run))
-    merged = merged[own[merged["read"]]]
-    writes = np.unique(merged["write"])
-    unmarked = writes[~_marks_boundary(run, writes)]
-    merged = merged[merged["write"].isin(unmarked)].drop_duplicates(["read", "write"])
-    merged = merged[merged.groupby("read")["write"].transform("nunique") > 1]
-    if not len(merged):
+    read, write = _unmarked(run)
+    # what a reader takes in large pieces up to the end of file is a stream to it, and no messages
+    kept = ~_knows(run, read, write)
+    read, write = read[kept], write[kept]
+    kept = ~_collected(run, read)
+    read, write = read[kept], write[kept]
+    if not len(read):
         return
-    merged = merged.assign(channel=run.lanes.channel[merged["read"]])
-    for channel, rows in groups(merged, "channel"):
-        # what a reader takes in large pieces up to the end of file is a stream to it, and no messages
-        rows = rows[~_knows(run, rows)]
-        if not len(rows) or _collects(run, int(channel), rows["read"].unique()):
-            continue
-        read = int(rows["read"].iloc[0])
-        parts = rows[rows["read"] == read]["write"].tolist()
-        senders = listing(sorted({run.the_thread(int(events.thread[write])) for write in parts}))
-        reads = rows["read"].nunique()
+    order = np.argsort(events.channel[read], kind="stable")
+    channels, starts = np.unique(events.channel[read[order]], return_index=True)
+    for channel, rows in zip(channels.tolist(), np.split(order, starts[1:]), strict=True):
+        first = int(read[rows[0]])
+        parts = write[rows[read[rows] == first]].tolist()
+        senders = listing(sorted({run.the_thread(int(events.thread[part])) for part in parts}))
+        reads = len(np.unique(read[rows]))
         yield finding(
             "IPC201",
-            f"{sentence(run.the_thread(events.thread[read]))} got the bytes of {len(parts)} writes of {senders} in one "
-            f"read{run.at_event(read)} on {run.channel_name(int(channel))}, and nothing in them says where one ends"
+            f"{sentence(run.the_thread(int(events.thread[first])))} got the bytes of {len(parts)} writes of {senders} "
+            f"in one read{run.at_event(first)} on {run.channel_name(channel)}, and nothing in them says where one ends"
             + (f" ({plural(reads, 'such read')} in this run)." if reads > 1 else "."),
-            f"Mark where a message ends: a newline and readline(), or a length before it{run.at_event(int(parts[0]))}.",
-            threads=ids(int(events.thread[read]), *(int(events.thread[write]) for write in parts)),
-            channels=ids(int(channel)),
-            sites=ids(run.site_of(read), *(run.site_of(int(write)) for write in parts)),
-            events=ids(read, *(int(write) for write in parts)),
+            f"Mark where a message ends: a newline and readline(), or a length before it{run.at_event(parts[0])}.",
+            threads=ids(int(events.thread[first]), *(int(events.thread[part]) for part in parts)),
+            channels=ids(channel),
+            sites=ids(run.site_of(first), *(run.site_of(part) for part in parts)),
+            events=ids(first, *parts),
         )
+
+
+def _unmarked(run: Run) -> tuple[Ints, Ints]:
+    """Reads of the program's own that got several writes, none of which says where it ends: each read with each write,
+    once."""
+    events = run.events
+    merged = run.got[run.got["merged"]]
+    read, write = merged["read"].to_numpy(), merged["write"].to_numpy()
+    own = (events.stream == NONE) & (events.enclosing("take") == NONE) & (events.enclosing("receive") == NONE)
+    own &= ~np.isin(events.thread, _loops(run))
+    kept = own[read] & (write != NONE)
+    read, write = read[kept], write[kept]
+    unmarked = np.zeros(len(events), dtype=bool)
+    unmarked[write] = True
+    writes = np.flatnonzero(unmarked)
+    unmarked[writes] = ~_marks_boundary(run, writes)
+    read, write = read[unmarked[write]], write[unmarked[write]]
+    once = ~pd.Series(read * len(events) + write).duplicated().to_numpy()
+    read, write = read[once], write[once]
+    several = np.bincount(read, minlength=len(events))[read] > 1
+    return read[several], write[several]
 
 
 def _loops(run: Run) -> list[int]:
@@ -83,43 +100,51 @@ def _marks_boundary(run: Run, writes: Ints) -> Flags:
 def _begins_with_length(run: Run, writes: Ints, size: Ints) -> Flags:
     """Whether messages begin with their own length, with or without that of the length itself."""
     found = np.zeros(len(writes), dtype=bool)
+    first, size = run.payloads.first_bytes(writes), size.astype("uint64")
+    little, big = (first.view(order).ravel().astype("uint64") for order in ("<u8", ">u8"))
     for width in PREFIXES:
-        longer = np.flatnonzero(size > width)
-        first = [run.payloads.bytes_at(writes[longer], place).astype("uint64") for place in range(width)]
-        for order in (first, first[::-1]):
-            value = sum((each << np.uint64(8 * place) for place, each in enumerate(order)), np.uint64(0))
-            wanted = size[longer].astype("uint64")
-            found[longer] |= (value == wanted) | (value == wanted - np.uint64(width))
+        rest = np.uint64(64 - 8 * width)  # bits of eight bytes that don't belong to the length
+        for value in (little << rest >> rest, big >> rest):
+            found |= (size > width) & ((value == size) | (value == size - np.uint64(width)))
     return found
 
 
-def _knows(run: Run, parts: pd.DataFrame) -> Flags:
+def _knows(run: Run, read: Ints, write: Ints) -> Flags:
     """Whether a reader knew how long what it read was: it asked for exactly that, or all are records of one size.
 
-    `parts` (read, write) are what reads got, by read; the answer is for each row.
+    The answer is for each pair of a read and a write whose bytes it got.
     """
-    events, read = run.events, parts["read"].to_numpy()
-    size = pd.Series(events.result[parts["write"]], index=parts.index)
-    same = size.groupby(parts["read"]).agg(["sum", "min", "max"]).loc[read]
-    exactly = (events.result[read] == events.size[read]) & (events.size[read] == same["sum"].to_numpy())
-    alike = parts[(same["min"] == same["max"]).to_numpy() & ~exactly]
-    record = pd.Series([_is_record(run.payloads[write]) for write in alike["write"].tolist()], index=alike["read"])
-    packed = record[record.groupby(level=0).transform("all")].index if len(record) else record.index
-    known: Flags = exactly | parts["read"].isin(packed).to_numpy()
+    events = run.events
+    size = events.result[write]
+    one = np.zeros(len(events), dtype="int64")
+    one[read] = size
+    exactly = (events.result[read] == events.size[read]) & (events.size[read] == np.bincount(read, size)[read])
+    odd = np.zeros(len(events), dtype=bool)  # reads of what isn't a record, or of another size
+    odd[read[size != one[read]]] = True
+    alike = np.flatnonzero(~odd[read] & ~exactly)
+    odd[read[alike[~_are_records(run, write[alike])]]] = True
+    known: Flags = exactly | ~odd[read]
     return known
 
 
-def _is_record(kept: bytes) -> bool:
+def _are_records(run: Run, writes: Ints) -> Flags:
     """Whether bytes look like packed numbers: of records of one size the reader knows it. (A pickle isn't one.)"""
-    return b"\0" in kept and not kept.startswith(b"\x80")
+    kept = run.payloads.of(writes)
+    packed = pc.and_not(pc.match_substring(kept, b"\0"), pc.starts_with(kept, b"\x80"))
+    found: Flags = packed.to_numpy(zero_copy_only=False)
+    return found
 
 
-def _collects(run: Run, channel: int, reads: Ints) -> bool:
-    """Whether whoever made these reads took all that came, in large pieces, up to the end of file."""
-    events = run.events
-    ends = (events.channel == channel) & events.is_kind("read") & (events.result == 0) & (events.size > 0)
-    threads = set(events.thread[ends & (events.error == NONE)].tolist())
-    return bool((events.size[reads] >= PIPE_BUF).all() and threads >= set(events.thread[reads].tolist()))
+def _collected(run: Run, reads: Ints) -> Flags:
+    """Of which of these reads all of their channel were by threads that took what came in large pieces, up to the end
+    of file."""
+    events, threads = run.events, len(run.trace.threads)
+    ends = events.is_kind("read") & (events.result == 0) & (events.size > 0) & (events.error == NONE)
+    channel, thread = events.channel[reads], events.thread[reads]
+    to_the_end = np.isin(channel * threads + thread, events.channel[ends] * threads + events.thread[ends])
+    apart = channel[~to_the_end | (events.size[reads] < PIPE_BUF)]
+    found: Flags = ~np.isin(channel, apart)
+    return found
 
 
 # IPC202

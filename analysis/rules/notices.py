@@ -32,10 +32,8 @@ from .waiting import (
 
 def producer_gone(context: Context) -> Iterator[Finding]:
     """IPC118: a process that would have put something into a queue, or had taken a piece of work from it, has ended."""
-    if not is_whole(context) or any(True for _ in workers.starved(context)) or any(True for _ in peer_gone(context)):
-        return
-    found = _work_lost(context) or _nothing_put(context)
-    if found is not None:
+    found = (_work_lost(context) or _nothing_put(context)) if is_whole(context) else None
+    if found is not None and not any(True for check in (workers.starved, peer_gone) for _ in check(context)):
         yield found
 
 
@@ -125,15 +123,13 @@ def _taken_by(context: Context, process: int) -> int | None:
 
 def lost_wakeup(context: Context) -> Iterator[Finding]:
     """IPC119."""
-    explained = {event for check in workers.CHECKS for each in check(context) for event in each.events}
-    if explained or not is_whole(context):
+    if not is_whole(context):
         return
     signals = [agent for agent in context.dead if agent.reason == "signal" and agent.event is not None]
-    for agent in [*told(context), *signals, *_semaphores(context)]:
-        found = _missed(context, agent)
-        if found is not None:
-            yield found
-            return
+    missed = (_missed(context, agent) for agent in [*told(context), *signals, *_semaphores(context)])
+    found = next((each for each in missed if each is not None), None)
+    if found is not None and not any(each.events for check in workers.CHECKS for each in check(context)):
+        yield found
 
 
 def _semaphores(context: Context) -> list[Agent]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from ..events import NEVER, NONE, Ints, groups, number
+from ..events import NEVER, NONE, Events, Flags, Ints, by_number, groups, number, pick
 from ..findings import Check, Context, finding, ids
 from ..naming import plural, sentence
 from ..results import Finding
@@ -85,17 +85,29 @@ def split_character(context: Context) -> Iterator[Finding]:
     replacement characters in what the thread wrote between that read and the next but one.
     """
     run, events = context.run, context.run.events
-    for sign in _signs(context):
-        before = (events.enter < events.enter[sign]) & (events.thread == events.thread[sign]) & events.is_kind("read")
-        reads = np.flatnonzero(before & (events.stream == NONE) & (events.result > 0) & (events.error == NONE))
+    signs = _signs(context)
+    if not signs:
+        return
+    reads = events.is_kind("read") & (events.stream == NONE) & (events.result > 0) & (events.error == NONE)
+    reads = np.flatnonzero(reads & np.isin(events.thread, events.thread[signs]))
+    following = _following(events, reads)
+    split = _split(run, reads, following)
+    if not split.any():
+        return
+    of_thread = by_number(events.thread[reads], len(run.trace.threads))
+    replaced = reads[np.isin(reads, run.payloads.containing(REPLACED))]
+    for sign in signs:
+        thread, begun = events.thread[sign], np.searchsorted(events.enter, events.enter[sign])
+        own = of_thread(int(thread))
+        own = own[: np.searchsorted(own, np.searchsorted(reads, begun))]
         raised = events.kind(sign) in ("uncaught", "decode")
-        asked = reads[-2:] if raised else reads[-MOST_READS:]
+        asked = own[-2:] if raised else own[-MOST_READS:]
         if events.kind(sign) == "decode":  # of this very read's bytes, not of what was joined
-            asked = asked[events.result[asked] == events.size[sign]]
-        split = next((pair for pair in _pairs(context, asked) if _cut(context, *pair)), None)
-        if split is None or (not raised and any(REPLACED in run.payloads[read] for read in reads.tolist())):
+            asked = asked[events.result[reads[asked]] == events.size[sign]]
+        asked = asked[split[asked]]
+        if not len(asked) or (not raised and (replaced[events.thread[replaced] == thread] < begun).any()):
             continue
-        first, second = split
+        first, second = int(reads[asked[-1]]), number(following[asked[-1]])
         tail = bytes(_open_character(run.payloads[first]))
         yield finding(
             "IPC215",
@@ -122,35 +134,39 @@ def _signs(context: Context) -> list[int]:
              events.kind(event) == "decode"]  # fmt: skip
     if len(signs):
         return signs
-    accepted = run.trace.payloads["event"].to_numpy()
-    written = events.is_kind("accept")[accepted]
-    words = run.trace.payloads["data"].to_numpy()
-    return [int(event) for event, data in zip(accepted[written], words[written], strict=True) if REPLACED in data]
+    return list(events.among(run.payloads.containing(REPLACED), "accept").tolist())
 
 
-def _pairs(context: Context, reads: Ints) -> Iterator[tuple[int, int | None]]:
-    """Each of these reads, and the one that the same process made after it on the same channel."""
-    events = context.run.events
-    for read in reads[::-1].tolist():
-        same = (events.channel == events.channel[read]) & (events.process == events.process[read])
-        same &= events.is_kind("read") & (events.result > 0)
-        later = np.flatnonzero(same & (events.enter >= events.exit[read]))
-        yield read, int(later[0]) if len(later) else None
+def _following(events: Events, reads: Ints) -> Ints:
+    """For each of these reads the one that its process made after it on the same channel, or NONE."""
+    later = np.flatnonzero(events.is_kind("read") & (events.result > 0))
+    each = np.append(later, reads)
+    processes = int(events.process.max(initial=0)) + 1
+    _, group = np.unique(events.channel[each] * processes + events.process[each], return_inverse=True)
+    span = int(events.enter.max(initial=0)) + 2
+    order = np.lexsort((later, group[: len(later)]))
+    line = group[: len(later)][order] * span + events.enter[later[order]]
+    own = group[len(later) :]
+    place = np.searchsorted(line, own * span + np.minimum(events.exit[reads], span - 1))
+    found = pick(np.append(later[order], NONE), place)
+    same = pick(np.append(group[order], NONE), place) == own
+    following: Ints = np.where(same, found, NONE)
+    return following
 
 
-def _cut(context: Context, first: int, second: int | None) -> bool:
-    """Whether a read ended within a character, as far as its bytes were kept; the next one must have the rest."""
-    run, events = context.run, context.run.events
-    data = run.payloads[first]
-    if len(data) < events.result[first]:  # its end wasn't kept: the next one's begin tells
-        return second is not None and _continues(run.payloads[second])
-    if not _open_character(data):
-        return False
-    return second is None or _continues(run.payloads[second])
-
-
-def _continues(data: bytes) -> bool:
-    return bool(data) and 0x80 <= data[0] < 0xC0
+def _split(run: Run, reads: Ints, following: Ints) -> Flags:
+    """Which reads ended within a character, as far as their bytes were kept; the next one must have the rest."""
+    whole = run.payloads.sizes(reads) == run.events.result[reads]
+    begins = np.zeros(len(reads), dtype=bool)  # the next one, with the rest of a character
+    known = np.flatnonzero(following != NONE)
+    known = known[run.payloads.sizes(following[known]) > 0]
+    lead = run.payloads.bytes_at(following[known], 0)
+    begins[known] = (lead >= 0x80) & (lead < 0xC0)
+    # of a read whose end wasn't kept, the next one's begin tells
+    found: Flags = begins | (whole & (following == NONE))
+    ends = np.flatnonzero(found & whole)
+    found[ends] = [bool(_open_character(run.payloads[read])) for read in reads[ends].tolist()]
+    return found
 
 
 def _open_character(data: bytes) -> bytes:

@@ -79,36 +79,28 @@ def tiny_writes(context: Context) -> Iterator[Finding]:
 def ping_pong(context: Context) -> Iterator[Finding]:
     """IPC405: two threads that sent each other small messages by turns, one at a time, and mostly waited."""
     run = context.run
-    table = run.messages
-    table = table[table["written"].notna() & table["read"].notna() & table["writer"].notna() & table["reader"].notna()]
-    if len(table) < 2 * ROUNDS:
+    pairs = _pairs(run.messages)
+    if not len(pairs):
         return
-    writer, reader = whole(table["writer"]), whole(table["reader"])
-    low, high = np.minimum(writer, reader), np.maximum(writer, reader)
-    order = np.lexsort((whole(table["written"]), high, low))
-    pairs = pd.DataFrame({
-        "low": low[order], "high": high[order], "towards": (writer < reader)[order],
-        "size": whole(table["size"])[order], "written": whole(table["written"])[order],
-        "read": whole(table["read"])[order],
-    })  # fmt: skip
-    pairs = pairs[pairs["low"] != pairs["high"]]
+    waits = run.blocking[(run.blocking["reason"] == "nodata") & ~run.blocking["open"] & run.blocking["by"].notna()]
+    between = waits.groupby(["thread", "by"]).indices
     for (one, other), rows in groups(pairs, ["low", "high"]):
         turns = rows["towards"].to_numpy()
-        if len(rows) < 2 * ROUNDS or rows["size"].mean() > SMALL:
-            continue
         by_turns = turns[1:] != turns[:-1]
         after = rows["written"].to_numpy()[1:] >= rows["read"].to_numpy()[:-1]
         if (by_turns & after).mean() < TOGETHER:
             continue
-        waits = run.blocking[(run.blocking["reason"] == "nodata") & ~run.blocking["open"]]
-        waits = waits[waits["thread"].isin([one, other]) & waits["by"].isin([one, other])]
-        waited = (waits["end"] - waits["begin"]).groupby(waits["thread"]).sum()
+        theirs = [between[way] for way in ((one, other), (other, one)) if way in between]
+        if not theirs:
+            continue
+        own = waits.iloc[np.sort(np.concatenate(theirs))]
+        waited = (own["end"] - own["begin"]).groupby(own["thread"]).sum()
         asks = one if waited.get(one, 0) >= waited.get(other, 0) else other
         total, rounds = int(waited.get(asks, 0)), int(by_turns.sum() + 1) // 2
         if total < max(SHARE * run.cut, LEAST) or total / rounds > AT_ONCE:
             continue  # slow answers are work, not switching
         answers = other if asks == one else one
-        mine = waits[waits["thread"] == asks]
+        mine = own[own["thread"] == asks]
         yield finding(
             "IPC405",
             f"{sentence(run.the_thread(asks))} and {run.the_thread(answers)} exchanged {rounds:,} questions and "
@@ -121,6 +113,25 @@ def ping_pong(context: Context) -> Iterator[Finding]:
             sites=ids(number(mine["site"].iloc[0])),
             events=ids(int(mine["event"].iloc[0])),
         )
+
+
+def _pairs(messages: pd.DataFrame) -> pd.DataFrame:
+    """The messages of pairs of threads that sent each other many small ones, about as many one way as the other, in
+    order of the pairs (low, high) and of time; `towards` the higher one."""
+    writer, reader, written, read = (whole(messages[name]) for name in ("writer", "reader", "written", "read"))
+    known = np.flatnonzero((np.minimum(written, read) != NONE) & (np.minimum(writer, reader) != NONE))
+    known = known[writer[known] != reader[known]]
+    writer, reader, size = writer[known], reader[known], whole(messages["size"])[known]
+    low, high = np.minimum(writer, reader), np.maximum(writer, reader)
+    _, pair = np.unique(low * (high.max(initial=0) + 1) + high, return_inverse=True)
+    count, upward, total = np.bincount(pair), np.bincount(pair, writer < reader), np.bincount(pair, size)
+    mutual = np.minimum(upward, count - upward) >= TOGETHER * (count - 1) / 2 - 1
+    chosen = np.flatnonzero((mutual & (count >= 2 * ROUNDS) & (total <= SMALL * count))[pair])
+    chosen = chosen[np.lexsort((written[known[chosen]], pair[chosen]))]
+    return pd.DataFrame({
+        "low": low[chosen], "high": high[chosen], "towards": (writer < reader)[chosen], "size": size[chosen],
+        "written": written[known[chosen]], "read": read[known[chosen]],
+    })  # fmt: skip
 
 
 def polling(context: Context) -> Iterator[Finding]:
