@@ -208,14 +208,13 @@ def _short_reads(run: Run) -> Iterator[Finding]:
     known = write_of != NONE
     arrived = np.bincount(write_of[known], got[known], len(events))
     for channel, event in last.items():
-        if not short[event] or channel in hidden or forgotten(run, channel):
-            continue
         write = written.get(event, NONE)
-        if write == NONE or not _ended_itself(run, int(events.process[event])):
+        if not short[event] or write == NONE or channel in hidden:
             continue
         size = int(events.size[write] if events.exit[write] == NEVER else events.result[write])
-        came = int(arrived[write])
-        if came >= size or events.size[event] < size or lane[write] != channel:
+        if arrived[write] >= size or events.size[event] < size or lane[write] != channel:
+            continue
+        if forgotten(run, channel) or not _ended_itself(run, int(events.process[event])):
             continue
         who, sender = (run.the_thread(int(events.thread[each])) for each in (event, write))
         yield finding(
