@@ -51,7 +51,8 @@ class Context:
         if self.knot is None or found.rule >= "IPC2":
             return 0
         agents = self.situation.agents
-        about = [index for index in self.knot.dead if agents[index].event in found.events]
+        events = set(found.events)
+        about = [index for index in self.knot.dead if agents[index].event in events]
         return len(self.knot.core) - len(untied(self.knot, about)) if about else 0
 
     @property

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -154,11 +156,14 @@ def unread(context: Context, stream: int) -> int:
 def read_ahead(context: Context) -> Iterator[Finding]:
     """IPC103: in a reader's own buffer, behind a select or an os.read; or in its forebear's."""
     run = context.run
+    readers = defaultdict[int, list[Any]](list)
+    for row in rows_of(run.streams[run.streams["now"].notna() & (run.streams["mode"] != "w")]):
+        readers[row.now].append(row)
     for agent in context.dead:
         own = taking(context.situation, agent)
         through = None if own is None else number(run.events.stream[own])
         for channel in receives(context, agent):
-            for row in rows_of(run.streams[(run.streams["now"] == channel) & (run.streams["mode"] != "w")]):
+            for row in readers.get(channel, []):
                 related = row.process == agent.process or row.process in _forebears(context, agent.process)
                 size = unread(context, row.stream) if related and row.stream != through else 0
                 if not size:
@@ -199,8 +204,9 @@ def _last(chosen: np.ndarray) -> int | None:
 def short_frame(context: Context) -> Iterator[Finding]:
     """IPC108: a reader got a part of a line, or of as many bytes as it wants, and waits for the rest."""
     run, events = context.run, context.run.events
+    waiting = Counter(agent.process for agent in context.dead)
     for agent in context.core:
-        if agent.channel is None or not _sender_waits(context, agent) or reads_to_end(context.situation, agent):
+        if not _sender_waits(context, agent, waiting) or reads_to_end(context.situation, agent):
             continue
         read, wanted = _begun(context, agent) if agent.loop is None else _begun_by_loop(context, agent)
         came = int(events.result[read].sum())
@@ -224,13 +230,14 @@ def short_frame(context: Context) -> Iterator[Finding]:
         )
 
 
-def _sender_waits(context: Context, agent: Agent) -> bool:
-    """Whether somebody else in the knot holds the other end, and so may have written what came."""
+def _sender_waits(context: Context, agent: Agent, waiting: Counter[int]) -> bool:
+    """Whether somebody else in the knot holds the other end, and so may have written what came. `waiting`: how many of
+    a process are in the knot."""
     if agent.channel is None:
         return False
     peer = number(context.run.trace.channels["peer"].iloc[agent.channel])
     holders = context.situation.holders(*((agent.channel, "w") if peer is None else (peer, "r")))
-    return any(other.process in holders and other is not agent for other in context.dead)
+    return any(waiting[process] > (process == agent.process) for process in holders)
 
 
 def _begun_by_loop(context: Context, agent: Agent) -> tuple[Ints, int | None]:
@@ -252,7 +259,9 @@ def _begun(context: Context, agent: Agent) -> tuple[Ints, int | None]:
     nothing = np.zeros(0, dtype="int64")
     took = taking(context.situation, agent)
     if took is not None:
-        read = np.flatnonzero((events.parent == took) & events.is_kind("read") & (events.result > 0))
+        own = context.run.of_thread(int(events.thread[took]))
+        read = events.among(own[events.parent[own] == took], "read")
+        read = read[events.result[read] > 0]
         return read, number(events.size[took]) if events.op(took) in ("stream.read", "stream.readinto") else None
     if agent.event is None or agent.thread is None or agent.call != "read":
         return nothing, None

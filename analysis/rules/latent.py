@@ -59,14 +59,16 @@ def _first(context: Context, stream: object) -> Iterator[Finding]:
     )
     others = got[events.process[got["read"]] != process]
     size = int(stream.buffer_size) or BUFFER  # type: ignore[attr-defined]
+    begun = events.enter[handed]  # in order: one thread handed them in
+    sizes = np.append(0, np.cumsum(run.units.end[low:high] - run.units.start[low:high]))
     for read, answer in zip(reads["read"].tolist(), reads["write"].tolist(), strict=True):
-        flushed = flushes[events.enter[flushes] < events.enter[read]]
-        since = int(events.enter[flushed[-1]]) if len(flushed) else -1
-        pending = [k for k in range(low, high) if since < events.enter[run.units.event[k]] < events.enter[read]]
-        amount = sum(int(run.units.end[k] - run.units.start[k]) for k in pending)
+        flushed = int(np.searchsorted(events.enter[flushes], events.enter[read]))
+        since = int(events.enter[flushes[flushed - 1]]) if flushed else -1
+        first, last = np.searchsorted(begun, since, "right"), np.searchsorted(begun, events.enter[read])
+        pending, amount = range(low + first, low + last), int(sizes[last] - sizes[first])
         if not pending or (amount >= size) != (stream.buffering == "block"):  # type: ignore[attr-defined]
             continue
-        accepts = set(run.units.event[pending].tolist())
+        accepts = set(handed[first:last].tolist())
         theirs = run.messages[run.messages["accept_event"].isin(accepts)]
         heard = others[
             others["message"].isin(theirs["message"]) & (events.thread[others["read"]] == events.thread[answer])
@@ -76,7 +78,7 @@ def _first(context: Context, stream: object) -> Iterator[Finding]:
             return
 
 
-def _latent(context: Context, stream: object, pending: list[int], amount: int, read: int, heard: int) -> Finding:
+def _latent(context: Context, stream: object, pending: range, amount: int, read: int, heard: int) -> Finding:
     run, events = context.run, context.run.events
     process, name = stream.process, run.stream_name(stream.stream)  # type: ignore[attr-defined]
     site = number(events.site[run.units.event[pending[-1]]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from errno import EADDRINUSE, ENOENT
@@ -15,7 +16,7 @@ from ..findings import Check, Context, finding, ids
 from ..naming import sentence, span
 from ..results import Finding
 from ..run import Run
-from .system import ignores_children
+from .system import ignores_children, of_children
 
 # A parent that lives on for less than this has not forgotten its child, it is about to end: its own end takes some
 # tens of milliseconds, and more on a busy machine.
@@ -41,13 +42,15 @@ def zombie(context: Context) -> Iterator[Finding]:
     ended_itself = (children["parent_status"].fillna(0) >= 0) & children["parent_traced"]
     forgotten = children[lived_on & ended_itself & ~children["process"].isin(_waited_for(run))]
     found: dict[tuple[int, int], list[Any]] = {}
+    starts = np.flatnonzero(events.is_kind("fork", "start"))[::-1]  # of several with one pid the first
+    started = dict(
+        zip(zip(events.process[starts], events.result[starts], strict=True), starts.tolist(), strict=True)
+    )
+    handled = of_children(run)
     for row in rows_of(forgotten):
-        parent = int(row.parent)
-        forks = np.flatnonzero(
-            events.is_kind("fork", "start") & (events.process == parent) & (events.result == row.pid)
-        )
-        if len(forks) and not ignores_children(run, parent, int(row.ended)):
-            found.setdefault((parent, int(events.site[forks[0]])), []).append((row, int(forks[0])))
+        parent, fork = int(row.parent), started.get((row.parent, row.pid))
+        if fork is not None and not ignores_children(run, handled, parent, int(row.ended)):
+            found.setdefault((parent, int(events.site[fork])), []).append((row, fork))
     for (parent, _), forgot in found.items():
         yield _zombies(context, parent, forgot)
 
@@ -72,15 +75,13 @@ def _waited_for(run: Run) -> set[int]:
         )
         if not freed or pid in named
     }
-    systems = waits[events.is_op("os.system")[waits]]
+    systems = defaultdict[int, list[int]](list)
+    for system in waits[events.is_op("os.system")[waits]].tolist():
+        systems[int(events.process[system])].append(system)
     begun = {
         int(row.process)
         for row in rows_of(rows[rows["parent"].notna()])
-        if (
-            (events.process[systems] == row.parent)
-            & (events.enter[systems] <= row.started)
-            & (row.started <= events.exit[systems])
-        ).any()
+        if any(events.enter[system] <= row.started <= events.exit[system] for system in systems.get(row.parent, ()))
     }
     return begun | {int(row.process) for row in rows_of(rows[rows["parent"].notna()]) if (row.parent, row.pid) in got}
 
@@ -112,11 +113,14 @@ def orphan(context: Context) -> Iterator[Finding]:
     left = run.trace.facts.get("left") or []
     if not _ended_itself(run):
         return
+    rows = run.trace.processes[~run.trace.processes["name"].isin(SERVANTS)]
+    latest = {row.pid: row for row in rows_of(rows[rows["pid"].isin(left)])}
+    forks = np.flatnonzero(events.is_kind("fork"))
+    forked = dict(zip(events.result[forks].tolist(), forks.tolist(), strict=True))
     for pid in left:
-        rows = run.trace.processes[(run.trace.processes["pid"] == pid) & ~run.trace.processes["name"].isin(SERVANTS)]
-        for row in rows_of(rows.tail(1)):
-            forks = np.flatnonzero(events.is_kind("fork") & (events.result == pid))
-            site = run.site_of(int(forks[-1])) if len(forks) else None
+        if (row := latest.get(pid)) is not None:
+            fork = forked.get(pid)
+            site = run.site_of(fork)
             name = run.the_process(row.process)
             yield finding(
                 "IPC303",
@@ -126,7 +130,7 @@ def orphan(context: Context) -> Iterator[Finding]:
                 f"{run.at(site)}, or PR_SET_PDEATHSIG.",
                 threads=ids(run.main_threads.get(row.process)),
                 sites=ids(site),
-                events=ids(int(forks[-1]) if len(forks) else None),
+                events=ids(fork),
             )
 
 
@@ -321,14 +325,13 @@ def stale_endpoint(context: Context) -> Iterator[Finding]:
     """IPC305: a FIFO's or socket's name that was made and never removed; where it was in the way, that first."""
     run, events = context.run, context.run.events
     made = _names_made(run)
-    in_the_way = np.flatnonzero(events.is_kind("bind") & (events.error == EADDRINUSE)).tolist()
+    in_the_way = defaultdict[str, list[int]](list)
+    for late in np.flatnonzero(events.is_kind("bind") & (events.error == EADDRINUSE)).tolist():
+        in_the_way[str(events.table["address"].iloc[late])].append(late)
+    gone = _Gone(run) if made else None
     for name, event in made.items():
-        again = [
-            late
-            for late in in_the_way
-            if events.table["address"].iloc[late] == name and events.enter[late] > events.exit[event]
-        ]
-        removed = _removed(run, name, event)
+        again = [late for late in in_the_way.get(name, ()) if events.enter[late] > events.exit[event]]
+        removed = gone.times(name, event) if gone is not None else []
         refused = next((late for late in again if not removed or events.enter[late] < min(removed)), None)
         if refused is not None and not _still_held(run, event, int(events.enter[refused])):
             yield _stale(context, name, event, refused)
@@ -361,22 +364,29 @@ def _address(run: Run, event: int) -> str:
     return "" if address.startswith(("@", "\0", "\\0")) else address
 
 
-def _removed(run: Run, name: str, made: int) -> list[int]:
-    """Times at which a name went, or may have gone: unlinked here, or by a tool that was given it."""
-    events = run.events
-    base = PurePath(name).name
-    unlinks = np.flatnonzero(events.is_op("os.unlink") & (events.error == NONE) & (events.enter >= events.enter[made]))
-    times = [
-        int(events.enter[event])
-        for event in unlinks.tolist()
-        if PurePath(run.payloads[event].decode("utf-8", "replace")).name == base
-        or (events.channel[event] != NONE and events.channel[event] == events.channel[made])
-    ]
-    folder = str(PurePath(name).parent)
-    for row in rows_of(run.trace.processes[~run.trace.processes["traced"]]):
-        if any(word in (name, base, folder) or base in word for word in (row.argv if row.argv is not None else ())):
-            times.append(int(row.started))
-    return times
+class _Gone:
+    """When names went, or may have gone: unlinked here, or by a tool that was given them."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.unlinked = defaultdict[str | int, set[int]](set)  # the last part of a name, or a channel → unlinks
+        for event in np.flatnonzero(run.events.is_op("os.unlink") & (run.events.error == NONE)).tolist():
+            self.unlinked[PurePath(run.payloads[event].decode("utf-8", "replace")).name].add(event)
+            if run.events.channel[event] != NONE:
+                self.unlinked[int(run.events.channel[event])].add(event)
+        untraced = run.trace.processes[~run.trace.processes["traced"]]
+        self.tools = [(row.argv, int(row.started)) for row in rows_of(untraced) if row.argv is not None]
+
+    def times(self, name: str, made: int) -> list[int]:
+        """When that may have been, of a name that this event made."""
+        events, path = self.run.events, PurePath(name)
+        base, folder = path.name, str(path.parent)
+        unlinks = self.unlinked.get(base, set()) | self.unlinked.get(int(events.channel[made]), set())
+        return [
+            *(int(events.enter[event]) for event in sorted(unlinks) if events.enter[event] >= events.enter[made]),
+            *(started for words, started in self.tools
+              if any(word in (name, base, folder) or base in word for word in words)),
+        ]  # fmt: skip
 
 
 def _still_held(run: Run, bound: int, time: int) -> bool:

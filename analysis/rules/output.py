@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..events import NEVER, NONE, Ints, number, rows_of
+from ..events import NEVER, NONE, Ints, by_number, number, rows_of
 from ..findings import Context, finding, ids
 from ..naming import listing, plural
 from ..results import Finding
@@ -76,20 +76,25 @@ def _ending(context: Context, process: int, until: int) -> tuple[str, str, int |
 
 def duplicated_buffer(context: Context) -> Iterator[Finding]:
     """IPC204: the bytes that a stream held at a fork left both copies of its buffer, for the same channel."""
-    run, born = context.run, births(context.run)
+    run, born, writes = context.run, births(context.run), _writes(context.run)
     copies: defaultdict[tuple[int, int], list[tuple[Held, int]]] = defaultdict(list)
     streams = run.trace.streams
     pending = streams[(streams["accepted"] > streams["reached"]) & (streams["mode"] != "r")]
+    alike = defaultdict[tuple[int | None, int, str], list[Any]](list)
+    for row in rows_of(streams if len(pending) else pending):
+        alike[row.process, row.fd, row.name].append(row)
+    parents = run.trace.processes["parent"].tolist()
     for row in rows_of(pending):
-        parent = number(run.trace.processes["parent"].iloc[row.process])
-        original = None if parent is None else _original(run, parent, row)
-        if original is not None:
+        before = [one for one in alike.get((number(parents[row.process]), row.fd, row.name), ())
+                  if one.opened <= row.opened]  # fmt: skip
+        if before:  # the parent's stream of which it is a copy
+            original = before[-1].stream
             copies[original, row.accepted].append((Held(row.stream, row.reached, row.accepted), row.process))
     for (original, end), held in copies.items():
         start = min(copy.start for copy, _ in held)
-        first, out = _went(run, Held(original, start, end)), {}
+        first, out = _went(run, writes, Held(original, start, end)), {}
         for copy, process in held:
-            if (write := _went(run, copy)) is not None:
+            if (write := _went(run, writes, copy)) is not None:
                 out[process] = write
         where = defaultdict(list)
         for process, write in out.items():
@@ -100,25 +105,19 @@ def duplicated_buffer(context: Context) -> Iterator[Finding]:
                 yield _doubled(run, Held(original, start, end), children, out, born, first if again else None)
 
 
-def _original(run: Run, parent: int, copy: NamedTuple) -> int | None:
-    """The parent's stream of which a child's is a copy."""
-    streams = run.trace.streams
-    rows = streams[(streams["process"] == parent) & (streams["fd"] == copy.fd) & (streams["name"] == copy.name)]  # type: ignore[attr-defined]
-    rows = rows[rows["opened"] <= copy.opened]  # type: ignore[attr-defined]
-    return int(rows["stream"].iloc[-1]) if len(rows) else None
-
-
-def _writes(run: Run, stream: int) -> Ints:
-    """What a stream wrote to its descriptor, in order."""
+def _writes(run: Run) -> Callable[[int], Ints]:
+    """What gives what a stream wrote to its descriptor, in order."""
     events = run.events
-    return np.flatnonzero((events.stream == stream) & events.is_kind("write") & (events.result > 0))
+    writes = np.flatnonzero((events.stream != NONE) & events.is_kind("write") & (events.result > 0))
+    of_stream = by_number(events.stream[writes], len(run.trace.streams))
+    return lambda stream: writes[of_stream(stream)]
 
 
-def _went(run: Run, held: Held) -> int | None:
+def _went(run: Run, writes: Callable[[int], Ints], held: Held) -> int | None:
     """The write that carried the first of some pending bytes out of a stream."""
-    events, writes = run.events, _writes(run, held.stream)
-    over = (events.offset[writes] < held.end) & (events.offset[writes] + events.result[writes] > held.start)
-    return int(writes[over][0]) if over.any() else None
+    events, own = run.events, writes(held.stream)
+    over = (events.offset[own] < held.end) & (events.offset[own] + events.result[own] > held.start)
+    return int(own[over][0]) if over.any() else None
 
 
 def _put(run: Run, held: Held) -> list[int]:
@@ -159,25 +158,28 @@ def _doubled(
 
 def reordered_output(context: Context) -> Iterator[Finding]:
     """IPC209: a program printed into a buffer and then had another write to the same place, which came out first."""
-    run, born = context.run, births(context.run)
-    writers = [row for row in rows_of(run.trace.streams) if row.mode != "r" and len(_writes(run, row.stream))]
-    told: set[tuple[int, int]] = set()
+    run, born, writes = context.run, births(context.run), _writes(context.run)
+    writers, told = defaultdict[int, list[int]](list), set[tuple[int, int]]()
+    for row in rows_of(run.trace.streams):
+        if row.mode != "r" and len(writes(row.stream)):
+            writers[row.process].append(row.stream)
+    children = defaultdict[int | None, list[int]](list)
+    for process, parent in enumerate(run.trace.processes["parent"].tolist()):
+        children[number(parent)].append(process)
     for child, start in sorted(born.items(), key=lambda pair: pair[1]):
-        for row in writers:
-            if row.process != run.events.process[start]:
+        for stream in writers.get(int(run.events.process[start]), ()):
+            late = _late(run, stream, writes(stream), start)
+            if late is None or (stream, late[1]) in told or leads_away(run, int(run.events.channel[late[1]])):
                 continue
-            late = _late(run, row.stream, start)
-            if late is None or (row.stream, late[1]) in told or leads_away(run, int(run.events.channel[late[1]])):
-                continue
-            ahead = _ahead(run, child, start, late[1])
+            ahead = _ahead(run, _kin(child, children), start, late[1])
             if ahead is not None:
-                told.add((row.stream, late[1]))
+                told.add((stream, late[1]))
                 yield _overtaken(run, *late, start, child, ahead)
 
 
-def _late(run: Run, stream: int, start: int) -> tuple[Held, int] | None:
+def _late(run: Run, stream: int, writes: Ints, start: int) -> tuple[Held, int] | None:
     """What the thread that started a child had put into a stream before, and the write that it left by afterwards."""
-    events, units, writes = run.events, run.units, _writes(run, stream)
+    events, units = run.events, run.units
     begun = int(events.enter[start])
     low, high = np.searchsorted(units.stream, [stream, stream + 1])
     own = np.arange(low, high)[events.enter[units.event[low:high]] < begun]
@@ -194,14 +196,14 @@ def _late(run: Run, stream: int, start: int) -> tuple[Held, int] | None:
     return held, int(after[0])
 
 
-def _ahead(run: Run, child: int, start: int, write: int) -> str | None:
-    """How much a child, or one that it started, had written to the same channel by then, in words; None: not known to.
+def _ahead(run: Run, kin: set[int], start: int, write: int) -> str | None:
+    """How much a child, or one that it started (`kin`), had written to the same channel by then, in words; None: it
+    isn't known to have.
 
     Of one that isn't traced the channel tells: it held bytes, or a file had grown, by more than all others had written.
     """
     events, channel = run.events, int(run.events.channel[write])
     begun, until = int(events.enter[start]), int(events.enter[write])
-    kin = {row.process for row in rows_of(run.trace.processes) if _within(run, row.process, child)}
     puts = np.flatnonzero((events.channel == channel) & events.is_kind("write") & (events.result > 0))
     # a copy of the buffer that a fork made is another matter: IPC204
     copies = run.trace.streams.loc[run.trace.streams["accepted"] > run.trace.streams["reached"], "stream"]
@@ -215,12 +217,14 @@ def _ahead(run: Run, child: int, start: int, write: int) -> str | None:
     return plural(grown, "byte") if grown > 0 else None
 
 
-def _within(run: Run, process: int, ancestor: int) -> bool:
-    parents = run.trace.processes["parent"]
-    at: int | None = process
-    while at is not None and at != ancestor:
-        at = number(parents.iloc[at])
-    return at is not None
+def _kin(process: int, children: dict[int | None, list[int]]) -> set[int]:
+    """A process and all that come from it."""
+    found, todo = {process}, [process]
+    while todo:
+        below = children.get(todo.pop(), [])
+        found.update(below)
+        todo += below
+    return found
 
 
 def _grown(run: Run, channel: int, puts: Ints, begun: int, until: int, write: int) -> int:

@@ -69,12 +69,15 @@ def feeder_join(context: Context) -> Iterator[Finding]:
     """IPC110: a process that has put on a queue is waited for, and its feeder waits for somebody to get."""
     run, events = context.run, context.run.events
     told: set[int] = set()
-    for agent in sorted(context.dead, key=lambda agent: _joined(context, agent)):
-        if agent.call not in ("write", "acquire") or agent.thread is None or agent.event is None:
-            continue  # it writes, or waits for its turn to
-        queue = feeds(context.situation, agent.thread)
-        joiner = _waits_for_end_of(context, agent) if queue is not None else None
-        if queue is None or joiner is None or queue in told:
+    # a feeder writes, or waits for its turn to
+    feeding = [
+        (agent, queue, _waits_for_end_of(context, agent)) for agent in context.dead
+        if agent.call in ("write", "acquire") and agent.thread is not None and agent.event is not None
+        and (queue := feeds(context.situation, agent.thread)) is not None
+    ]  # fmt: skip
+    # those first that another process waits for
+    for agent, queue, joiner in sorted(feeding, key=lambda row: row[2] is None or row[2].process == row[0].process):
+        if joiner is None or queue in told:
             continue
         told.add(queue)
         feed = int(events.enclosing("work")[agent.event])
@@ -102,12 +105,6 @@ def feeder_join(context: Context) -> Iterator[Finding]:
         )
 
 
-def _joined(context: Context, feeder: Agent) -> bool:
-    """Whether only its own process waits for a feeder: a key that puts first those that another process waits for."""
-    joiner = _waits_for_end_of(context, feeder)
-    return joiner is None or joiner.process == feeder.process
-
-
 def _waits_for_end_of(context: Context, feeder: Agent) -> Agent | None:
     """Who in the knot waits for a feeder's process to end: another process, else its own main thread as it ends."""
     agents, knot = context.situation.agents, context.knot
@@ -122,13 +119,14 @@ def _waits_for_end_of(context: Context, feeder: Agent) -> Agent | None:
 def retried_wait(context: Context) -> Iterator[Finding]:
     """IPC126: a signal came during a wait, its handler returned, and the call went back to waiting (PEP 475)."""
     run, events = context.run, context.run.events
+    signals = np.flatnonzero(
+        events.is_kind("signal") & (events.exit != NEVER) & (events.error == NONE) & np.isin(events.size, WAKING)
+    )
+    signalled = set(events.thread[signals].tolist())
     for agent in context.core:
-        if agent.event is None or agent.thread is None:
+        if agent.event is None or agent.thread not in signalled:
             continue
-        came = np.flatnonzero(
-            events.is_kind("signal") & (events.thread == agent.thread) & (events.enter >= events.enter[agent.event])
-            & (events.exit != NEVER) & (events.error == NONE) & np.isin(events.size, WAKING)
-        )  # fmt: skip
+        came = signals[(events.thread[signals] == agent.thread) & (signals > agent.event)]
         armed = [(event, _meant_to_wake(context, agent, event)) for event in came.tolist()]
         sources = [(event, source) for event, source in armed if source is not None]
         if not sources:

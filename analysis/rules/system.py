@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import signal
+from collections import defaultdict
 from collections.abc import Iterator
 from errno import ECHILD
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -104,30 +106,24 @@ def status_lost(context: Context) -> Iterator[Finding]:
     run, events = context.run, context.run.events
     waits = events.is_kind("wait")
     lost = np.flatnonzero(waits & (events.error == ECHILD) & (events.size > 0))
-    got = np.flatnonzero(waits & (events.error == NONE) & (events.result > 0))
+    got, children = defaultdict[tuple[int, int], list[int]](list), defaultdict[tuple[int, int], list[Any]](list)
+    for event in np.flatnonzero(waits & (events.error == NONE) & (events.result > 0)).tolist() if len(lost) else []:
+        got[int(events.process[event]), int(events.result[event])].append(event)
+    for row in rows_of(run.trace.processes[run.trace.processes["parent"].notna()]) if len(lost) else []:
+        children[row.parent, row.pid].append(row)
+    handled = of_children(run)
     for wait in lost.tolist():
-        child = _child(run, int(events.process[wait]), int(events.size[wait]), int(events.enter[wait]))
+        asked = (int(events.process[wait]), int(events.size[wait]))
+        child = next((row for row in children[asked][::-1] if row.started <= events.enter[wait]), None)
         if child is None:
             continue
-        began = int(run.trace.processes["started"].iloc[child])
-        takers = got[
-            (events.process[got] == events.process[wait])
-            & (events.result[got] == events.size[wait])
-            & (events.exit[got] > began)
-        ]
-        if not len(takers):
-            yield from _ignored(context, wait, child)
-        elif (how := _taken(context, wait, int(takers[0]))) is not None:
-            yield _status(context, wait, child, *how)
+        taker = next((event for event in got[asked] if events.exit[event] > child.started), None)
+        if taker is None:
+            yield from _ignored(context, handled, wait, child.process)
+        elif (how := _taken(context, wait, taker)) is not None:
+            yield _status(context, wait, child.process, *how)
     for call in np.flatnonzero(events.is_op("os.system") & (events.extra == -1) & (events.error == NONE)).tolist():
-        yield from _ignored(context, call, None)
-
-
-def _child(run: Run, parent: int, pid: int, time: int) -> int | None:
-    """The child of a process that had a number at a time."""
-    rows = run.trace.processes
-    found = rows[(rows["parent"] == parent) & (rows["pid"] == pid) & (rows["started"] <= time)]["process"]
-    return int(found.iloc[-1]) if len(found) else None
+        yield from _ignored(context, handled, call, None)
 
 
 def _taken(context: Context, wait: int, taker: int) -> tuple[str, str, int] | None:
@@ -146,12 +142,12 @@ def _taken(context: Context, wait: int, taker: int) -> tuple[str, str, int] | No
     )
 
 
-def _ignored(context: Context, wait: int, child: int | None) -> Iterator[Finding]:
+def _ignored(context: Context, handled: Ints, wait: int, child: int | None) -> Iterator[Finding]:
     """A status that the system has thrown away, which it does where SIGCHLD is ignored."""
     run, events = context.run, context.run.events
     if run.trace.facts.get("dropped"):
         return  # who collected it may have been dropped
-    ignoring = _ignoring(run, int(events.process[wait]), int(events.enter[wait]))
+    ignoring = _ignoring(run, handled, int(events.process[wait]), int(events.enter[wait]))
     if ignoring is None:
         yield _status(context, wait, child, "nothing had kept its status: SIGCHLD was ignored as the program began",
                       "Set SIGCHLD to SIG_DFL before the child is started.", None)  # fmt: skip
@@ -161,12 +157,17 @@ def _ignored(context: Context, wait: int, child: int | None) -> Iterator[Finding
                       "that waits for children.", ignoring)  # fmt: skip
 
 
-def _ignoring(run: Run, process: int | None, time: int) -> int | None:
+def of_children(run: Run) -> Ints:
+    """The events that say what is to become of SIGCHLD."""
+    events = run.events
+    return np.flatnonzero(events.is_kind("handle") & (events.size == signal.SIGCHLD) & (events.error == NONE))
+
+
+def _ignoring(run: Run, handled: Ints, process: int | None, time: int) -> int | None:
     """What was last said of SIGCHLD in a process, or in the parent that it was forked from."""
     events = run.events
-    told = np.flatnonzero(events.is_kind("handle") & (events.size == signal.SIGCHLD) & (events.error == NONE))
-    while process is not None:
-        own = told[(events.process[told] == process) & (events.enter[told] < time)]
+    while process is not None and len(handled):
+        own = handled[(events.process[handled] == process) & (events.enter[handled] < time)]
         if len(own):
             return int(own[-1])
         row = run.trace.processes.iloc[process]
@@ -174,9 +175,10 @@ def _ignoring(run: Run, process: int | None, time: int) -> int | None:
     return None
 
 
-def ignores_children(run: Run, process: int, time: int) -> bool:
-    """Whether a process had told the system to ignore SIGCHLD: then its children's statuses are kept for nobody."""
-    told = _ignoring(run, process, time)
+def ignores_children(run: Run, handled: Ints, process: int, time: int) -> bool:
+    """Whether a process had told the system to ignore SIGCHLD: then its children's statuses are kept for nobody.
+    `handled`: see `of_children`."""
+    told = _ignoring(run, handled, process, time)
     return told is not None and run.events.result[told] == 1
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from errno import EPIPE
 
 import numpy as np
-import pandas as pd
 
-from ..events import NEVER, NONE, Ints, groups, number
+from ..events import NEVER, NONE, number
 from ..findings import Context, finding, ids
 from ..naming import plural, sentence, span
 from ..results import Finding
@@ -144,10 +144,16 @@ def _short_writes(run: Run) -> Iterator[Finding]:
     partial = (events.result > 0) & (events.result < events.size) & (events.channel != NONE)
     short = partial & (alone | (bare & events.is_kind("write")))
     writes = np.flatnonzero(events.is_kind("write") & (events.channel != NONE))
-    for (process, channel), rows in groups(_keyed(run, np.flatnonzero(short)), ["process", "channel"]):
-        own = writes[(events.process[writes] == process) & (events.channel[writes] == channel)]
-        for event in rows["event"].tolist():
-            after = own[own > event]
+    writes = writes[np.isin(events.channel[writes], events.channel[short])]
+    attempts, partly = defaultdict[tuple[int, int], list[int]](list), defaultdict[tuple[int, int], list[int]](list)
+    for chosen, table in ((writes, attempts), (np.flatnonzero(short), partly)):
+        keys = zip(events.process[chosen].tolist(), events.channel[chosen].tolist(), strict=True)
+        for key, event in zip(keys, chosen.tolist(), strict=True):
+            table[key].append(event)
+    for (process, channel), cut in sorted(partly.items()):
+        own = np.array(attempts[process, channel], dtype="int64")
+        for event in cut:
+            after = own[np.searchsorted(own, event, "right") :]
             if len(after) and not _begins_anew(run, event, int(after[0])):
                 continue
             if not len(after) and not _ended_itself(run, int(process)):
@@ -168,10 +174,6 @@ def _short_writes(run: Run) -> Iterator[Finding]:
                 events=ids(event),
             )
             break
-
-
-def _keyed(run: Run, chosen: Ints) -> pd.DataFrame:
-    return pd.DataFrame({"process": run.events.process[chosen], "channel": run.events.channel[chosen], "event": chosen})
 
 
 def _begins_anew(run: Run, event: int, after: int) -> bool:
@@ -200,17 +202,19 @@ def _short_reads(run: Run) -> Iterator[Finding]:
     reads = np.flatnonzero(events.is_kind("read") & (events.channel != NONE))
     hidden = run.mixed | run.one_sided
     last: dict[int, int] = dict(zip(events.channel[reads].tolist(), reads.tolist(), strict=True))
+    read, write_of, got = (run.got[name].to_numpy(dtype="int64") for name in ("read", "write", "size"))
+    ends = np.isin(read, list(last.values()))
+    written = dict(zip(read[ends].tolist(), write_of[ends].tolist(), strict=True))  # the last that each of them got
+    known = write_of != NONE
+    arrived = np.bincount(write_of[known], got[known], len(events))
     for channel, event in last.items():
-        if not short[event] or channel in hidden or forgotten(run, channel):
+        write = written.get(event, NONE)
+        if not short[event] or write == NONE or channel in hidden:
             continue
-        parts = run.got[run.got["read"] == event]
-        writes = parts["write"].to_numpy(dtype="int64")
-        if not len(writes) or writes[-1] == NONE or not _ended_itself(run, int(events.process[event])):
-            continue
-        write = int(writes[-1])
         size = int(events.size[write] if events.exit[write] == NEVER else events.result[write])
-        came = int(run.got[run.got["write"] == write]["size"].sum())
-        if came >= size or events.size[event] < size or lane[write] != channel:
+        if arrived[write] >= size or events.size[event] < size or lane[write] != channel:
+            continue
+        if forgotten(run, channel) or not _ended_itself(run, int(events.process[event])):
             continue
         who, sender = (run.the_thread(int(events.thread[each])) for each in (event, write))
         yield finding(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -95,11 +96,17 @@ def _lived(context: Context, thread: int, time: int) -> bool:
 def event_loop_blocked(context: Context) -> Iterator[Finding]:
     """IPC120: a loop's thread waits elsewhere than in its select, for what a task or callback of its own would do."""
     run, situation = context.run, context.situation
+    tasks, unaccepted = defaultdict[int, set[int]](set), dict[int, list[int]]()
+    for other in situation.agents:
+        if other.loop is not None:
+            tasks[other.loop].add(other.index)
+        if listeners := backlog.unaccepted(situation, other):
+            unaccepted[other.index] = listeners
     for agent in context.dead:
         if agent.thread is None or agent.loop is not None or loops.selecting(situation, agent):
             continue
-        own = loops.of_loop(situation, agent.thread)
-        served = _serves(context, agent)
+        own = frozenset(tasks.get(agent.thread, ()))
+        served = bool(unaccepted) and _serves(context, agent, unaccepted)
         if agent.event is None or not (served or (own and not agent.why and _only_the_loop(context, agent, own))):
             continue
         waiting = [situation.agents[index] for index in sorted(own)]
@@ -130,9 +137,10 @@ def event_loop_blocked(context: Context) -> Iterator[Finding]:
         )
 
 
-def _serves(context: Context, agent: Agent) -> bool:
-    """Whether a server's thread waits, itself or by way of others, on a connection that it alone would accept."""
-    situation = context.situation
+def _serves(context: Context, agent: Agent, unaccepted: dict[int, list[int]]) -> bool:
+    """Whether a server's thread waits, itself or by way of others, on a connection that it alone would accept.
+
+    `unaccepted`: who waits on such a connection, and where it might be accepted."""
     reach, todo = {agent.index}, [agent.index]
     while todo:
         for index in context.knot.arcs.get(todo.pop(), ()) if context.knot else ():
@@ -141,8 +149,8 @@ def _serves(context: Context, agent: Agent) -> bool:
                 todo.append(index)
     return any(
         _accepts(context, agent, listener)
-        for index in sorted(reach)
-        for listener in backlog.unaccepted(situation, situation.agents[index])
+        for index in sorted(reach & unaccepted.keys())
+        for listener in unaccepted[index]
     )
 
 
