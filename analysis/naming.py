@@ -10,6 +10,8 @@ from ipctrace.tracer.schema import OBJECTS, Trace
 
 from .events import Events, groups, number, rows_of
 
+MOST = 12  # names in one sentence
+
 
 def numbered(names: list[str]) -> list[str]:
     """Equal names told apart: worker 1, worker 2, …"""
@@ -109,7 +111,9 @@ def sentence(text: str) -> str:
 
 
 def listing(words: list[str]) -> str:
-    """a, b and c."""
+    """a, b and c; of very many the first, and how many more: nobody reads sixty names."""
+    if len(words) > MOST:
+        words = [*words[: MOST - 2], f"{len(words) - MOST + 2} more"]
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 

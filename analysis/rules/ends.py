@@ -25,17 +25,17 @@ def leaked_descriptor(context: Context) -> Iterator[Finding]:
     run = context.run
     users = _users(run)
     kept = _kept_unused(run, users)
-    holders, first = defaultdict[tuple[int, str], set[int]](set), dict[int, Any]()
+    holders, first = defaultdict[tuple[int, str], set[int]](set), dict[tuple[int, str], Any]()
     for row in rows_of(kept):
         holders[row.channel, row.access].add(row.process)
-        first.setdefault(row.channel, row)
+        first.setdefault((row.channel, row.access), row)
     # the same ends of several pipes, kept by the same processes, are one finding
     alike = defaultdict[tuple[str, tuple[int, ...]], list[int]](list)
     for (channel, access), processes in sorted(holders.items()):
         alike[access, tuple(sorted(processes))].append(channel)
     user, forked = users.groupby(["channel", "access"])["process"].min().to_dict(), _forked(run)
     for (access, keepers), channels in alike.items():
-        row = first[channels[0]]
+        row = first[channels[0], access]
         site = forked.get(keepers[0], number(row.site))
         yield _leak(run, channels, access, list(keepers), row.fd, user[channels[0], access], site)
 
