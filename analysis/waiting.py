@@ -361,7 +361,7 @@ def _bottom(arcs: dict[int, Sequence[int]]) -> tuple[int, ...]:
                     lowest[todo[-1][0]] = min(lowest[todo[-1][0]], lowest[each])
                 while lowest[each] == number[each] and each not in component:
                     component[found.pop()] = each
-    left = {component[each] for each, row in onward.items() if any(component[other] != component[each] for other in row)}
+    left = {component[one] for one, row in onward.items() if any(component[each] != component[one] for each in row)}
     return tuple(index for index in arcs if component[index] not in left)
 
 
