@@ -47,16 +47,16 @@ def bystanders(situation: Situation, channel: int, way: str) -> frozenset[int]:
 def _never_told(situation: Situation, process: int, channel: int, own: list[Any]) -> bool:
     """Of a program that isn't traced: it reads and writes nothing at all, and whoever started it has ended; or nothing
     told it of these descriptors."""
-    row = situation.trace.processes.iloc[process]
     if any(situation.placed[other].channel == channel for other in situation.members_of.get(process, ())):
         return False  # it sits in a read or write of it
-    program = str(row["program"])
+    processes = situation.trace.processes
+    program = str(processes["program"].iloc[process])
     if all(copy.fd >= STANDARD for copy in own):
-        argv = " ".join(str(word) for word in row["argv"])
+        argv = " ".join(str(word) for word in processes["argv"].iloc[process])
         named = situation.trace.channels["kind"].iloc[channel] not in ("pipe", "socket")  # it may have opened it
         told = named or interprets(program) or any(str(copy.fd) in argv for copy in own)
         return habit(program) is not None and not told
-    parent = number(row["parent"])
+    parent = number(processes["parent"].iloc[process])
     return habit(program) == "silent" and (parent is None or parent not in situation.alive)
 
 

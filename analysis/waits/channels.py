@@ -20,10 +20,13 @@ Agents = frozenset[int]
 Ends = tuple[tuple[str, int | None], ...]  # read or write, and on what
 DEED = {"read": "write", "write": "read"}  # what ends a wait of a kind: the other
 
+ANY = -1
+
 
 class Wait(NamedTuple):
     """All that counts of a wait on a channel: of many threads it may be the same.
 
+    process  who waits at a FIFO: its name counts; else ANY
     busy    the agents that have had something else to do ever since it began
     itself  who waits, if that is one of them
     """
@@ -56,7 +59,9 @@ def _wait(situation: Situation, agent: Agent, call: str, channel: int) -> Wait:
     """An agent's wait on a channel."""
     occupied = busy(situation, agent.since)
     to_end = call == "read" and reads_to_end(situation, agent)
-    return Wait(call, channel, agent.process, to_end, occupied, agent.index if agent.index in occupied else None)
+    named = situation.trace.channels["kind"].iloc[channel] == "fifo"
+    itself = agent.index if agent.index in occupied else None
+    return Wait(call, channel, agent.process if named else ANY, to_end, occupied, itself)
 
 
 def _judged(situation: Situation, wait: Wait) -> Judged:
