@@ -7,6 +7,7 @@ must close); a select one need (anything about any of its members).
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 
 # What would meet a need: token → what somebody would have to do, in words; {channel} is the channel's name.
@@ -27,6 +28,38 @@ DEEDS: dict[str, str] = {
 }
 
 
+class Others(Set[int]):
+    """A set of agents without one of its members. Who waits can't help itself; so all that wait for the same share one
+    set, and each leaves itself out, which costs nothing."""
+
+    __slots__ = ("everyone", "without")
+
+    def __init__(self, everyone: frozenset[int], without: int) -> None:
+        self.everyone, self.without = everyone, without
+
+    def __contains__(self, index: object) -> bool:
+        return index != self.without and index in self.everyone
+
+    def __iter__(self) -> Iterator[int]:
+        return (index for index in self.everyone if index != self.without)
+
+    def __len__(self) -> int:
+        return len(self.everyone) - 1
+
+    __hash__ = Set._hash
+    _from_iterable = frozenset
+
+
+def others(everyone: frozenset[int], without: int) -> Set[int]:
+    """A set of agents without one of them."""
+    return Others(everyone, without) if without in everyone else everyone
+
+
+def shared(some: Set[int]) -> frozenset[int]:
+    """The set that such a set is part of: with whoever left itself out."""
+    return some.everyone if isinstance(some, Others) else frozenset(some)
+
+
 @dataclass(frozen=True, slots=True)
 class Need:
     """One thing that has to happen before a wait can end: `deed`, on `channel`, by any of `able` (indices of agents).
@@ -38,11 +71,11 @@ class Need:
            by a bystander); None: all that were seen
     """
 
-    able: frozenset[int]
+    able: Set[int]
     deed: str
     channel: int | None = None
-    seen: frozenset[int] | None = None
-    meant: frozenset[int] | None = None
+    seen: Set[int] | None = None
+    meant: Set[int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -177,8 +177,12 @@ class Cut:
 
     def write_ends(self, channel: int) -> pd.DataFrame:
         """The rows of `Run.spans` that are write ends of a channel."""
-        rows = self.run.spans.iloc[self._ends_of(channel)]
+        rows = self.ends(channel)
         return rows[rows["access"].str.contains("w")]
+
+    def ends(self, channel: int) -> pd.DataFrame:
+        """The rows of `Run.spans` that are ends of a channel."""
+        return self.run.spans.iloc[self._ends_of(channel)]
 
     @cached_property
     def _ends_of(self) -> Callable[[int], Ints]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from .agents import DEEDS, Agent, Need
+from .agents import DEEDS, Agent, Need, shared
 from .events import NONE
 from .naming import listing, plural
 from .results import Edge, Role, Waiter, WaitGraph
 from .run import Run
 from .situation import Situation
 from .waiting import Knot, repeats
+
+LONGEST = 20  # agents that are named in one sentence
+MOST = 10_000  # edges of a graph: where thousands wait for one another, each has only its first ones
 
 
 def wait_graph(situation: Situation, knot: Knot) -> WaitGraph:
@@ -26,10 +29,12 @@ def wait_graph(situation: Situation, knot: Knot) -> WaitGraph:
     roles: dict[int, Role] = dict.fromkeys(knot.core, "core")
     roles.update(dict.fromkeys(victims, "victim"))
     waiters = tuple(_waiter(situation, knot, index, roles.get(index, "bystander")) for index in order)
+    rows = {index: knot.arcs.get(index, ()) for index in order}
+    each = MOST if sum(map(len, rows.values())) <= MOST else max(MOST // len(rows), 1)
     edges = tuple(
-        Edge(place[index], place[other], agents[index].channel, _why(situation, knot, index, other))
-        for index in order
-        for other in knot.arcs.get(index, ())
+        Edge(place[index], place[other], agents[index].channel, why)
+        for index, row in rows.items()
+        for other, why in _edges(situation, knot, index, row[:each])
     )
     stuck = tuple(held for held in run.stuck if run.streams["held"].iloc[held.stream] > 0)
     return WaitGraph(run.cut, knot.formed, waiters, edges, stuck, tuple(_evidence(situation, knot)))
@@ -63,7 +68,9 @@ def _cannot(situation: Situation, knot: Knot, index: int) -> str:
     agent, run = situation.agents[index], situation.run
     if agent.why:
         return situation.why(agent)
-    others = listing([name(run, situation.agents[other]) for other in knot.arcs[index]]) or "nobody"
+    arcs = knot.arcs[index]
+    named = [name(run, situation.agents[other]) for other in (arcs if len(arcs) <= LONGEST else arcs[:3])]
+    others = listing(named + ([f"{len(arcs) - 3} more"] if len(arcs) > LONGEST else [])) or "nobody"
     deeds = listing(list(dict.fromkeys(deed(run, need) for need in unmet(knot, agent)))) or "act"
     state = {"read": "; it is empty", "write": "; it is full"}.get(agent.call, "")
     return f"only {others} can {deeds}{state}"
@@ -83,23 +90,27 @@ def _used(situation: Situation, agent: Agent) -> str:
     if agent.thread is None:
         return "what ipctrace did not see"
     events = situation.events
-    moved = (events.thread == agent.thread) & events.is_kind("read", "write") & (events.channel != NONE)
+    moved = events.among(situation.run.of_thread(agent.thread), "read", "write")
+    moved = moved[events.channel[moved] != NONE]
     names = list(
         dict.fromkeys(situation.run.channel_name(channel) for channel in np.unique(events.channel[moved]).tolist())
     )
     return listing(names[:3] + ([f"{len(names) - 3} more"] if len(names) > 3 else [])) if names else "no channel"
 
 
-def _why(situation: Situation, knot: Knot, index: int, other: int) -> str:
+def _edges(situation: Situation, knot: Knot, index: int, row: Sequence[int]) -> Iterator[tuple[int, str]]:
+    """Whom an agent waits for, and what each of them would have to do, in words."""
     agent, run = situation.agents[index], situation.run
-    wanted = [deed(run, need) for need in unmet(knot, agent) if other in need.able]
-    return f"waits for {name(run, situation.agents[other])} to {wanted[0] if wanted else 'act'}"
+    needs = unmet(knot, agent) if row else []
+    for other in row:
+        wanted = next((deed(run, need) for need in needs if other in need.able), "act")
+        yield other, f"waits for {name(run, situation.agents[other])} to {wanted}"
 
 
 def unmet(knot: Knot, agent: Agent) -> list[Need]:
     """Of what a dead agent needs, what nobody who is live can do, as far as the knot's level tells."""
     needs = list(agent.needs or ())
-    return [need for need in needs if need.able <= knot.dead] or needs
+    return [need for need in needs if shared(need.able) <= knot.dead] or needs
 
 
 def deed(run: Run, need: Need) -> str:

@@ -172,12 +172,13 @@ class Ownership:
 
     def _inherited(self, channel: int) -> pd.DataFrame:
         """The acquires and releases of a semaphore, and those of what a fork copied it from up to the fork."""
-        steps, before = self._steps, int(NEVER)
+        before = int(NEVER)
         parts = []
         each: int | None = channel
         while each is not None:
             row = self.trace.channels.iloc[each]
-            parts.append(steps[(steps["channel"] == each) & (steps["by"] != 0) & (steps["time"] < before)])
+            done = self._done(each)
+            parts.append(done[done["time"] < before])
             process = number(row["process"])
             if process is not None:
                 before = int(self.trace.processes["started"].iloc[process])
@@ -186,8 +187,7 @@ class Ownership:
 
     def releasers(self, channel: int) -> frozenset[int]:
         """Threads that were seen to release a lock or semaphore that they hadn't acquired before."""
-        steps = self._steps[self._steps["channel"] == channel]
-        done = steps[steps["by"] != 0]
+        done = self._done(channel)
         first = done.drop_duplicates("thread")
         strange = set(first[first["by"] < 0]["thread"].tolist())
         if self.trace.channels["kind"].iloc[channel] != "semaphore":
@@ -197,9 +197,15 @@ class Ownership:
 
     def releases_own(self, channel: int, thread: int | None) -> bool:
         """Whether a thread was seen to release a lock that it had acquired itself."""
-        done = self._steps[(self._steps["channel"] == channel) & (self._steps["by"] != 0)]
+        done = self._done(channel)
         own = done[(done["thread"] == thread) & (done["by"] < 0)]
         return bool(len(own)) and not self.releasers(channel)
+
+    def _done(self, channel: int) -> pd.DataFrame:
+        """The acquires and releases of a lock or semaphore."""
+        bounds = self._steps["channel"].searchsorted([channel, channel + 1])
+        steps = self._steps.iloc[slice(*bounds)]
+        return steps[steps["by"] != 0]
 
     def _holder(self, channel: int, thread: int, event: int | None) -> Holder:
         process = int(self.trace.threads["process"].iloc[thread])

@@ -7,10 +7,10 @@ waits for the outside, or for a time, is live by itself: `Agent.why`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from .agents import Agent
 from .bystanders import circles
@@ -39,6 +39,7 @@ CALLS = {
 }
 OUTSIDE = {"read": "nodata", "write": "noroom", "wait": "child"}  # what /proc alone can tell of, and its reason
 ASLEEP = ("S", "D")
+Anything = TypeVar("Anything")
 
 
 class Situation(Cut):
@@ -92,11 +93,50 @@ class Situation(Cut):
     @cached_property
     def threads_of(self) -> dict[int, frozenset[int]]:
         """Living process → the indices of its threads' agents (not of its tasks')."""
-        found: dict[int, frozenset[int]] = {process: frozenset() for process in self.alive}
+        found: dict[int, list[int]] = {process: [] for process in self.alive}
         for agent in self.placed:
             if agent.loop is None:
-                found[agent.process] |= {agent.index}
-        return found
+                found[agent.process].append(agent.index)
+        return {process: frozenset(indices) for process, indices in found.items()}
+
+    @cached_property
+    def everyone(self) -> frozenset[int]:
+        """All agents."""
+        return frozenset(range(len(self.placed)))
+
+    @cached_property
+    def members_of(self) -> dict[int, frozenset[int]]:
+        """Living process → its agents, threads and tasks."""
+        return _by(self.placed, lambda agent: agent.process)
+
+    @cached_property
+    def tasks_of(self) -> dict[int, frozenset[int]]:
+        """Thread that runs a loop → the agents of its tasks."""
+        return _by((agent for agent in self.placed if agent.loop is not None), lambda agent: cast(int, agent.loop))
+
+    @cached_property
+    def numbered(self) -> dict[tuple[int, int], frozenset[int]]:
+        """Process and native thread id, or a task's number → its agent."""
+        return _by(self.placed, lambda agent: (agent.process, agent.tid))
+
+    def agents_of(self, threads: Iterable[int | None]) -> frozenset[int]:
+        """The agents of these threads and tasks, as far as they live."""
+        return frozenset(self._of_thread[thread] for thread in threads if thread in self._of_thread)
+
+    @cached_property
+    def _of_thread(self) -> dict[int | None, int]:
+        return {agent.thread: agent.index for agent in self.placed if agent.thread is not None}
+
+    def once(self, make: Callable[..., Anything], *given: Hashable) -> Anything:
+        """What a function of the situation gives, worked out once: thousands may wait for the same."""
+        key = (make, *given)
+        if key not in self._made:
+            self._made[key] = make(self, *given)
+        return cast(Anything, self._made[key])
+
+    @cached_property
+    def _made(self) -> dict[tuple[Hashable, ...], Any]:
+        return {}
 
     @cached_property
     def index(self) -> dict[int, int]:
@@ -105,9 +145,8 @@ class Situation(Cut):
 
     def _threads(self, process: int) -> Iterable[Agent]:
         # a task isn't a thread: what the thread that runs its loop waits for tells of all of its tasks
-        rows = self.trace.threads[(self.trace.threads["process"] == process) & self.trace.threads["loop"].isna()]
-        known = {row.tid: row for row in rows_of(rows)}
-        seen = {tid: look for (owner, tid), look in (self.looks[-1] if self.looks else {}).items() if owner == process}
+        known = {row.tid: row for row in self.rows_of_threads.get(process, ()) if number(row.loop) is None}
+        seen = self._last_seen.get(process, {})
         unseen = process in self.run.unseen
         alive = [tid for tid, row in known.items() if number(row.ended) is None or row.ended > self.run.cut]
         tids = list(dict.fromkeys([*(tid for tid in alive if not seen or tid in seen), *seen]))
@@ -125,6 +164,22 @@ class Situation(Cut):
                 yield replace(agent, why="runs, and isn't traced")
             else:
                 yield self._traced(agent, look)
+
+    @cached_property
+    def rows_of_threads(self) -> dict[int, list[Any]]:
+        """Process → the rows of `trace.threads` that are its threads and tasks."""
+        found: dict[int, list[Any]] = {}
+        for row in rows_of(self.trace.threads):
+            found.setdefault(row.process, []).append(row)
+        return found
+
+    @cached_property
+    def _last_seen(self) -> dict[int, dict[int, Look]]:
+        """Process → its threads, by native id, as the last look showed them."""
+        found: dict[int, dict[int, Look]] = {}
+        for (process, tid), look in (self.looks[-1] if self.looks else {}).items():
+            found.setdefault(process, {})[tid] = look
+        return found
 
     def _untraced(self, agent: Agent, look: Look | None) -> Agent:
         kind = next((kind for kind in OUTSIDE if look and look.syscall in CALLS[kind]), None)
@@ -221,14 +276,23 @@ class Situation(Cut):
     def _innermost(self) -> Ints:
         return self.events.last_of_thread(len(self.trace.threads))
 
-    def members(self, event: int | None) -> list[Any]:
-        """The ends that an open select waits for: rows of `trace.members`."""
-        return self._members.get(event, [])
+    def members(self, event: int | None) -> tuple[tuple[int, str], ...]:
+        """The ends that an open select waits for: descriptors, and which way (r, w, rw)."""
+        return self._members.get(event, ())
 
     @cached_property
-    def _members(self) -> dict[int | None, list[Any]]:
+    def _members(self) -> dict[int | None, tuple[tuple[int, str], ...]]:
         waiting = [agent.event for agent in self.placed if agent.event is not None]
-        found: dict[int | None, list[Any]] = {}
-        for row in rows_of(self.trace.members[self.trace.members["event"].isin(waiting)]):
-            found.setdefault(row.event, []).append(row)
-        return found
+        rows = self.trace.members[self.trace.members["event"].isin(waiting)]
+        found: dict[int | None, list[tuple[int, str]]] = {}
+        for event, fd, access in zip(*(rows[name].tolist() for name in ("event", "fd", "access")), strict=True):
+            found.setdefault(event, []).append((fd, access))
+        return {event: tuple(ends) for event, ends in found.items()}
+
+
+def _by(agents: Iterable[Agent], key: Callable[[Agent], Any]) -> dict[Any, frozenset[int]]:
+    """The indices of agents, by a key of theirs."""
+    found: dict[Any, list[int]] = {}
+    for agent in agents:
+        found.setdefault(key(agent), []).append(agent.index)
+    return {each: frozenset(indices) for each, indices in found.items()}

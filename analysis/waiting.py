@@ -10,13 +10,17 @@ Soundness: who could act is never counted too small (see cut.py and waits). `dea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import chain
+from typing import overload
 
 import numpy as np
 from ipctrace.tracer.schema import Trace
 
-from .agents import Agent, Need
+from .agents import Agent, Need, shared
 from .events import NEVER
 from .run import Run
 from .situation import Situation
@@ -26,6 +30,57 @@ PATIENCE = 1_000_000_000  # ns that such a loop must have lasted as well
 
 
 Waits = tuple[frozenset[int], ...] | None  # all of these have to act, of each any member; None: live by itself
+
+
+class Reduction:
+    """Holt's reduction of a wait-for graph: what each agent (index) waits for. Members that aren't among them are live.
+
+    That an agent counts itself among those it waits for changes nothing: so sets are shared, and each is looked at
+    once. It takes as many steps as there are agents, needs and members of different sets.
+    """
+
+    def __init__(self, waits: dict[int, Waits]) -> None:
+        self.waits = waits
+        sets = {id(able): able for needs in waits.values() for able in needs or ()}
+        self._of_member: dict[int, list[int]] = {}  # agent → the sets that it is in
+        for each, able in sets.items():
+            for member in able:
+                self._of_member.setdefault(member, []).append(each)
+        self._needed: dict[int, list[int]] = {each: [] for each in sets}  # set → who waits for any of it
+        self._unmet: dict[int, int] = {}  # agent → how many sets it waits for
+        for index, needs in waits.items():
+            if needs is not None:
+                wanted = {id(able) for able in needs}
+                self._unmet[index] = len(wanted)
+                for each in wanted:
+                    self._needed[each].append(index)
+
+    @cached_property
+    def left(self) -> frozenset[int]:
+        """What is left when all that can act has acted."""
+        strangers = [index for index in self._of_member if index not in self.waits]
+        return frozenset(self._unmet) - self._freed(strangers)
+
+    def untied(self, freed: Iterable[int]) -> frozenset[int]:
+        """Who could act as well if these did."""
+        live = [index for index in self.waits if index not in self.left]
+        return self._freed([*live, *freed])
+
+    def _freed(self, live: Iterable[int]) -> frozenset[int]:
+        unmet, met = dict(self._unmet), set[int]()
+        free = [*live, *(index for index in self.waits if not unmet.get(index))]
+        found = set(free)
+        while free:
+            for each in self._of_member.get(free.pop(), ()):
+                if each in met:
+                    continue
+                met.add(each)
+                for index in self._needed[each]:
+                    unmet[index] -= 1
+                    if not unmet[index] and index not in found:
+                        found.add(index)
+                        free.append(index)
+        return frozenset(found)
 
 
 @dataclass(slots=True)
@@ -39,30 +94,16 @@ class Knot:
     level: str
     dead: frozenset[int]
     core: tuple[int, ...]
-    arcs: dict[int, tuple[int, ...]]
+    arcs: dict[int, Sequence[int]]
     formed: int
-    waits: dict[int, Waits] = field(default_factory=dict)
+    waits: Reduction = field(default_factory=lambda: Reduction({}))
     hangs_on: tuple[int, ...] = ()
     outside: tuple[int, ...] = ()
 
 
 def reduce(waits: dict[int, Waits]) -> frozenset[int]:
-    """What is left when all that can act has acted: of each agent, who would have to.
-
-    That an agent counts itself among those changes nothing: sets may be shared, and are looked at once a round.
-    """
-    dead = {index for index, needs in waits.items() if needs is not None}
-    moved = True
-    while moved:
-        hopeless: dict[int, bool] = {}
-        for needs in waits.values():
-            for able in needs or ():
-                if id(able) not in hopeless:
-                    hopeless[id(able)] = able <= dead
-        freed = {index for index in dead if not any(hopeless[id(able)] for able in waits[index] or ())}
-        dead -= freed
-        moved = bool(freed)
-    return frozenset(dead)
+    """What is left when all that can act has acted: of each agent, who would have to."""
+    return Reduction(waits).left
 
 
 # What an agent waits for, from the most cautious answer to the boldest.
@@ -76,17 +117,22 @@ def certain(situation: Situation, index: int) -> Waits:
 def visible(situation: Situation, index: int) -> Waits:
     """The same where there is nothing to confirm it by."""
     needs = situation.agents[index].needs
-    return None if needs is None else tuple(need.able for need in needs)
+    return None if needs is None else tuple(shared(need.able) for need in needs)
 
 
 def likely(situation: Situation, index: int) -> Waits:
     """Only those that were seen to use, make or be given what it takes, and whoever waits itself."""
-    agents = situation.agents
-    return _chosen(
-        situation,
-        index,
-        lambda need: None if need.seen is None else need.seen | {other for other in need.able if not agents[other].why},
-    )
+    return _chosen(situation, index, lambda need: None if need.seen is None else situation.once(
+        _or_waiting, shared(need.seen), shared(need.able)))  # fmt: skip
+
+
+def _or_waiting(situation: Situation, seen: frozenset[int], able: frozenset[int]) -> frozenset[int]:
+    waiting = situation.once(_waiting_among, able)
+    return waiting if seen <= waiting else seen | waiting
+
+
+def _waiting_among(situation: Situation, able: frozenset[int]) -> frozenset[int]:
+    return frozenset(other for other in able if not situation.agents[other].why)
 
 
 def meant(situation: Situation, index: int) -> Waits:
@@ -94,13 +140,17 @@ def meant(situation: Situation, index: int) -> Waits:
     return _chosen(situation, index, lambda need: need.seen if need.meant is None else need.meant)
 
 
-def _chosen(situation: Situation, index: int, chosen: Callable[[Need], frozenset[int] | None]) -> Waits:
+def _chosen(situation: Situation, index: int, chosen: Callable[[Need], Set[int] | None]) -> Waits:
     """An agent's needs with only those who are chosen of each (None: all who are able)."""
     needs = situation.agents[index].needs
     if needs is None:
         return None
-    some = ((need.able, chosen(need)) for need in needs)
-    return tuple(able if few is None else few & able for able, few in some)
+    some = ((shared(need.able), chosen(need)) for need in needs)
+    return tuple(able if few is None else situation.once(_both, shared(few), able) for able, few in some)
+
+
+def _both(_: Situation, one: frozenset[int], other: frozenset[int]) -> frozenset[int]:
+    return one if one <= other else one & other
 
 
 def without_outside(situation: Situation, index: int) -> Waits:
@@ -142,8 +192,7 @@ def find_knot(situation: Situation) -> Knot | None:
 
 def untied(knot: Knot, freed: Iterable[int]) -> frozenset[int]:
     """Which of the core could go on if the waits of these agents ended: what a repair would come to."""
-    waits = knot.waits | dict.fromkeys(freed, None)
-    return frozenset(knot.core) - reduce(waits)
+    return knot.waits.untied(freed) & frozenset(knot.core)
 
 
 def _signalled(situation: Situation, waits: dict[int, Waits]) -> dict[int, Waits]:
@@ -163,13 +212,15 @@ def _killable(situation: Situation, waits: dict[int, Waits]) -> dict[int, Waits]
     everyone = frozenset(waits)
     agents = situation.agents
     return {
-        index: needs and tuple(everyone if _elsewhere(agents, index, able) else able for able in needs)
+        index: needs and tuple(
+            everyone if situation.once(_processes, able) - {agents[index].process} else able for able in needs
+        )
         for index, needs in waits.items()
-    }
+    }  # fmt: skip
 
 
-def _elsewhere(agents: list[Agent], index: int, able: frozenset[int]) -> bool:
-    return any(agents[other].process != agents[index].process for other in able)
+def _processes(situation: Situation, some: frozenset[int]) -> frozenset[int]:
+    return frozenset(situation.agents[index].process for index in some)
 
 
 def _is_whole(situation: Situation, knot: Knot) -> bool:
@@ -195,36 +246,123 @@ def _is_likely(situation: Situation, knot: Knot) -> bool:
 def _knot(situation: Situation, level: str, dead: frozenset[int], waits: dict[int, Waits]) -> Knot:
     """The dead agents' bottom components: from whichever of a core's members one starts, one comes back to it."""
     agents = situation.agents
-    arcs = {index: _likeliest(situation, index, _unmet(waits[index] or (), dead)) for index in sorted(dead)}
-    reach = {index: _reachable(index, arcs) for index in arcs}
-    core = tuple(index for index in arcs if all(index in reach[other] for other in reach[index]))
+    arcs = {index: _likeliest(situation, index, _unmet(situation, waits[index] or (), dead)) for index in sorted(dead)}
+    core = _bottom(arcs)
+    enablers = {id(able): able for index in dead for need in agents[index].needs or () for able in [shared(need.able)]}
     return Knot(
         level,
         dead,
         core,
         arcs,
         formed=max(agents[index].since for index in core),
-        waits=waits,
-        hangs_on=tuple(sorted({other for index in dead for other in agents[index].enablers - dead})),
+        waits=Reduction(waits),
+        hangs_on=tuple(sorted(_union(situation, *enablers.values()) - dead)),
         outside=tuple(index for index in sorted(dead) if agents[index].why),
     )
 
 
-def _unmet(needs: tuple[frozenset[int], ...], dead: frozenset[int]) -> frozenset[int]:
+def _unmet(situation: Situation, needs: tuple[frozenset[int], ...], dead: frozenset[int]) -> frozenset[int]:
     """Who would have to act for the needs that nobody who is live can meet."""
-    return frozenset().union(*(able for able in needs if able <= dead))
+    return situation.once(_union, *(able for able in dict.fromkeys(needs) if situation.once(_within, able, dead)))
 
 
-def _likeliest(situation: Situation, index: int, others: frozenset[int]) -> tuple[int, ...]:
+def _within(_: Situation, one: frozenset[int], other: frozenset[int]) -> bool:
+    return one <= other
+
+
+def _union(_: Situation, *some: frozenset[int]) -> frozenset[int]:
+    return some[0] if len(some) == 1 else frozenset().union(*some)
+
+
+class Row(Sequence[int]):
+    """Agents in order without one of them; as `agents.Others`."""
+
+    __slots__ = ("everyone", "place")
+
+    def __init__(self, everyone: tuple[int, ...], without: int) -> None:
+        self.everyone, self.place = everyone, bisect_left(everyone, without)
+
+    def __len__(self) -> int:
+        return len(self.everyone) - 1
+
+    def __iter__(self) -> Iterator[int]:
+        return chain(self.everyone[: self.place], self.everyone[self.place + 1 :])
+
+    def __contains__(self, index: object) -> bool:
+        return index in self.everyone and index != self.everyone[self.place]
+
+    @overload
+    def __getitem__(self, at: int) -> int: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> tuple[int, ...]: ...
+
+    def __getitem__(self, at: int | slice) -> int | tuple[int, ...]:
+        places = range(len(self))[at]
+        if isinstance(places, int):
+            return self.everyone[places + (places >= self.place)]
+        return tuple(self.everyone[each + (each >= self.place)] for each in places)
+
+
+def _likeliest(situation: Situation, index: int, able: frozenset[int]) -> Sequence[int]:
     """Of the agents that could end a wait those that were seen to do the like; none where there is nobody left to.
 
     Who waits for bytes or room that only it itself was seen to provide waits for whoever else could.
     """
     needs = situation.agents[index].needs or ()
-    seen = frozenset().union(*(need.able if need.seen is None else need.seen for need in needs))
-    if others & seen == {index} and all(need.deed in ("write", "read") for need in needs):
-        return tuple(sorted(others))
-    return tuple(sorted(others & seen or (others if seen else ())))
+    likely = (shared(need.able if need.seen is None else need.seen) for need in needs)
+    seen = situation.once(_union, *dict.fromkeys(likely))
+    both = situation.once(_both, seen, able)
+    if any(index in need.able for need in needs):
+        if both == {index} and all(need.deed in ("write", "read") for need in needs):
+            return situation.once(_row, able)
+        return situation.once(_row, both or (able if seen else both))
+    if both - {index} if len(both) == 1 else both:
+        return _but(situation, both, index)
+    return _but(situation, able, index) if (seen - {index} if len(seen) == 1 else seen) else ()
+
+
+def _row(_: Situation, some: frozenset[int]) -> tuple[int, ...]:
+    return tuple(sorted(some))
+
+
+def _but(situation: Situation, some: frozenset[int], index: int) -> Sequence[int]:
+    row = situation.once(_row, some)
+    if index not in some:
+        return row
+    return Row(row, index) if len(row) > 1 else ()
+
+
+def _bottom(arcs: dict[int, Sequence[int]]) -> tuple[int, ...]:
+    """The agents from which one comes back wherever one goes: strongly connected components that no arc leaves (Tarjan,
+    "Depth-first search and linear graph algorithms", 1972). A row that many share is a node of its own, so that it is
+    gone through once; that it leads back to who left itself out of it changes nothing."""
+    rows = {index: row.everyone if isinstance(row, Row) else row for index, row in arcs.items()}
+    node = {id(row): -1 - place for place, row in enumerate(rows.values())}
+    onward: dict[int, Sequence[int]] = {index: (node[id(row)],) if row else () for index, row in rows.items()}
+    onward.update({node[id(row)]: row for row in rows.values()})
+    number, lowest, component, found = dict[int, int](), dict[int, int](), dict[int, int](), list[int]()
+    for start in arcs:
+        todo = [] if start in number else [(start, iter(onward[start]))]
+        while todo:
+            each, rest = todo[-1]
+            if each not in number:
+                number[each] = lowest[each] = len(number)
+                found.append(each)
+            for other in rest:
+                if other not in number:
+                    todo.append((other, iter(onward.get(other, ()))))
+                    break
+                if other not in component:
+                    lowest[each] = min(lowest[each], number[other])
+            else:
+                todo.pop()
+                if todo:
+                    lowest[todo[-1][0]] = min(lowest[todo[-1][0]], lowest[each])
+                while lowest[each] == number[each] and each not in component:
+                    component[found.pop()] = each
+    left = {component[one] for one, row in onward.items() if any(component[each] != component[one] for each in row)}
+    return tuple(index for index in arcs if component[index] not in left)
 
 
 def repeats(situation: Situation, agent: Agent, knot: Knot) -> bool:
@@ -241,10 +379,11 @@ def repeats(situation: Situation, agent: Agent, knot: Knot) -> bool:
         return False
     if any(agent.thread in users for (channel, _), users in situation.uses.items() if channel in channels):
         return False
-    acted = (events.thread == agent.thread) & events.is_kind("acquire", "release", "await", "notify", "send", "receive")
+    own = situation.run.of_thread(agent.thread)
+    acted = events.among(own, "acquire", "release", "await", "notify", "send", "receive")
     if np.isin(events.channel[acted], sorted(channels)).any():
         return False
-    own = np.flatnonzero((events.thread == agent.thread) & (events.enter >= knot.formed))
+    own = own[events.enter[own] >= knot.formed]
     rounds: list[list[tuple[str, int]]] = [[]]
     for event in own[events.outermost[own] == own].tolist():
         kind = events.kind(event)
@@ -257,16 +396,6 @@ def repeats(situation: Situation, agent: Agent, knot: Knot) -> bool:
             rounds.append([])
     whole_rounds = rounds[1:-1]
     return len(whole_rounds) >= ROUNDS and all(each == whole_rounds[0] for each in whole_rounds)
-
-
-def _reachable(start: int, arcs: dict[int, tuple[int, ...]]) -> set[int]:
-    found, todo = {start}, [start]
-    while todo:
-        for other in arcs.get(todo.pop(), ()):
-            if other not in found:
-                found.add(other)
-                todo.append(other)
-    return found
 
 
 def is_deadlock(trace: Trace) -> bool:

@@ -57,6 +57,8 @@ def _within(situation: Situation, listener: int) -> bool:
 def by_backlog(situation: Situation, agent: Agent) -> Agent | None:
     """A read of such a connection: whoever holds the listening socket would have to accept it, or close that socket."""
     found = unaccepted(situation, agent)
+    if not found:
+        return None
     processes = {process for listener in found for process in situation.holders(listener, "r")}
     able = frozenset().union(*(situation.threads_of[process] for process in processes))
     accepts = np.isin(situation.events.channel, found) & situation.events.is_op("socket.accept")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
 from ..agents import Agent, Need
-from ..bystanders import bystanders, settled
+from ..bystanders import busy, bystanders
 from ..events import number
 from . import names
 
@@ -17,25 +17,66 @@ if TYPE_CHECKING:
     from ..situation import Situation
 
 Agents = frozenset[int]
+Ends = tuple[tuple[str, int | None], ...]  # read or write, and on what
 DEED = {"read": "write", "write": "read"}  # what ends a wait of a kind: the other
+
+ANY = -1
+
+
+class Wait(NamedTuple):
+    """All that counts of a wait on a channel: of many threads it may be the same.
+
+    process  who waits at a FIFO: its name counts; else ANY
+    busy    the agents that have had something else to do ever since it began
+    itself  who waits, if that is one of them
+    """
+
+    call: str
+    channel: int
+    process: int
+    to_end: bool
+    busy: frozenset[int]
+    itself: int | None
+
+
+class Judged(NamedTuple):
+    """What comes of it: an agent's `needs`, `why` and `ready`."""
+
+    needs: tuple[Need, ...] | None = None
+    why: str = ""
+    ready: bool = False
 
 
 def by_channel(situation: Situation, agent: Agent) -> Agent:
     """A read or write: who holds the other end could write, read or close it, if that is within the run for certain."""
     if agent.channel is None:
         return replace(agent, why="waits for something unknown")
-    row = situation.trace.channels.iloc[agent.channel]
-    end, way, why = other_end(situation, agent, row)
+    judged = situation.once(_judged, _wait(situation, agent, agent.call, agent.channel))
+    return replace(agent, needs=judged.needs, why=judged.why or agent.why, ready=judged.ready or agent.ready)
+
+
+def _wait(situation: Situation, agent: Agent, call: str, channel: int) -> Wait:
+    """An agent's wait on a channel."""
+    occupied = busy(situation, agent.since)
+    to_end = call == "read" and reads_to_end(situation, agent)
+    named = situation.trace.channels["kind"].iloc[channel] == "fifo"
+    itself = agent.index if agent.index in occupied else None
+    return Wait(call, channel, agent.process if named else ANY, to_end, occupied, itself)
+
+
+def _judged(situation: Situation, wait: Wait) -> Judged:
+    row = situation.trace.channels.iloc[wait.channel]
+    end, way, why = other_end(situation, wait, row)
     if why:
-        return replace(agent, why=why)
-    if agent.call == "read" and situation.left(agent.channel):
-        return replace(agent, why="has bytes to read on {channel}", ready=True)
-    if reads_to_end(situation, agent) and row["kind"] in ("pipe", "fifo"):
-        return _until_all_close(situation, agent, end)
-    return _until_one_acts(situation, agent, end, way)
+        return Judged(why=why)
+    if wait.call == "read" and situation.left(wait.channel):
+        return Judged(why="has bytes to read on {channel}", ready=True)
+    if wait.to_end and row["kind"] in ("pipe", "fifo"):
+        return _until_all_close(situation, wait, end)
+    return _until_one_acts(situation, wait, end, way)
 
 
-def other_end(situation: Situation, agent: Agent, row: pd.Series) -> tuple[int, str, str]:
+def other_end(situation: Situation, agent: Agent | Wait, row: pd.Series) -> tuple[int, str, str]:
     """The end that somebody has to use for a read or write to go on: its channel, which way bytes go through it there,
     and, where the outside could use it too, why ipctrace can't see who might."""
     channel = number(row["channel"])
@@ -103,72 +144,69 @@ def receivers(situation: Situation, channel: int) -> Agents | None:
     return found
 
 
-def _until_one_acts(situation: Situation, agent: Agent, end: int, way: str) -> Agent:
+def _until_one_acts(situation: Situation, wait: Wait, end: int, way: str) -> Judged:
     """The one need: whoever holds the other end acts, or lets go of it."""
     holders = situation.holders(end, way)
     flight = receivers(situation, end) or frozenset()
     if (not holders and not flight) or any(not situation.threads_of[process] for process in holders):
-        return replace(agent, why="waits for {channel}, whose other end nobody can be seen to hold")
+        return Judged(why="waits for {channel}, whose other end nobody can be seen to hold")
     held = flight.union(*(situation.threads_of[process] for process in holders))
     able = held
     if situation.trace.channels["kind"].iloc[end] == "fifo":  # whoever is live could open its name again
-        able = frozenset(range(len(situation.placed)))
-        if set(holders) <= {agent.process}:  # and somebody else has to
-            busy = {index for index in able - {agent.index} if settled(situation, index, agent.since)}
-            return replace(agent, needs=(Need(able, DEED[agent.call], agent.channel, meant=able - busy),))
+        able = situation.everyone
+        if set(holders) <= {wait.process}:  # and somebody else has to
+            return Judged((Need(able, DEED[wait.call], wait.channel, meant=able - (wait.busy - {wait.itself})),))
     forgetful = bystanders(situation, end, way)
-    seen = _chosen(situation, agent, held, touched=False)
-    meant = _chosen(situation, agent, held, touched=True)
+    seen = _chosen(situation, wait, held, touched=False)
+    meant = _chosen(situation, wait, held, touched=True)
     if forgetful and meant is not None:
         meant = meant.difference(*(situation.threads_of[process] for process in forgetful))
-    return replace(agent, needs=(Need(able, DEED[agent.call], agent.channel, seen=seen, meant=meant),))
+    return Judged((Need(able, DEED[wait.call], wait.channel, seen=seen, meant=meant),))
 
 
-def _until_all_close(situation: Situation, agent: Agent, end: int) -> Agent:
+def _until_all_close(situation: Situation, wait: Wait, end: int) -> Judged:
     """A need a process that holds a write end: each has to close it, or to end.
 
     An end under way in a message would have to be closed as well, but whoever leaves it out calls nobody stuck for it.
     """
     holders = situation.holders(end, "w")
     if not holders or any(not situation.threads_of[process] for process in holders):
-        return replace(agent, why="waits for {channel}, whose other end nobody can be seen to hold")
+        return Judged(why="waits for {channel}, whose other end nobody can be seen to hold")
     forgetful = bystanders(situation, end, "w")
     needs = []
     for process in holders:
         able = situation.threads_of[process]
-        meant = frozenset() if process in forgetful else _chosen(situation, agent, able, touched=True)
-        seen = _chosen(situation, agent, able, touched=False)
-        needs.append(Need(able, "close", agent.channel, seen=seen, meant=meant))
-    return replace(agent, needs=tuple(needs))
+        meant = frozenset() if process in forgetful else _chosen(situation, wait, able, touched=True)
+        seen = _chosen(situation, wait, able, touched=False)
+        needs.append(Need(able, "close", wait.channel, seen=seen, meant=meant))
+    return Judged(tuple(needs))
 
 
-def _chosen(situation: Situation, agent: Agent, able: Agents, touched: bool) -> Agents | None:
+def _chosen(situation: Situation, wait: Wait, able: Agents, touched: bool) -> Agents | None:
     """In those processes in which some thread has used the end, only the threads that have; with `touched`, where
     nobody has used it only those that had to do with the channel at all."""
-    if situation.forgotten(agent.channel) or agent.channel is None:
+    if situation.forgotten(wait.channel):
         return None
-    users, owners = users_of(situation, agent), situation.trace.threads["process"]
-    of_process: dict[int, set[int]] = {}
-    for other in able:
-        of_process.setdefault(situation.placed[other].process, set()).add(other)
+    owners = situation.trace.threads["process"]
+    users: dict[int, set[int]] = {}
+    for user in users_of(situation, wait):
+        users.setdefault(int(owners.iloc[user]), set()).add(user)
     kept: set[int] = set()
-    for process, threads in of_process.items():
-        own = {user for user in users if owners.iloc[user] == process}
+    for process in {situation.placed[other].process for other in able}:
+        threads, own = able & situation.threads_of[process], users.get(process, set())
         if touched and not own:  # nobody has, and who has nothing else to do might as well
-            own = situation.touched(agent.channel, process)
-            kept |= {other for other in threads if _has_time(situation, other, agent.since)}
+            own = situation.touched(wait.channel, process)
+            kept |= {other for other in threads - wait.busy if _waits(situation.placed[other])}
         used = {other for other in threads if situation.placed[other].thread in own}
         kept |= used or threads
     return frozenset(kept)
 
 
-def _has_time(situation: Situation, index: int, since: int) -> bool:
-    """Whether an agent waits, and doesn't go round a loop of its own."""
-    agent = situation.placed[index]
-    return agent.loop is None and not agent.why and not settled(situation, index, since)
+def _waits(agent: Agent) -> bool:
+    return agent.loop is None and not agent.why
 
 
-def users_of(situation: Situation, agent: Agent) -> set[int]:
+def users_of(situation: Situation, agent: Agent | Wait) -> set[int]:
     """Threads that have moved bytes through the end that an agent's wait is about."""
     if agent.channel is None or agent.call not in ("read", "write"):
         return set()
@@ -177,49 +215,67 @@ def users_of(situation: Situation, agent: Agent) -> set[int]:
 
 def members(situation: Situation, agent: Agent) -> list[Agent]:
     """A select's members, each as the agent would be if it waited for this one alone; a peek has one: its socket."""
+    return [replace(agent, call=call, channel=channel) for call, channel in _ends(situation, agent)]
+
+
+def _ends(situation: Situation, agent: Agent) -> Ends:
+    """What a select waits for: kinds of calls that wouldn't wait, and their channels."""
     rows = situation.members(agent.event)
     if not rows and agent.channel is not None:
-        return [replace(agent, call="read")]
-    return [
-        replace(agent, call=call, channel=situation.channel_of(agent.process, member.fd))
-        for member in rows
+        return (("read", agent.channel),)
+    return situation.once(_leading_to, agent.process, rows)
+
+
+def _leading_to(situation: Situation, process: int, rows: tuple[tuple[int, str], ...]) -> Ends:
+    return tuple(
+        (call, situation.channel_of(process, fd))
+        for fd, access in rows
         for way, call in (("r", "read"), ("w", "write"))
-        if way in member.access
-    ]
+        if way in access
+    )
 
 
 def by_members(situation: Situation, agent: Agent) -> Agent:
     """A select: any of its members could become ready."""
-    single = [by_channel(situation, one) for one in members(situation, agent)]
-    for one in single:
-        if one.needs is None:
-            return replace(agent, why=one.why, channel=one.channel, ready=one.ready)
-    if not single:
-        return replace(agent, why="waits for ends that can't be seen")
-    needs = [need for one in single for need in one.needs or ()]
-    own = situation.threads_of[agent.process]
+    ends = _ends(situation, agent)
+    occupied = busy(situation, agent.since)
+    itself = agent.index if agent.index in occupied else None
+    to_end = reads_to_end(situation, replace(agent, call="read"))
+    channel, judged = situation.once(_any_of, ends, agent.process, to_end, occupied, itself)
+    if judged.needs is None:
+        return replace(agent, why=judged.why, channel=channel, ready=judged.ready or agent.ready)
+    return replace(agent, needs=judged.needs)
+
+
+def _any_of(
+    situation: Situation, ends: Ends, process: int, to_end: bool, occupied: Agents, itself: int | None
+) -> tuple[int | None, Judged]:
+    """A wait for any of several ends, and the one because of which it isn't known who could end it."""
+    needs: list[Need] = []
+    for call, channel in dict.fromkeys(ends):
+        if channel is None:
+            return None, Judged(why="waits for something unknown")
+        judged = situation.once(_judged, Wait(call, channel, process, to_end and call == "read", occupied, itself))
+        if judged.needs is None:
+            return channel, judged
+        needs += judged.needs
+    if not ends:
+        return None, Judged(why="waits for ends that can't be seen")
+    own = situation.threads_of[process]
     wakers = frozenset[int]()
     if any(need.able <= own for need in needs):  # an end of its own, by which another thread wakes it: a loop's
-        wakers = frozenset(other for other in own if not settled(situation, other, agent.since))
-    return replace(
-        agent,
-        needs=(
-            Need(
-                _union(need.able for need in needs),
-                "ready",
-                seen=_union(need.able if need.seen is None else need.seen for need in needs),
-                meant=_union(_meant(need) for need in needs) | wakers,
-            ),
-        ),
-    )
+        wakers = own - occupied
+    able = _union(need.able for need in needs)
+    seen = _union(need.able if need.seen is None else need.seen for need in needs)
+    return None, Judged((Need(able, "ready", seen=seen, meant=_union(_meant(need) for need in needs) | wakers),))
 
 
-def _meant(need: Need) -> Agents:
+def _meant(need: Need) -> Set[int]:
     likely = need.able if need.seen is None else need.seen
     return likely if need.meant is None else need.meant
 
 
-def _union(some: Iterable[Agents]) -> Agents:
+def _union(some: Iterable[Set[int]]) -> Agents:
     return frozenset().union(*some)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..agents import Agent, Need
+from ..agents import Agent, Need, others
 from ..events import NONE
 from ..filelocks import FILE_LOCKS
 from ..ownership import STREAM_CALLS, Holder
@@ -27,7 +27,7 @@ def by_owner(situation: Situation, agent: Agent) -> Agent:
     if op in FILE_LOCKS:
         return _of_file(situation, agent, holders or ())
     if op == "import" or agent.call in STREAM_CALLS:
-        siblings = frozenset(each.index for each in situation.placed if each.process == agent.process) - {agent.index}
+        siblings = others(situation.members_of[agent.process], agent.index)
         known = bool(holders)
         return replace(agent, needs=(Need(siblings, "release", agent.channel, _agents(situation, holders, known)),))
     agent = by_object(situation, agent, "release")
@@ -46,7 +46,7 @@ def _agents(situation: Situation, holders: tuple[Holder, ...] | None, known: boo
     if holders is None or not known:
         return None
     there = {holder.thread for holder in holders if holder.fate == "alive"}
-    return frozenset(other.index for other in situation.placed if other.thread is not None and other.thread in there)
+    return situation.agents_of(there)
 
 
 def _as_a_lock(situation: Situation, agent: Agent, holders: tuple[Holder, ...]) -> bool:
@@ -55,31 +55,40 @@ def _as_a_lock(situation: Situation, agent: Agent, holders: tuple[Holder, ...]) 
     A `with` says so, and so does whoever released it himself before, or waits for another lock now. Otherwise a lock
     may be a signal that another thread is to give, as a semaphore is.
     """
-    ownership = situation.ownership
     if agent.channel is None or not holders:
         return False
     if situation.trace.channels["kind"].iloc[agent.channel] == "rlock":
         return True
-    if ownership.releasers(agent.channel):
+    if situation.once(_releasers, agent.channel):
         return False
-    return all(_disciplined(situation, agent, holder) for holder in holders)
+    return all(
+        situation.once(_disciplined, agent.channel, holder, holder.thread == agent.thread)
+        or (holder.fate == "alive" and holder.thread == agent.thread and _interrupted(situation, agent, holder))
+        for holder in holders
+    )
 
 
-def _disciplined(situation: Situation, agent: Agent, holder: Holder) -> bool:
+def _releasers(situation: Situation, channel: int) -> frozenset[int]:
+    return situation.ownership.releasers(channel)
+
+
+def _disciplined(situation: Situation, channel: int, holder: Holder, itself: bool) -> bool:
     run, thread = situation.run, holder.thread
     if holder.fate == "ghost" or thread is None:
         return True
     if holder.fate == "ended":  # killed with it, or thrown out of what it did; who ended in peace may have left it so
-        failed = situation.events.is_kind("uncaught") & (situation.events.thread == thread)
-        return holder.process not in situation.alive or bool(failed.any())
-    if agent.channel is not None and situation.ownership.releases_own(agent.channel, thread):
+        return holder.process not in situation.alive or thread in situation.once(_failed)
+    if situation.ownership.releases_own(channel, thread):
         return True
     if run.source_line(run.site_of(holder.event)).startswith(("with ", "async with ")):
         return True
-    if thread == agent.thread:
-        return _interrupted(situation, agent, holder)
     waits = situation.waits_in(thread)
-    return waits is not None and situation.events.kind(waits) == "acquire"
+    return not itself and waits is not None and situation.events.kind(waits) == "acquire"
+
+
+def _failed(situation: Situation) -> set[int]:
+    """Threads that an exception which nothing handled has ended."""
+    return set(situation.events.thread[situation.events.is_kind("uncaught")].tolist())
 
 
 def _interrupted(situation: Situation, agent: Agent, holder: Holder) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..agents import Agent
-from ..events import number, rows_of
+from ..events import number
 from . import channels
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def of_loop(situation: Situation, thread: int | None) -> frozenset[int]:
     """The tasks (agents) that a thread's loop runs."""
-    return frozenset(other.index for other in situation.placed if other.loop is not None and other.loop == thread)
+    return frozenset() if thread is None else situation.tasks_of.get(thread, frozenset())
 
 
 def selecting(situation: Situation, runner: Agent) -> bool:
@@ -29,18 +29,17 @@ def selecting(situation: Situation, runner: Agent) -> bool:
         return False
     if events.op(runner.event) == "epoll.poll":
         return True
-    return not ((events.thread == runner.thread) & events.is_op("epoll.poll")).any()
+    return runner.thread not in situation.once(_polled)
+
+
+def _polled(situation: Situation) -> set[int]:
+    """Threads that have ever waited in an epoll."""
+    return set(situation.events.thread[situation.events.is_op("epoll.poll")].tolist())
 
 
 def members(situation: Situation, runner: Agent) -> list[Agent]:
     """A loop's thread in its select as so many agents as there are ends that it waits for, each in a read or write."""
-    rows = situation.trace.members[situation.trace.members["event"] == runner.event]
-    return [
-        replace(runner, call=call, channel=situation.channel_of(runner.process, member.fd))
-        for member in rows_of(rows)
-        for way, call in (("r", "read"), ("w", "write"))
-        if way in member.access
-    ]
+    return channels.members(situation, replace(runner, channel=None))
 
 
 def callers(situation: Situation, runner: Agent) -> frozenset[int]:
@@ -50,7 +49,7 @@ def callers(situation: Situation, runner: Agent) -> frozenset[int]:
         peer = None if member.channel is None else number(situation.trace.channels["peer"].iloc[member.channel])
         if peer is not None and situation.holders(peer, "r") == [runner.process]:  # the pipe by which a loop is woken
             wrote = channels.users_of(situation, member) - {runner.thread}
-            found |= {other.index for other in situation.placed if other.thread in wrote}
+            found |= situation.agents_of(wrote)
             continue
         for need in channels.by_channel(situation, member).needs or ():
             found |= need.able if need.seen is None else need.seen if need.meant is None else need.meant

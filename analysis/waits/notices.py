@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..agents import Agent, Need
+from ..agents import Agent, Need, others, shared
 from ..events import Ints, number
 from . import channels, loops
 from .objects import by_object
@@ -57,11 +57,9 @@ def _inside(situation: Situation, agent: Agent) -> Agent | None:
 
 def _by_own_puts(situation: Situation, agent: Agent) -> Agent:
     """The feeder thread of a queue between processes writes what its own process puts."""
-    able = frozenset(
-        other.index for other in situation.placed if other.process == agent.process and other.index != agent.index
-    )
-    put = users(situation, agent.channel, "send")
-    return replace(agent, needs=(_likely(situation, Need(able, "put", agent.channel), put),))
+    able = others(situation.members_of[agent.process], agent.index)
+    put = situation.once(users, agent.channel, "send")
+    return replace(agent, needs=(_likely(situation, agent, Need(able, "put", agent.channel), put),))
 
 
 def _by_users(situation: Situation, agent: Agent) -> Agent:
@@ -69,24 +67,35 @@ def _by_users(situation: Situation, agent: Agent) -> Agent:
     reached = by_object(situation, agent, deed)
     if reached.needs is None:
         return reached
-    likely = workers(situation, agent) if _is_future(situation, agent) else users(situation, agent.channel, *kinds)
+    if _is_future(situation, agent):
+        likely = situation.once(_workers, agent.channel)
+    else:
+        likely = situation.once(users, agent.channel, *kinds)
     if _is_barrier(situation, agent):
-        likely = users(situation, agent.channel, "await") - _waiting_at(situation, agent.channel)
+        likely = situation.once(_away, agent.channel)
     elif agent.event is not None and situation.events.op(agent.event).endswith("Queue.join"):
-        likely = users(situation, agent.channel, "notify", "receive")
+        likely = situation.once(users, agent.channel, "notify", "receive")
     elif agent.call == "acquire" and (owner := owner_of(situation, agent)) is not None:
-        likely = {owner}
-    return replace(reached, needs=tuple(_likely(situation, need, likely) for need in reached.needs))
+        likely = frozenset({owner})
+    return replace(reached, needs=tuple(_likely(situation, agent, need, likely) for need in reached.needs))
 
 
-def _likely(situation: Situation, need: Need, threads: set[int]) -> Need:
+def _likely(situation: Situation, agent: Agent, need: Need, threads: frozenset[int]) -> Need:
     """A need with who is likely to meet it: of these threads those that live. Is none of them left, nobody is known,
     and meant is whoever doesn't just go round in a circle, or wait for tasks to run."""
-    placed = situation.placed
-    seen = frozenset(other for other in need.able if placed[other].thread in threads)
+    reach = shared(need.able)
+    seen = others(situation.once(_living, reach, threads), agent.index)
     if seen:
         return replace(need, seen=seen)
-    return replace(need, meant=frozenset(other for other in need.able if unsettled(situation, placed[other])))
+    return replace(need, meant=others(situation.once(_unsettled, reach), agent.index))
+
+
+def _living(situation: Situation, reach: frozenset[int], threads: frozenset[int]) -> frozenset[int]:
+    return reach & situation.agents_of(threads)
+
+
+def _unsettled(situation: Situation, reach: frozenset[int]) -> frozenset[int]:
+    return frozenset(other for other in reach if unsettled(situation, situation.placed[other]))
 
 
 def unsettled(situation: Situation, agent: Agent) -> bool:
@@ -105,13 +114,15 @@ def _is_barrier(situation: Situation, agent: Agent) -> bool:
     return agent.channel is not None and situation.trace.channels["kind"].iloc[agent.channel] == "barrier"
 
 
-def _waiting_at(situation: Situation, channel: int | None) -> set[int]:
-    return {other.thread for other in situation.placed if other.channel == channel and other.thread is not None}
+def _away(situation: Situation, channel: int | None) -> frozenset[int]:
+    """Who has come to a barrier before, and doesn't wait at it now."""
+    waiting = {other.thread for other in situation.placed if other.channel == channel and other.thread is not None}
+    return users(situation, channel, "await") - waiting
 
 
-def users(situation: Situation, channel: int | None, *kinds: str) -> set[int]:
+def users(situation: Situation, channel: int | None, *kinds: str) -> frozenset[int]:
     """Threads and tasks that were seen to do calls of these kinds on an object."""
-    return set(situation.events.thread[events_on(situation, channel, *kinds)].tolist())
+    return frozenset(situation.events.thread[events_on(situation, channel, *kinds)].tolist())
 
 
 def events_on(situation: Situation, channel: int | None, *kinds: str) -> Ints:
@@ -123,19 +134,24 @@ def events_on(situation: Situation, channel: int | None, *kinds: str) -> Ints:
 def owner_of(situation: Situation, agent: Agent) -> int | None:
     """The thread or task that held a lock as an agent began to wait for it."""
     tid = None if agent.event is None else number(situation.events.owner[agent.event])
-    return next((o.thread for o in situation.placed if tid and o.process == agent.process and o.tid == tid), None)
+    known = situation.numbered.get((agent.process, tid), frozenset()) if tid else frozenset()
+    return situation.placed[min(known)].thread if known else None
 
 
 # Pools: whose work a future is
 
 
-def workers(situation: Situation, agent: Agent) -> set[int]:
+def workers(situation: Situation, agent: Agent) -> frozenset[int]:
     """Threads that will set a future: the one that does its work; before it has begun, all workers of its pool."""
-    doing = users(situation, agent.channel, "work")
-    queue = queue_of(situation, agent.channel)
+    return situation.once(_workers, agent.channel)
+
+
+def _workers(situation: Situation, future: int | None) -> frozenset[int]:
+    doing = users(situation, future, "work")
+    queue = queue_of(situation, future)
     if doing or queue is None:
-        return doing or users(situation, agent.channel, "notify")
-    return users(situation, queue, "receive")
+        return doing or users(situation, future, "notify")
+    return situation.once(users, queue, "receive")
 
 
 def submitted(situation: Situation, future: int | None) -> int | None:
@@ -149,5 +165,6 @@ def queue_of(situation: Situation, future: int | None) -> int | None:
     events, submit = situation.events, submitted(situation, future)
     if submit is None:
         return None
-    put = np.flatnonzero((events.parent == submit) & events.is_kind("send"))
+    inside = np.arange(submit + 1, np.searchsorted(events.enter, events.exit[submit], "right"))
+    put = events.among(inside[events.parent[inside] == submit], "send")
     return number(events.channel[put[0]]) if len(put) else None

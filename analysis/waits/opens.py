@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..agents import Agent, Need
-from ..bystanders import settled
+from ..bystanders import busy
 from ..events import number
 from . import names
 
@@ -39,9 +39,17 @@ def by_name(situation: Situation, agent: Agent) -> Agent:
 
 def _anybody(situation: Situation, agent: Agent, deed: str) -> Need:
     """Whoever is live could; but hardly those that have long gone about something else."""
-    everybody = frozenset(range(len(situation.placed)))
-    busy = {index for index in everybody - {agent.index} if settled(situation, index, agent.since)}
-    return Need(everybody, deed, agent.channel, meant=everybody - busy)
+    return Need(situation.everyone, deed, agent.channel, meant=at_leisure(situation, agent))
+
+
+def at_leisure(situation: Situation, agent: Agent) -> frozenset[int]:
+    """An agent itself, and whoever has had nothing of its own to do since it waits."""
+    free = situation.once(_but, situation.everyone, busy(situation, agent.since))
+    return free if agent.index in free else free | {agent.index}
+
+
+def _but(_: Situation, everyone: frozenset[int], some: frozenset[int]) -> frozenset[int]:
+    return everyone - some
 
 
 def opens_for_reading(situation: Situation, agent: Agent) -> bool:

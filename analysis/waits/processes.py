@@ -12,10 +12,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from ipctrace.tracer.schema import TASKS
 
-from ..agents import Agent, Need
-from ..events import NONE
+from ..agents import Agent, Need, others
+from ..events import NONE, groups
 
 if TYPE_CHECKING:
     from ..situation import Situation
@@ -26,8 +27,7 @@ TICK = 10_000_000  # ns: /proc counts a process's start in these
 
 def by_child(situation: Situation, agent: Agent) -> Agent:
     """waitpid and its like: of one child all that it takes to end, of several any."""
-    processes = situation.trace.processes
-    children = processes[processes["parent"] == agent.process]
+    children = situation.once(_children).get(agent.process, situation.trace.processes[:0])
     if agent.target is not None and agent.target > 0:
         children = children[children["pid"] == agent.target]
     if agent.event is not None and situation.events.op(agent.event) == "os.system":
@@ -42,6 +42,11 @@ def by_child(situation: Situation, agent: Agent) -> Agent:
     able = frozenset().union(*(situation.threads_of[process] for process in living))
     mains = frozenset(index for process in living for index in _mains(situation, process))
     return replace(agent, needs=(Need(able, "end", seen=mains),))
+
+
+def _children(situation: Situation) -> dict[int, pd.DataFrame]:
+    """Process → the rows of its children."""
+    return dict(groups(situation.trace.processes, "parent"))
 
 
 def end_of(situation: Situation, process: int) -> tuple[Need, ...]:
@@ -67,18 +72,26 @@ def _awaited(situation: Situation, index: int) -> bool:
 def daemon(situation: Situation, thread: int) -> bool | None:
     """Whether a thread is a daemon; None: not known."""
     events = situation.events
-    life = np.flatnonzero((events.thread == thread) & events.is_op("thread"))
-    return None if not len(life) or events.size[life[-1]] == NONE else bool(events.size[life[-1]])
+    life = situation.once(_last_calls, "thread").get(thread)
+    return None if life is None or events.size[life] == NONE else bool(events.size[life])
+
+
+def _last_calls(situation: Situation, op: str) -> dict[int, int]:
+    """Thread → the last of its calls of a name."""
+    found = np.flatnonzero(situation.events.is_op(op))
+    return dict(zip(situation.events.thread[found].tolist(), found.tolist(), strict=True))
 
 
 def feeds(situation: Situation, thread: int) -> int | None:
     """The queue of multiprocessing that a thread writes to on behalf of those that put; None: it is no such thread."""
     events = situation.events
-    fed = np.flatnonzero((events.thread == thread) & events.is_op("multiprocessing.Queue.feed"))
-    row = situation.trace.threads.iloc[thread]
-    if not len(fed) and row["name"] == FEEDER:  # it hasn't come to that: what its process has put last is its
-        fed = np.flatnonzero((events.process == row["process"]) & events.is_op("multiprocessing.Queue.put"))
-    return int(events.channel[fed[-1]]) if len(fed) and events.channel[fed[-1]] != NONE else None
+    fed = situation.once(_last_calls, "multiprocessing.Queue.feed").get(thread)
+    if fed is None and situation.trace.threads["name"].iloc[thread] == FEEDER:
+        # it hasn't come to that: what its process has put last is its
+        process = situation.trace.threads["process"].iloc[thread]
+        put = np.flatnonzero((events.process == process) & events.is_op("multiprocessing.Queue.put"))
+        fed = int(put[-1]) if len(put) else None
+    return None if fed is None or events.channel[fed] == NONE else int(events.channel[fed])
 
 
 def by_thread(situation: Situation, agent: Agent) -> Agent:
@@ -86,16 +99,15 @@ def by_thread(situation: Situation, agent: Agent) -> Agent:
 
     Any other thread of the process may end it all by os._exit, and any task may cancel another.
     """
-    siblings = [other for other in situation.placed if other.process == agent.process and other.index != agent.index]
-    able = frozenset(other.index for other in siblings)
+    able = others(situation.members_of[agent.process], agent.index)
     if agent.target:
-        named = frozenset(other.index for other in siblings if other.tid == agent.target)
+        named = situation.numbered.get((agent.process, agent.target), frozenset()) - {agent.index}
         if not named and agent.target >= TASKS:
             return replace(agent, why="waits for a task of which nothing is known")
         if not named:
             return replace(agent, why="waits for a thread that has ended", ready=True)
         return replace(agent, needs=(Need(able, "end", seen=named),))
-    if not siblings:
+    if not able:
         return replace(agent, why="waits for threads that can't be seen")
     awaited = [index for index in sorted(able) if _awaited(situation, index) and situation.placed[index].loop is None]
     needs = tuple(Need(able, "end", seen=frozenset({index})) for index in awaited)

@@ -9,14 +9,14 @@ a pipe of the loop's own. While it is anywhere else, all of its tasks wait for n
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..agents import Agent, Need
-from ..events import NONE, number, rows_of
+from ..agents import Agent, Need, others, shared
+from ..events import NONE, number
 from . import channels, loops, notices, processes
 
 if TYPE_CHECKING:
@@ -30,9 +30,10 @@ def agents_of(situation: Situation, process: int, threads: list[Agent]) -> Itera
 
     `threads`: the process's threads, placed. The tasks of a loop whose thread has ended will never run, nor be missed.
     """
-    rows = situation.trace.threads[(situation.trace.threads["process"] == process)]
     runners = {agent.thread: agent for agent in threads if agent.thread is not None}
-    for row in rows_of(rows[rows["loop"].notna()]):
+    for row in situation.rows_of_threads.get(process, ()):
+        if number(row.loop) is None:
+            continue
         runner = runners.get(int(row.loop))
         ended = number(row.ended)
         if runner is None or (ended is not None and ended <= situation.run.cut):
@@ -48,10 +49,15 @@ def by_loop(situation: Situation, agent: Agent) -> Agent:
     Who could bring what it waits for is at most whoever lives in the process, with the loop's thread: whatever becomes
     ready there may run a callback that does.
     """
-    runner = next(other for other in situation.placed if other.thread == agent.loop)
-    run = Need(frozenset({runner.index}), "run")
+    alone = situation.once(_runner, agent.loop)
+    runner = situation.placed[min(alone)]
+    run = Need(alone, "run")
     source = _source(situation, agent) if loops.selecting(situation, runner) and not agent.timed else None
     return replace(agent, needs=(source or run,))
+
+
+def _runner(situation: Situation, thread: int | None) -> frozenset[int]:
+    return situation.agents_of([thread])
 
 
 def with_tasks(situation: Situation, agent: Agent) -> Agent:
@@ -73,21 +79,28 @@ def _source(situation: Situation, agent: Agent) -> Need | None:
     """What a task waits for; None: it can't be told, or the outside or a time will bring it."""
     if agent.event is None:
         return None
-    everyone = frozenset(
-        other.index for other in situation.placed if other.process == agent.process and other.index != agent.index
-    )
+    reach = situation.members_of[agent.process]
+    everyone = others(reach, agent.index)
     judged = _by_call(situation, agent, everyone)
     if judged is None or judged.needs is None or len(judged.needs) != 1:
         return None
     [need] = judged.needs
-    unknown = need.seen is None and need.able <= everyone
-    return replace(need, able=need.able | everyone, seen=need.able if need.seen is None and not unknown else need.seen)
+    if agent.index not in need.able:
+        within = shared(need.able) is reach or need.able <= everyone
+        able = everyone if within else others(situation.once(_both, shared(need.able), reach), agent.index)
+    else:
+        within, able = False, situation.once(_both, shared(need.able), reach)
+    return replace(need, able=able, seen=need.able if need.seen is None and not within else need.seen)
 
 
-def _by_call(situation: Situation, agent: Agent, everyone: frozenset[int]) -> Agent | None:
+def _both(_: Situation, one: frozenset[int], other: frozenset[int]) -> frozenset[int]:
+    return one | other
+
+
+def _by_call(situation: Situation, agent: Agent, everyone: Set[int]) -> Agent | None:
     if agent.call == "join":
-        others = frozenset(index for index in everyone if situation.placed[index].tid == agent.target)
-        return replace(agent, needs=(Need(everyone, "end", seen=others),)) if others else None
+        awaited = situation.numbered.get((agent.process, agent.target or 0), frozenset()) - {agent.index}
+        return replace(agent, needs=(Need(everyone, "end", seen=awaited),)) if awaited else None
     if agent.call in STREAMS:
         return _by_stream(situation, channels.by_channel(situation, replace(agent, call=STREAMS[agent.call])))
     if agent.call == "wait":
@@ -118,11 +131,14 @@ def handed_over(situation: Situation, agent: Agent) -> int | None:
     if agent.event is None or agent.call != "await":
         return None
     events = situation.events
-    before = np.flatnonzero((events.thread == agent.thread) & (events.enter < agent.since))
+    assert agent.thread is not None
+    before = situation.run.of_thread(agent.thread)
+    before = before[events.enter[before] < agent.since]
     own = before[events.parent[before] == events.parent[agent.event]]
     if not len(own) or events.op(int(own[-1])) != "loop.run_in_executor":
         return None
     begin, end = int(events.enter[own[-1]]), int(events.exit[own[-1]])
-    inside = (events.thread == agent.loop) & events.is_kind("submit") & (events.enter >= begin) & (events.exit <= end)
-    found = np.flatnonzero(inside)
+    inside = np.arange(np.searchsorted(events.enter, begin), np.searchsorted(events.enter, end, "right"))
+    inside = inside[(events.thread[inside] == agent.loop) & (events.exit[inside] <= end)]
+    found = events.among(inside, "submit")
     return number(events.channel[found[0]]) if len(found) else None
