@@ -8,13 +8,13 @@ import numpy as np
 
 from .agents import DEEDS, Agent, Need, shared
 from .events import NONE
+from .naming import MOST as NAMES
 from .naming import listing, plural
 from .results import Edge, Role, Waiter, WaitGraph
 from .run import Run
 from .situation import Situation
 from .waiting import Knot, repeats
 
-LONGEST = 20  # agents that are named in one sentence
 MOST = 10_000  # edges of a graph: where thousands wait for one another, each has only its first ones
 
 
@@ -69,8 +69,8 @@ def _cannot(situation: Situation, knot: Knot, index: int) -> str:
     if agent.why:
         return situation.why(agent)
     arcs = knot.arcs[index]
-    named = [name(run, situation.agents[other]) for other in (arcs if len(arcs) <= LONGEST else arcs[:3])]
-    others = listing(named + ([f"{len(arcs) - 3} more"] if len(arcs) > LONGEST else [])) or "nobody"
+    named = [name(run, situation.agents[other]) for other in (arcs if len(arcs) <= NAMES else arcs[:3])]
+    others = listing(named + ([f"{len(arcs) - 3} more"] if len(arcs) > NAMES else [])) or "nobody"
     deeds = listing(list(dict.fromkeys(deed(run, need) for need in unmet(knot, agent)))) or "act"
     state = {"read": "; it is empty", "write": "; it is full"}.get(agent.call, "")
     return f"only {others} can {deeds}{state}"
