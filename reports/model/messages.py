@@ -87,6 +87,7 @@ def messages(run: Run) -> Part:
         "leaving": pack(table["written"].isna() & table["write_event"].notna()),  # its write has not returned
         "op": pack(ops.cat.codes.astype("int64") + 1),
         "receive": pack(by),
+        "receiver": pack(mapped(pd.Series(pick(whole(run.trace.events["thread"]), receive)), run.lane_of_thread)),
         "receive_site": pack(pd.Series(pick(sites, receive), dtype="Int64").replace(NONE, pd.NA)),
     }
     return Part(
