@@ -104,7 +104,7 @@ function neighbours(i) {
   const after = knownReader(i) ? deeds(firstAfter(M.receiver[i], M.received[i], i), M.received[i], 1) : '';
   const none = words => `<p class="none">${words}</p>`;
   return `<div><h4>Before it${knownWriter(i) ? `, in ${esc(writerOf(i))}` : ''}</h4>${before ? `<ul class="deeds">${before}</ul>` : none(knownWriter(i) ? 'Nothing: it is the first thing that this thread did with others.' : 'Its writer is not traced: what it did before is not known.')}</div>
-    <div><h4>After it${knownReader(i) ? `, in ${esc(who(M.receiver[i]))}` : ''}</h4>${after ? `<ul class="deeds">${after}</ul>` : none(knownReader(i) ? 'Nothing: its reader neither sent, received nor waited any more.' : M.unseen[i] === 2 ? 'Its reader is not traced: what it did then is not known.' : 'Nobody has got it, so nothing came of it.')}</div>`;
+    <div><h4>After it${knownReader(i) ? `, in ${esc(who(M.receiver[i]))}` : ''}</h4>${after ? `<ul class="deeds">${after}</ul>` : none(knownReader(i) ? 'Nothing: its reader neither sent, received nor waited any more.' : M.unseen[i] === 2 ? 'Its reader is not traced: what it did then is not known.' : piecesOf(i).some(p => p.read >= 0) ? 'Nobody has got all of it, so nothing came of it yet.' : 'Nobody has got it, so nothing came of it.')}</div>`;
 }
 /* 3 → 7 → this → 12: each was sent after the one before it had been received by the same thread. */
 function chainView(i) {
@@ -112,7 +112,7 @@ function chainView(i) {
   if (!back.length && !on.length) return '';
   const step = j => link(j, `${M.number[j]} · ${writerOf(j)}`), arrow = ' <span aria-label="then">→</span> ';
   const parts = [...(back.length > CHAIN ? ['…'] : []), ...back.slice(0, CHAIN).reverse().map(step), `<b>${M.number[i]} · ${esc(writerOf(i))}</b>`, ...on.slice(0, CHAIN).map(step), ...(on.length > CHAIN ? ['…'] : [])];
-  return `<div class="full"><h4>What led to it, and what it led to</h4><p class="chain">${parts.join(arrow)}</p></div>`;
+  return `<div class="full"><h4>What led to it, and what it led to</h4><p class="chain">${parts.join(arrow)}</p><p class="dim">Each was sent by a thread that had received the one before it.</p></div>`;
 }
 
 /* ---- races ------------------------------------------------------------------------------------------------------------- */
@@ -151,6 +151,7 @@ function raceWords(i) {
 /* Why it is not certain which message this is, in words; '' where it is. */
 function doubt(i) {
   if (!M.ambiguous[i]) return '';
+  if (M.unseen[i]) return `${M.unseen[i] === 1 ? `That ${writerOf(i)} wrote it` : `That ${readerOf(i)} read it`} is told by who held the ends of ${channelName(M.channel[i])}, not by a call that was seen.`;
   const channel = CHANNELS[M.channel[i]], alien = [channel.unseen.w, channel.unseen.r].filter(Boolean)[0];
   if (isItem(i)) return 'Which item this get got is not certain: others were in the queue, and their bytes do not tell them apart.';
   if (alien) return `${alien === 'not traced' ? 'A process that is not traced' : alien} uses ${channel.name} too and is not traced: whose bytes these are is not certain.`;

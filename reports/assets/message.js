@@ -22,7 +22,7 @@ const TITLES = {
   lost: i => `${thing(i)} from ${esc(writerOf(i))}, lost`,
   lying: i => `${thing(i)} from ${esc(writerOf(i))}, ${isItem(i) ? 'never got' : 'never read'}`,
   unread: i => `${thing(i)}, ${esc(writerOf(i))} → ${esc(readerOf(i))}, not taken from its buffer`,
-  done: i => `${thing(i)}, ${esc(writerOf(i))} → ${esc(readerOf(i))}${M.unseen[i] ? '' : `, ${dur(Math.max(0, M.received[i] - M.begin[i]))}`}`,
+  done: i => `${thing(i)}, ${esc(writerOf(i))} → ${esc(readerOf(i))}${M.unseen[i] ? '' : M.received[i] > M.begin[i] ? `, ${dur(M.received[i] - M.begin[i])}` : ', at once'}`,
 };
 const titleOf = i => capital(TITLES[stageOf(i)](i));
 
@@ -44,7 +44,7 @@ function latency(i) {
   const sum = parts.reduce((a, p) => a + Math.max(0, p[1] || 0), 0) || 1;
   const still = p => p[3] ? (p[4] < END ? ', until it ended' : ', and counting') : '';
   const never = [stage === 'lost' ? 'the channel lost it' : '', ...all.slice(reached).filter(() => !isItem(i) && stage !== 'lost').map(p => `${esc(p[0])}: never reached`)].filter(Boolean);
-  return `<div class="lat">${parts.filter(p => p[1] > 0).map(p => `<i class="${p[3] ? 'open' : ''}" style="--c:var(--${p[2]});flex:${(p[1] / sum).toFixed(6)}"></i>`).join('')}</div>
+  return `${parts.some(p => p[1] > 0) ? `<div class="lat">${parts.filter(p => p[1] > 0).map(p => `<i class="${p[3] ? 'open' : ''}" style="--c:var(--${p[2]});flex:${(p[1] / sum).toFixed(6)}"></i>`).join('')}</div>` : ''}
     <div class="lk">${parts.map(p => `<span><i style="--c:var(--${p[2]})"></i>${esc(p[0])} <b>${p[1] > 0 ? dur(p[1]) : 'none'}${still(p)}</b></span>`).join('')}${never.length ? `<span class="dim">${never.join(' · ')}</span>` : ''}</div>`;
 }
 
@@ -61,7 +61,8 @@ function ranges(i) {
 function wayWords(i) {
   if (stageOf(i) === 'held') return `never written: ${channelName(M.channel[i])} has carried ${count(CHANNELS[M.channel[i]].written ?? 0, 'byte')} in all`;
   const pieces = piecesOf(i), different = key => new Set(pieces.map(p => p[key]).filter(call => call >= 0)).size, { written, read } = together(i), said = [];
-  if (different('write') > 1) said.push(`left by ${different('write')} writes`);
+  if (M.leaving[i]) said.push('not all of it has left');
+  if (different('write') > 1) said.push(`${different('write')} writes`);
   if (different('read') > 1) said.push(`read in ${different('read')} pieces`);
   if (written.length) said.push(`one write with ${count(written.length, 'other message')}`);
   if (read.length) said.push(`a read got it together with ${count(read.length, 'other message')}`);
@@ -75,7 +76,7 @@ function piecesTable(i, all) {
   const call = (c, none) => c < 0 ? `<span class="dim">${none}</span>` : `${at(C.begin[c] + (has(C.length[c]) ? C.length[c] : 0), 6)} <span class="mono">${esc(MODEL.calls[C.label[c]])}</span> <span class="dim">${esc(place(C.site[c]))}${has(C.length[c]) ? '' : ', has not returned'}</span>`;
   const rows = pieces.slice(0, all ? 2000 : PIECES).map((p, k) => `<tr><td>[${n(p.from)}, ${n(p.to)})<td>${k && pieces[k - 1].write === p.write ? '<span class="dim">same write</span>' : call(p.write, M.unseen[i] === 1 ? 'not traced' : 'never written')}<td>${k && p.read >= 0 && pieces[k - 1].read === p.read ? '<span class="dim">same read</span>' : call(p.read, M.unseen[i] === 2 ? 'not traced' : 'nobody')}`);
   const rest = pieces.length - rows.length;
-  return `<div class="scroll" tabindex="0" role="region" aria-label="Pieces"><table class="data pieces"><thead><tr><th>its bytes<th>written by<th>read by</thead><tbody>${rows.join('')}</tbody></table></div>${rest > 0 ? `<p class="dim">${all ? `and ${n(rest)} more pieces` : `<button data-pieces="1">Show the other ${n(rest)} pieces</button>`}</p>` : ''}`;
+  return `<div class="full"><h4>Which write and which read moved which of its bytes</h4><div class="scroll" tabindex="0" role="region" aria-label="Its pieces"><table class="data pieces"><thead><tr><th>its bytes<th>written by<th>read by</thead><tbody>${rows.join('')}</tbody></table></div>${rest > 0 ? `<p class="dim">${all ? `and ${n(rest)} more pieces` : `<button data-pieces="1">Show the other ${n(rest)} pieces</button>`}</p>` : ''}</div>`;
 }
 
 /* ---- the lines of both sides ---------------------------------------------------------------------------------------------- */
@@ -138,8 +139,8 @@ function opLine(i) {
 let allPieces = false;
 function show(i) {
   $('inspect').innerHTML = `<article class="msg" aria-labelledby="msg-h"><div><h3 id="msg-h" tabindex="-1">${titleOf(i)}</h3>${opLine(i)}<p class="dim">${note(i)}</p>${latency(i)}</div>
-    <div>${ranges(i)}${piecesTable(i, allPieces)}${togetherView(i, pickedLinks)}</div>
-    <div><h4>Its writer</h4>${writerSide(i)}</div><div><h4>Its reader</h4>${readerSide(i)}</div>
+    <div>${ranges(i)}${togetherView(i, pickedLinks)}</div>
+    <div><h4>Its writer</h4>${writerSide(i)}</div><div><h4>Its reader</h4>${readerSide(i)}</div>${piecesTable(i, allPieces)}
     <div class="full"><h4>Its bytes</h4>${bytesView(i)}</div>
     ${neighbours(i)}${chainView(i)}
     <div class="full race"><h4>Could it have come in another order?</h4>${doubt(i) ? `<p>${esc(doubt(i))}</p>` : ''}${raceWords(i)}</div></article>`;

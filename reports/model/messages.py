@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from ipctrace.analysis.datagrams import PACKETS
-from ipctrace.analysis.events import NONE, Ints, pick, whole
+from ipctrace.analysis.events import NONE, Ints, optional, pick, whole
 
 from ..columns import pack, squeeze
 from ..run import Run
@@ -14,14 +14,18 @@ from .part import Part, mapped
 PAYLOAD_BUDGET = 8 * 2**20  # bytes of payload in one page; past it each message keeps a shorter beginning
 
 
-def begins(table: pd.DataFrame) -> pd.Series:
-    """When each message was handed over, as far as that is known, ns."""
-    return table["accepted"].fillna(table["written"]).fillna(table["read"]).fillna(0).astype("int64")
+def begins(run: Run) -> pd.Series:
+    """When each message was handed over, ns; where only that is known, when its write returned, or began, or its read
+    returned."""
+    table = run.analysis.messages
+    tried = optional(pick(whole(run.trace.events["enter"]), whole(table["write_event"])))
+    known = table["accepted"].fillna(table["written"]).fillna(pd.Series(tried)).fillna(table["read"])
+    return known.fillna(0).astype("int64")
 
 
 def places(run: Run) -> Ints:
     """The row that each message has in the page: they lie in order of their begins."""
-    order = begins(run.analysis.messages).argsort(kind="stable").to_numpy()
+    order = begins(run).argsort(kind="stable").to_numpy()
     found = np.empty(len(order), dtype="int64")
     found[order] = np.arange(len(order))
     return found
@@ -49,7 +53,7 @@ def messages(run: Run) -> Part:
     carried = table["channel"].map({row["channel"]: row["written"] or 0 for row in run.channels})
     before = table["size"].where(never, 0).groupby(table["channel"]).cumsum() - table["size"]
     table = table.assign(first=table["first"].where(~(never & table["first"].isna()), carried + before))
-    begin = begins(table)
+    begin = begins(run)
     order = begin.argsort(kind="stable").to_numpy()
     table, begin = table.iloc[order], begin.iloc[order]
     payloads = [data if isinstance(data, bytes) else b"" for data in table["payload"]]
@@ -88,7 +92,7 @@ def messages(run: Run) -> Part:
         "op": pack(ops.cat.codes.astype("int64") + 1),
         "receive": pack(by),
         "receiver": pack(mapped(pd.Series(pick(whole(run.trace.events["thread"]), receive)), run.lane_of_thread)),
-        "receive_site": pack(pd.Series(pick(sites, receive), dtype="Int64").replace(NONE, pd.NA)),
+        "receive_site": pack(pd.Series(optional(pick(sites, receive)))),
     }
     return Part(
         {
