@@ -126,8 +126,8 @@ function note(i) {
   return said + cut;
 }
 function tags(i) {
-  const pieces = piecesOf(i), { written, read } = together(i);
-  return [[racesOf(i).length, 'raced'], [read.length, 'merged'], [pieces.some(p => p.from > 0), 'split'], [written.length && !read.length, 'written with others'], [M.ambiguous[i], 'ambiguous'], [M.lost[i], 'lost bytes'], [M.unseen[i], 'end not traced']]
+  const pieces = piecesOf(i), { written } = together(i);
+  return [[racesOf(i).length, 'raced'], [M.merged[i], 'merged'], [pieces.some(p => p.from > 0), 'split'], [written.length, M.held[i] > 0 ? 'flushed with others' : 'written with others'], [M.ambiguous[i], 'ambiguous'], [M.lost[i], 'lost bytes'], [M.unseen[i], 'end not traced']]
     .filter(([is]) => is).map(([, word]) => `<span class="tag">${word}</span>`).join('');
 }
 /* `print() → input() on pipe A` */
