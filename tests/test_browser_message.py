@@ -424,6 +424,28 @@ def test_an_end_that_is_not_traced_is_not_guessed_at(show):
     assert "Whether it raced is not known" in said
 
 
+def test_a_fifo_is_named_with_its_path(show):
+    build = TraceBuilder()
+    parent = build.process("a.py")
+    fifo = build.channel("fifo", path="/tmp/<up>")
+    child = build.fork(parent)
+    build.write(parent, build.hold(parent, fifo, "w"), b"spam")
+    build.read(child, build.hold(child, fifo, "r"), b"spam")
+    page, _ = opened(show, build.trace(), 0)
+    assert "/tmp/<up>" in page.inner_text("#inspect .ops")
+    assert "os.write() → os.read(" in page.inner_text("#inspect .ops")
+
+
+def test_what_the_page_left_out_of_a_payload_is_said_apart_from_what_the_recording_did(show, monkeypatch):
+    from ipctrace.reports.model import messages
+
+    monkeypatch.setattr(messages, "PAYLOAD_BUDGET", 64)
+    page, _ = opened(show, writing(b"x" * 3000), 1)
+    if page.evaluate("M.cut[1]"):
+        assert "were kept in this page; the recording has more." in text(page)
+    assert page.evaluate("[...M.cut]") == page.evaluate("[...M.kept].map((kept, i) => +(kept < M.size[i]))")
+
+
 # ---- its bytes --------------------------------------------------------------------------------------------------------------
 
 

@@ -11,9 +11,9 @@ const pythonOf = bytes => `b'${latin(bytes).replace(/[\\'\x00-\x1f\x7f-\xff]/g, 
 
 /* Valid UTF-8, a character at a time, or else one byte that is none: no decoder tells those apart from a real U+FFFD. */
 const UTF8 = /[\x00-\x7f]+|[\xc2-\xdf][\x80-\xbf]|\xe0[\xa0-\xbf][\x80-\xbf]|[\xe1-\xec\xee\xef][\x80-\xbf]{2}|\xed[\x80-\x9f][\x80-\xbf]|\xf0[\x90-\xbf][\x80-\xbf]{2}|[\xf1-\xf3][\x80-\xbf]{3}|\xf4[\x80-\x8f][\x80-\xbf]{2}|[\x80-\xff]/g;
-const mark = text => `<span class="ctl">${text}</span>`;
-const marked = text => esc(text).replace(/[\u2400-\u2421⏎]|⟨U\+[0-9A-F]{4,5}⟩/g, mark); // what `visible` put in place of a control
-const readable = bytes => latin(bytes).replace(UTF8, c => c.length === 1 && c > '\x7f' ? mark(`\\x${hexOf([c.charCodeAt(0)])}`) : marked(decoder.decode(Uint8Array.from(c, b => b.charCodeAt(0)))));
+const control = text => `<span class="ctl">${text}</span>`;
+const lettered = text => esc(text).replace(/[\u2400-\u2421⏎]|⟨U\+[0-9A-F]{4,5}⟩/g, control); // what `visible` put in place of a control
+const readable = bytes => latin(bytes).replace(UTF8, c => c.length === 1 && c > '\x7f' ? control(`\\x${hexOf([c.charCodeAt(0)])}`) : lettered(decoder.decode(Uint8Array.from(c, b => b.charCodeAt(0)))));
 
 /* Lines of text with where each begins; a newline is seen, and breaks. */
 function textLines(bytes) {
@@ -52,7 +52,7 @@ function bytesView(i) {
   }
   const text = textLines(bytes).map(([k, line]) => `<div><i>${offset(k)}</i><span>${line}</span></div>`).join('');
   const total = isItem(i) ? kept.length : M.size[i], more = kept.length - bytes.length;
-  const cut = kept.length < total ? `The first ${n(kept.length)} of ${count(total, 'byte')} were kept${M.kept[i] === MODEL.payload_limit && MODEL.payload_cut ? ' in this page' : ''}.` : '';
+  const cut = kept.length < total ? `The first ${n(kept.length)} of ${count(total, 'byte')} were kept${M.cut[i] ? ' in this page; the recording has more' : ''}.` : '';
   const next = Math.min(more, bytesShown < 8192 ? 8192 - bytesShown : MORE_BYTES);
   const views = Object.entries(DUMPS).map(([key, word]) => `<button data-dump="${key}" aria-pressed="${key === dump}">${word}</button>`).join('');
   const copies = ['text', 'hex', 'Python'].map(word => `<button data-copy="${word}" aria-label="Copy as ${word}">${word}</button>`).join('');

@@ -110,7 +110,7 @@ function neighbours(i) {
 function chainView(i) {
   const back = chain(i, causeOf), on = chain(i, effectOf);
   if (!back.length && !on.length) return '';
-  const step = j => link(j, `${M.number[j]} · ${writerOf(j)}`), arrow = ' <span aria-label="then">→</span> ';
+  const step = j => link(j, `${M.number[j]} · ${writerOf(j)}`), arrow = ' <span aria-hidden="true">→</span> ';
   const parts = [...(back.length > CHAIN ? ['…'] : []), ...back.slice(0, CHAIN).reverse().map(step), `<b>${M.number[i]} · ${esc(writerOf(i))}</b>`, ...on.slice(0, CHAIN).map(step), ...(on.length > CHAIN ? ['…'] : [])];
   return `<div class="full"><h4>What led to it, and what it led to</h4><p class="chain">${parts.join(arrow)}</p><p class="dim">Each was sent by a thread that had received the one before it.</p></div>`;
 }

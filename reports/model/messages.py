@@ -87,6 +87,7 @@ def messages(run: Run) -> Part:
         "merged": pack(table["merged"]),
         "ambiguous": pack(table["ambiguous"]),
         "kept": pack([len(data) for data in kept]),
+        "cut": pack([len(some) < len(data) for some, data in zip(kept, payloads, strict=True)]),  # by the page
         "lost": pack(table["lost"]),
         "leaving": pack(table["written"].isna() & table["write_event"].notna()),  # its write has not returned
         "op": pack(ops.cat.codes.astype("int64") + 1),
