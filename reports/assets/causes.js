@@ -99,19 +99,30 @@ function deeds(around, t, ago) {
   ].filter(Boolean).sort((a, b) => Math.abs(a[0] - t) - Math.abs(b[0] - t));
   return told.map(([when, words]) => `<li>${words} <span class="dim">${when === t ? 'at once' : `${dur(Math.abs(when - t))} ${ago < 0 ? 'before' : 'later'}`}</span></li>`).join('');
 }
+const NOTHING_BEFORE = 'Nothing: it is the first thing that this thread did with others.';
+const NOTHING_AFTER = 'Nothing: its reader neither sent, received nor waited any more.';
+function unheardWords(i) { // why nothing is told of what came after it
+  if (M.unseen[i] === 2) return 'Its reader is not traced: what it did then is not known.';
+  return piecesOf(i).some(p => p.read >= 0) ? 'Nobody has got all of it, so nothing came of it yet.' : 'Nobody has got it, so nothing came of it.';
+}
 function neighbours(i) {
-  const before = knownWriter(i) ? deeds(lastBefore(M.writer[i], M.begin[i], i), M.begin[i], -1) : '';
-  const after = knownReader(i) ? deeds(firstAfter(M.receiver[i], M.received[i], i), M.received[i], 1) : '';
-  const none = words => `<p class="none">${words}</p>`;
-  return `<div><h4>Before it${knownWriter(i) ? `, in ${esc(writerOf(i))}` : ''}</h4>${before ? `<ul class="deeds">${before}</ul>` : none(knownWriter(i) ? 'Nothing: it is the first thing that this thread did with others.' : 'Its writer is not traced: what it did before is not known.')}</div>
-    <div><h4>After it${knownReader(i) ? `, in ${esc(who(M.receiver[i]))}` : ''}</h4>${after ? `<ul class="deeds">${after}</ul>` : none(knownReader(i) ? 'Nothing: its reader neither sent, received nor waited any more.' : M.unseen[i] === 2 ? 'Its reader is not traced: what it did then is not known.' : piecesOf(i).some(p => p.read >= 0) ? 'Nobody has got all of it, so nothing came of it yet.' : 'Nobody has got it, so nothing came of it.')}</div>`;
+  const wrote = knownWriter(i), got = knownReader(i);
+  const before = wrote ? deeds(lastBefore(M.writer[i], M.begin[i], i), M.begin[i], -1) : '';
+  const after = got ? deeds(firstAfter(M.receiver[i], M.received[i], i), M.received[i], 1) : '';
+  const listed = (items, none) => items ? `<ul class="deeds">${items}</ul>` : `<p class="none">${none}</p>`;
+  return `<div><h4>Before it${wrote ? `, in ${esc(writerOf(i))}` : ''}</h4>${listed(before, wrote ? NOTHING_BEFORE : 'Its writer is not traced: what it did before is not known.')}</div>
+    <div><h4>After it${got ? `, in ${esc(who(M.receiver[i]))}` : ''}</h4>${listed(after, got ? NOTHING_AFTER : unheardWords(i))}</div>`;
 }
 /* 3 → 7 → this → 12: each was sent after the one before it had been received by the same thread. */
 function chainView(i) {
   const back = chain(i, causeOf), on = chain(i, effectOf);
   if (!back.length && !on.length) return '';
   const step = j => link(j, `${M.number[j]} · ${writerOf(j)}`), arrow = ' <span aria-hidden="true">→</span> ';
-  const parts = [...(back.length > CHAIN ? ['…'] : []), ...back.slice(0, CHAIN).reverse().map(step), `<b>${M.number[i]} · ${esc(writerOf(i))}</b>`, ...on.slice(0, CHAIN).map(step), ...(on.length > CHAIN ? ['…'] : [])];
+  const parts = [
+    ...(back.length > CHAIN ? ['…'] : []), ...back.slice(0, CHAIN).reverse().map(step),
+    `<b>${M.number[i]} · ${esc(writerOf(i))}</b>`,
+    ...on.slice(0, CHAIN).map(step), ...(on.length > CHAIN ? ['…'] : []),
+  ];
   return `<div class="full"><h4>What led to it, and what it led to</h4><p class="chain">${parts.join(arrow)}</p><p class="dim">Each was sent by a thread that had received the one before it.</p></div>`;
 }
 
@@ -122,21 +133,21 @@ function racesOf(i) {
   for (let k = seek(RACED.message, i); k < RACED.message.length && RACED.message[k] === i; k++) found.push({ race: RACED.race[k], second: RACED.second[k] === 1 });
   return found;
 }
-const racerWords = (lane, message) => has(message) ? `${link(message, `${M.number[message]}`)} of ${esc(who(lane))}` : `what ${esc(who(lane))} sent`;
+/* One race of message i in words, and both orders: as it was, and as it could have been. */
 function raceView(i, { race, second }) {
-  const one = racerWords(R.first_lane[race], R.first[race]), two = racerWords(R.second_lane[race], R.second[race]);
-  const other = second ? R.first[race] : R.second[race], otherLane = second ? R.first_lane[race] : R.second_lane[race];
-  const name = has(other) ? `message ${link(other, `${M.number[other]}`)} of ${esc(R.receive[race] ? writerOf(other) : who(otherLane))}` : `what ${esc(who(otherLane))} ${R.receive[race] ? 'got' : 'sent'}`;
-  const reader = lane => `${esc(who(lane))}`;
+  const lanes = [R.first_lane[race], R.second_lane[race]].map(who).map(esc), messages = [R.first[race], R.second[race]];
+  const [mine, other] = second ? [1, 0] : [0, 1], named = k => link(messages[k], `${M.number[messages[k]]}`);
+  const sides = R.receive[race] ? lanes.map(lane => `${lane} reads`) : [0, 1].map(k => has(messages[k]) ? `${named(k)} of ${lanes[k]}` : `what ${lanes[k]} sent`);
+  const theirs = !has(messages[other]) ? `what ${lanes[other]} ${R.receive[race] ? 'got' : 'sent'}`
+    : `message ${named(other)} of ${R.receive[race] ? esc(writerOf(messages[other])) : lanes[other]}`;
   const said = R.receive[race]
-    ? `${reader(second ? R.second_lane[race] : R.first_lane[race])} got it, and ${reader(otherLane)} got ${name}. It could also have been the other way round: nothing in the program orders the two reads.`
-    : `It could also have come ${second ? 'before' : 'after'} ${name}: nothing in the program orders the two.`;
-  const orders = R.receive[race]
-    ? [['as it was', `${reader(R.first_lane[race])} first, then ${reader(R.second_lane[race])}`], ['or else', `${reader(R.second_lane[race])} first, then ${reader(R.first_lane[race])}`]]
-    : [['as it was', `${one} → ${two}`], ['or else', `${two} → ${one}`]];
-  const lines = [[R.first_lane[race], R.first_site[race]], [R.second_lane[race], R.second_site[race]]].filter(([, s]) => has(s)).map(([lane, s]) => `${esc(who(lane))} at ${esc(place(s))}`).join(', ');
+    ? `${lanes[mine]} got it, and ${lanes[other]} got ${theirs}. It could also have been the other way round: nothing in the program orders the two reads.`
+    : `It could also have come ${second ? 'before' : 'after'} ${theirs}: nothing in the program orders the two.`;
+  const lines = [R.first_site[race], R.second_site[race]].map((s, k) => has(s) ? `${lanes[k]} at ${esc(place(s))}` : '').filter(Boolean).join(', ');
   const many = R.count[race] > 1 ? ` <span class="dim">One of ${n(R.count[race])} such pairs on ${esc(channelName(R.channel[race]))}.</span>` : '';
-  return `<p>${said}${many}</p><dl class="orders">${orders.map(([word, order]) => `<dt>${word}</dt><dd>${order}</dd>`).join('')}</dl>${lines ? `<p class="dim">${lines}</p>` : ''}`;
+  return `<p>${said}${many}</p>
+    <dl class="orders"><dt>as it was</dt><dd>${sides.join(' → ')}</dd><dt>or else</dt><dd>${[...sides].reverse().join(' → ')}</dd></dl>
+    ${lines ? `<p class="dim">${lines}</p>` : ''}`;
 }
 function raceWords(i) {
   const found = racesOf(i), channel = M.channel[i], name = esc(channelName(channel));

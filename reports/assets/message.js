@@ -34,27 +34,34 @@ const bufferName = i => MODEL.ops[M.op[i]] === 'multiprocessing.Queue.put' ? 'th
 function latency(i) {
   if (M.unseen[i]) return `<p class="none">${M.unseen[i] === 1 ? 'Its writer' : 'Its reader'} is not traced: how long it was under way is not known.</p>`;
   const stage = stageOf(i), writerEnd = processEnd(M.writer[i]), readerEnd = processEnd(M.reader[i]);
-  // [where, how long, colour, still there, until when it could be]
-  const all = [
-    [bufferName(i), stage === 'held' ? writerEnd - M.begin[i] : stage === 'leaving' ? 0 : M.held[i], 'liquid2', stage === 'held', writerEnd],
-    [channelName(M.channel[i]), stage === 'leaving' ? END - M.begin[i] : stage === 'lying' ? END - M.written[i] : Math.max(0, M.transit[i]), 'accent', stage === 'leaving' || stage === 'lying', END],
-    ['the reader’s buffer', stage === 'unread' ? readerEnd - M.read[i] : M.unread[i], 'child', stage === 'unread', readerEnd],
-  ];
-  const reached = { held: 1, leaving: 2, lost: 1, lying: 2, unread: 3, done: 3 }[stage], parts = all.slice(0, reached).filter(p => !isItem(i) || p[2] === 'accent');
-  const sum = parts.reduce((a, p) => a + Math.max(0, p[1] || 0), 0) || 1;
-  const still = p => p[3] ? (p[4] < END ? ', until it ended' : ', and counting') : '';
-  const never = [stage === 'lost' ? 'the channel lost it' : '', ...all.slice(reached).filter(() => !isItem(i) && stage !== 'lost').map(p => `${esc(p[0])}: never reached`)].filter(Boolean);
-  return `${parts.some(p => p[1] > 0) ? `<div class="lat">${parts.filter(p => p[1] > 0).map(p => `<i class="${p[3] ? 'open' : ''}" style="--c:var(--${p[2]});flex:${(p[1] / sum).toFixed(6)}"></i>`).join('')}</div>` : ''}
-    <div class="lk">${parts.map(p => `<span><i style="--c:var(--${p[2]})"></i>${esc(p[0])} <b>${p[1] > 0 ? dur(p[1]) : 'none'}${still(p)}</b></span>`).join('')}${never.length ? `<span class="dim">${never.join(' · ')}</span>` : ''}</div>`;
+  const held = { held: writerEnd - M.begin[i], leaving: 0 }[stage] ?? M.held[i];
+  const carried = { leaving: END - M.begin[i], lying: END - M.written[i] }[stage] ?? Math.max(0, M.transit[i]);
+  const places = [ // `until`: when bytes that are still there could be no longer
+    { name: bufferName(i), length: held, colour: 'liquid2', still: stage === 'held', until: writerEnd },
+    { name: channelName(M.channel[i]), length: carried, colour: 'accent', still: stage === 'leaving' || stage === 'lying', until: END },
+    { name: 'the reader’s buffer', length: stage === 'unread' ? readerEnd - M.read[i] : M.unread[i], colour: 'child', still: stage === 'unread', until: readerEnd },
+  ].filter((_, k) => !isItem(i) || k === 1); // an item lies in its queue, and nowhere else
+  const far = isItem(i) ? 1 : { held: 1, leaving: 2, lost: 1, lying: 2, unread: 3, done: 3 }[stage], reached = places.slice(0, far);
+  const all = reached.reduce((sum, p) => sum + Math.max(0, p.length || 0), 0);
+  const bar = p => `<i class="${p.still ? 'open' : ''}" style="--c:var(--${p.colour});flex:${(p.length / all).toFixed(6)}"></i>`;
+  const words = p => `${p.length > 0 ? dur(p.length) : 'none'}${!p.still ? '' : p.until < END ? ', until it ended' : ', and counting'}`;
+  const never = stage === 'lost' ? ['the channel lost it'] : places.slice(far).map(p => `${esc(p.name)}: never reached`);
+  return `${all > 0 ? `<div class="lat">${reached.filter(p => p.length > 0).map(bar).join('')}</div>` : ''}
+    <div class="lk">${reached.map(p => `<span><i style="--c:var(--${p.colour})"></i>${esc(p.name)} <b>${words(p)}</b></span>`).join('')}${never.length ? `<span class="dim">${never.join(' · ')}</span>` : ''}</div>`;
 }
 
 /* ---- its place in the channel ------------------------------------------------------------------------------------------- */
 /* Where its bytes lie among its channel's: its neighbours on both sides. */
 function ranges(i) {
-  if (!has(M.first[i])) return `<p class="dim">${isItem(i) ? 'Items have a place in their queue, not in a stream of bytes.' : isDatagram(i) ? 'A datagram comes whole or not at all: it has no place in a stream of bytes.' : `Where in ${esc(channelName(M.channel[i]))} its bytes lie is not known.`}</p>`;
+  if (!has(M.first[i])) {
+    const why = isItem(i) ? 'Items have a place in their queue, not in a stream of bytes.'
+      : isDatagram(i) ? 'A datagram comes whole or not at all: it has no place in a stream of bytes.' : `Where in ${esc(channelName(M.channel[i]))} its bytes lie is not known.`;
+    return `<p class="dim">${why}</p>`;
+  }
   const { rows } = traffic[M.channel[i]], k = seek(rows, i), some = [...rows.subarray(Math.max(0, k - 12), k + 13)].filter(j => has(M.first[j]));
   const from = Math.min(...some.map(j => M.first[j])), to = Math.max(...some.map(j => M.first[j] + M.size[j])), scale = 500 / Math.max(1, to - from);
-  return `<svg class="ranges" viewBox="0 0 500 14" preserveAspectRatio="none" aria-hidden="true">${some.map(j => `<rect x="${(M.first[j] - from) * scale + 0.5}" y="1" width="${Math.max(1, M.size[j] * scale - 2)}" height="12" rx="2" fill="var(--${has(M.written[j]) || M.leaving[j] ? 'accent' : 'liquid'})" opacity="${j === i ? 1 : 0.3}"/>`).join('')}</svg>
+  const rect = j => `<rect x="${(M.first[j] - from) * scale + 0.5}" y="1" width="${Math.max(1, M.size[j] * scale - 2)}" height="12" rx="2" fill="var(--${has(M.written[j]) || M.leaving[j] ? 'accent' : 'liquid'})" opacity="${j === i ? 1 : 0.3}"/>`;
+  return `<svg class="ranges" viewBox="0 0 500 14" preserveAspectRatio="none" aria-hidden="true">${some.map(rect).join('')}</svg>
     <div class="lk"><span>bytes [${n(M.first[i])}, ${n(M.first[i] + M.size[i])}) of ${esc(channelName(M.channel[i]))}</span><span class="dim">${esc(wayWords(i))}</span></div>`;
 }
 /* How it was cut up on its way, in words. */
@@ -67,16 +74,24 @@ function wayWords(i) {
   if (written.length) said.push(`one write with ${count(written.length, 'other message')}`);
   if (read.length) said.push(`a read got it together with ${count(read.length, 'other message')}`);
   if (said.length) return said.join(' · ');
-  return has(M.read[i]) && !M.unseen[i] ? 'one write, one read: nothing merged or split' : M.unseen[i] === 2 ? 'its reader is not traced: how it was read is not known' : M.unseen[i] === 1 ? 'its writer is not traced: how it was written is not known' : 'one write';
+  if (M.unseen[i]) return M.unseen[i] === 2 ? 'its reader is not traced: how it was read is not known' : 'its writer is not traced: how it was written is not known';
+  return has(M.read[i]) ? 'one write, one read: nothing merged or split' : 'one write';
 }
 /* Which write carried and which read got which of its bytes; where it was one and one, the lines beside say it. */
 function piecesTable(i, all) {
   const pieces = piecesOf(i);
   if (pieces.length < 2) return '';
-  const call = (c, none) => c < 0 ? `<span class="dim">${none}</span>` : `${at(C.begin[c] + (has(C.length[c]) ? C.length[c] : 0), 6)} <span class="mono">${esc(MODEL.calls[C.label[c]])}</span> <span class="dim">${esc(place(C.site[c]))}${has(C.length[c]) ? '' : ', has not returned'}</span>`;
-  const rows = pieces.slice(0, all ? 2000 : PIECES).map((p, k) => `<tr><td>[${n(p.from)}, ${n(p.to)})<td>${k && pieces[k - 1].write === p.write ? '<span class="dim">same write</span>' : call(p.write, M.unseen[i] === 1 ? 'not traced' : 'never written')}<td>${k && p.read >= 0 && pieces[k - 1].read === p.read ? '<span class="dim">same read</span>' : call(p.read, M.unseen[i] === 2 ? 'not traced' : 'nobody')}`);
-  const rest = pieces.length - rows.length;
-  return `<div class="full"><h4>Which write and which read moved which of its bytes</h4><div class="scroll" tabindex="0" role="region" aria-label="Its pieces"><table class="data pieces"><thead><tr><th>its bytes<th>written by<th>read by</thead><tbody>${rows.join('')}</tbody></table></div>${rest > 0 ? `<p class="dim">${all ? `and ${n(rest)} more pieces` : `<button data-pieces="1">Show the other ${n(rest)} pieces</button>`}</p>` : ''}</div>`;
+  const moved = (c, none) => {
+    if (c < 0) return `<span class="dim">${none}</span>`;
+    const done = has(C.length[c]);
+    return `${at(C.begin[c] + (done ? C.length[c] : 0), 6)} ${call(MODEL.calls[C.label[c]])} <span class="dim">${esc(place(C.site[c]))}${done ? '' : ', has not returned'}</span>`;
+  };
+  const side = (key, k, none) => k && pieces[k][key] >= 0 && pieces[k - 1][key] === pieces[k][key] ? `<span class="dim">same ${key}</span>` : moved(pieces[k][key], none);
+  const shown = pieces.slice(0, all ? 2000 : PIECES), rest = pieces.length - shown.length;
+  const rows = shown.map((p, k) => `<tr><td>[${n(p.from)}, ${n(p.to)})<td>${side('write', k, M.unseen[i] === 1 ? 'not traced' : 'never written')}<td>${side('read', k, M.unseen[i] === 2 ? 'not traced' : 'nobody')}`);
+  const more = rest > 0 ? `<p class="dim">${all ? `and ${n(rest)} more pieces` : `<button data-pieces="1">Show the other ${n(rest)} pieces</button>`}</p>` : '';
+  return `<div class="full"><h4>Which write and which read moved which of its bytes</h4>
+    <div class="scroll" tabindex="0" role="region" aria-label="Its pieces"><table class="data pieces"><thead><tr><th>its bytes<th>written by<th>read by</thead><tbody>${rows.join('')}</tbody></table></div>${more}</div>`;
 }
 
 /* ---- the lines of both sides ---------------------------------------------------------------------------------------------- */
@@ -87,53 +102,64 @@ const step = (words, block) => `<p class="dim">${words}</p>${block}`;
 const call = op => op ? `<span class="mono">${esc(op)}</span>` : '';
 const opOf = i => M.op[i] ? `${MODEL.ops[M.op[i]]}()` : '';
 
+/* A moment of message i, with digits enough to tell its moments apart. */
+const when = (i, t) => at(t, M.received[i] - M.begin[i] < 1e7 ? 6 : 4);
 function writerSide(i) {
   if (M.unseen[i] === 1) return `<p class="dim">${esc(writerOf(i))} wrote it: its source is not known.</p>`;
-  const stage = stageOf(i), op = opOf(i) ? ` by ${call(opOf(i))}` : '', said = [step(`Handed over at ${at(M.begin[i])}${op}`, sourceBlock(M.accept_site[i]) || '<p class="none">Its line is not known.</p>')];
+  const stage = stageOf(i), op = opOf(i) ? ` by ${call(opOf(i))}` : '', said = [step(`Handed over at ${when(i, M.begin[i])}${op}`, sourceBlock(M.accept_site[i]) || '<p class="none">Its line is not known.</p>')];
   const instead = stage === 'held' && has(M.writer[i]) ? openWait(M.writer[i]) : -1;
   if (instead >= 0 && has(W.site[instead])) said.push(step('Not flushed before', sourceBlock(W.site[instead], `${esc(MODEL.labels[W.label[instead]])}, since ${at(W.begin[instead])}`)));
   if (stage === 'leaving') said.push('<p class="dim">Its write has not returned: what there was room for may lie in the channel.</p>');
-  if (has(M.written[i]) && M.held[i] > 0) said.push(has(M.write_site[i]) && M.write_site[i] !== M.accept_site[i] ? step(`Written at ${at(M.written[i])} from`, sourceBlock(M.write_site[i])) : `<p class="dim">Written at ${at(M.written[i])}${has(M.write_site[i]) ? ', from the same line' : ''}</p>`);
+  if (has(M.written[i]) && M.held[i] > 0) said.push(has(M.write_site[i]) && M.write_site[i] !== M.accept_site[i] ? step(`Written at ${when(i, M.written[i])} from`, sourceBlock(M.write_site[i])) : `<p class="dim">Written at ${when(i, M.written[i])}${has(M.write_site[i]) ? ', from the same line' : ''}</p>`);
   return said.join('');
 }
+const UNREAD = { held: 'Not flushed, so not read', leaving: 'Not read', lost: 'Lost: the receiver got a later one, and never this', lying: 'Nobody read it' };
 function readerSide(i) {
   const stage = stageOf(i), waiting = LANES.findIndex((_, lane) => openWait(lane) >= 0 && W.channel[openWait(lane)] === M.channel[i]), awaiting = waiting >= 0 ? openWait(waiting) : -1;
   if (M.unseen[i] === 2) return `<p class="dim">${esc(readerOf(i))} reads ${esc(channelName(M.channel[i]))}: its source is not known.</p>`;
   if (!has(M.read[i])) {
-    const part = piecesOf(i).filter(p => p.read >= 0).reduce((a, p) => a + p.to - p.from, 0), words = part ? `${n(part)} of its bytes were read` : { held: 'Not flushed, so not read', leaving: 'Not read', lost: 'Lost: the receiver got a later one, and never this', lying: isItem(i) ? 'Nobody got it' : 'Nobody read it' }[stage];
-    const reads = part && has(M.read_site[i]) ? sourceBlock(M.read_site[i]) : '';
-    return `<p class="dim">${words}</p>${reads}${stage === 'held' && awaiting >= 0 && has(W.site[awaiting]) ? step(`Awaited since ${at(W.begin[awaiting])} by ${esc(who(waiting))}`, sourceBlock(W.site[awaiting])) : ''}`;
+    const part = piecesOf(i).reduce((sum, p) => sum + (p.read >= 0 ? p.to - p.from : 0), 0), waited = stage === 'held' && awaiting >= 0 && has(W.site[awaiting]);
+    return `<p class="dim">${part ? `${n(part)} of its bytes were read` : isItem(i) ? 'Nobody got it' : UNREAD[stage]}</p>${part ? sourceBlock(M.read_site[i]) : ''}${waited
+      ? step(`Awaited since ${at(W.begin[awaiting])} by ${esc(who(waiting))}`, sourceBlock(W.site[awaiting])) : ''}`;
   }
   const op = MODEL.receives[M.receive[i]], apart = M.unread[i] > 0 && has(M.receive_site[i]) && M.receive_site[i] !== M.read_site[i];
-  const said = [step(`${isItem(i) ? 'Got' : 'Read'} at ${at(M.read[i])}${op && !apart ? ` by ${call(op)}` : ''}`, sourceBlock(M.read_site[i]) || '<p class="none">The reader’s source is not known.</p>')];
-  if (apart) said.push(step(`Taken from its buffer at ${at(M.received[i])} by ${call(op)}`, sourceBlock(M.receive_site[i])));
+  const said = [step(`${isItem(i) ? 'Got' : 'Read'} at ${when(i, M.read[i])}${op && !apart ? ` by ${call(op)}` : ''}`, sourceBlock(M.read_site[i]) || '<p class="none">The reader’s source is not known.</p>')];
+  if (apart) said.push(step(`Taken from its buffer at ${when(i, M.received[i])} by ${call(op)}`, sourceBlock(M.receive_site[i])));
   if (stage === 'unread') said.push('<p class="dim">It still lies in its reader’s buffer: the program never asked for it.</p>');
   return said.join('');
 }
 
 /* ---- the whole ------------------------------------------------------------------------------------------------------------ */
+/* What was most of its time, in a sentence. */
 function note(i) {
-  const channel = esc(channelName(M.channel[i])), stage = stageOf(i), frozen = MODEL.stuck.some(one => one.channel === M.channel[i]) && MODEL.verdict === 'deadlock';
+  const channel = esc(channelName(M.channel[i])), stage = stageOf(i), carried = Math.max(0, M.transit[i]);
+  const frozen = MODEL.verdict === 'deadlock' && MODEL.stuck.some(one => one.channel === M.channel[i]);
   if (M.unseen[i]) return '';
-  if (stage === 'held') return frozen ? 'Never left its writer. What waits for it waits for ever.' : 'Never left its writer.';
+  if (stage === 'held') return `Never left its writer.${frozen ? ' What waits for it waits for ever.' : ''}`;
   if (stage === 'leaving') return `Its write has not returned: ${channel} has no room for all of it.`;
   if (stage === 'lost') return `${count(M.lost[i], 'byte')} that nobody will ever get.`;
-  if (isItem(i)) return stage === 'lying' ? `Still in ${channel}.` : `Was in ${channel} for ${dur(Math.max(0, M.transit[i]))}.`;
-  const cut = M.lost[i] ? ` ${count(M.lost[i], 'byte')} of it were cut off: the receiver asked for fewer.` : '';
-  const most = Math.max(M.held[i], M.transit[i] || 0, M.unread[i] || 0);
-  const said = most <= 1e6 ? (M.held[i] > 0 ? 'Went through a buffer, and on at once.' : 'Written past any buffer, straight into the channel.')
-    : most === M.held[i] ? `Waited ${dur(M.held[i])} in ${esc(bufferName(i).replace('the ', 'its ').replace('writer’s buffer', 'writer’s own buffer'))}.` : most === M.transit[i] ? `Lay ${dur(M.transit[i])} in ${channel}.` : `Lay ${dur(M.unread[i])} in its reader’s buffer, before the program asked for it.`;
-  return said + cut;
+  if (stage === 'lying') return `Still in ${channel}.`;
+  if (stage === 'unread') return 'Still in its reader’s buffer.';
+  if (isItem(i)) return `Was in ${channel} for ${dur(carried)}.`;
+  const cut = M.lost[i] ? ` ${count(M.lost[i], 'byte')} of it were cut off: the receiver asked for fewer.` : '', most = Math.max(M.held[i], carried, M.unread[i]);
+  if (most <= 1e6) return (M.held[i] > 0 ? 'Went through a buffer, and on at once.' : 'Written past any buffer, straight into the channel.') + cut;
+  if (most === M.unread[i]) return `Lay ${dur(most)} in its reader’s buffer, before the program asked for it.${cut}`;
+  return (most === carried ? `Lay ${dur(most)} in ${channel}.` : `Waited ${dur(most)} in ${esc(bufferName(i).replace('the ', 'its ').replace('writer’s buffer', 'writer’s own buffer'))}.`) + cut;
 }
 function tags(i) {
   const pieces = piecesOf(i), { written } = together(i);
-  return [[racesOf(i).length, 'raced'], [M.merged[i], 'merged'], [pieces.some(p => p.from > 0), 'split'], [written.length, M.held[i] > 0 ? 'flushed with others' : 'written with others'], [M.ambiguous[i], 'ambiguous'], [M.lost[i], 'lost bytes'], [M.unseen[i], 'end not traced']]
-    .filter(([is]) => is).map(([, word]) => `<span class="tag">${word}</span>`).join('');
+  const said = [
+    [racesOf(i).length, 'raced'], [M.merged[i], 'merged'], [pieces.some(p => p.from > 0), 'split'],
+    [written.length, M.held[i] > 0 ? 'flushed with others' : 'written with others'],
+    [M.ambiguous[i], 'ambiguous'], [M.lost[i], 'lost bytes'], [M.unseen[i], 'end not traced'],
+  ];
+  return said.filter(([is]) => is).map(([, word]) => `<span class="tag">${word}</span>`).join('');
 }
 /* `print() → input() on pipe A` */
 function opLine(i) {
-  const to = MODEL.receives[M.receive[i]], ends = [opOf(i) || (M.unseen[i] === 1 ? writerOf(i) : ''), to || (M.unseen[i] === 2 ? readerOf(i) : '')].map(call);
-  return `<p class="ops">Message ${n(M.number[i])}${ends[0] || ends[1] ? ` · ${ends[0] || '?'}${ends[1] ? ` → ${ends[1]}` : ''}` : ''} · ${esc(channelName(M.channel[i]))}${kindOf(i) === 'fifo' && CHANNELS[M.channel[i]].path ? ` <span class="mono">${esc(CHANNELS[M.channel[i]].path)}</span>` : ''} ${tags(i)}</p>`;
+  const from = opOf(i) || (M.unseen[i] === 1 ? writerOf(i) : '?'), to = MODEL.receives[M.receive[i]] || (M.unseen[i] === 2 ? readerOf(i) : '');
+  const { name, kind, path } = CHANNELS[M.channel[i]], where = kind === 'fifo' && path ? ` ${call(path)}` : '';
+  return `<p class="ops">Message ${n(M.number[i])} · ${call(from)}${to ? ` → ${call(to)}` : ''} · ${esc(name)}${where} ${tags(i)}</p>`;
 }
 
 let allPieces = false;
