@@ -103,6 +103,7 @@ const NOTHING_BEFORE = 'Nothing: it is the first thing that this thread did with
 const NOTHING_AFTER = 'Nothing: its reader neither sent, received nor waited any more.';
 function unheardWords(i) { // why nothing is told of what came after it
   if (M.unseen[i] === 2) return 'Its reader is not traced: what it did then is not known.';
+  if (has(M.read[i])) return 'Its reader has not taken all of it from its buffer: nothing came of it yet.';
   return piecesOf(i).some(p => p.read >= 0) ? 'Nobody has got all of it, so nothing came of it yet.' : 'Nobody has got it, so nothing came of it.';
 }
 function neighbours(i) {

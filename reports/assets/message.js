@@ -21,7 +21,7 @@ const TITLES = {
   leaving: i => `${thing(i)} that ${esc(writerOf(i))} is still writing`,
   lost: i => `${thing(i)} from ${esc(writerOf(i))}, lost`,
   lying: i => `${thing(i)} from ${esc(writerOf(i))}, ${isItem(i) ? 'never got' : 'never read'}`,
-  unread: i => `${thing(i)}, ${esc(writerOf(i))} → ${esc(readerOf(i))}, not taken from its buffer`,
+  unread: i => `${thing(i)}, ${esc(writerOf(i))} → ${esc(readerOf(i))}, not all taken from its buffer`,
   done: i => `${thing(i)}, ${esc(writerOf(i))} → ${esc(readerOf(i))}${M.unseen[i] ? '' : M.received[i] > M.begin[i] ? `, ${dur(M.received[i] - M.begin[i])}` : ', at once'}`,
 };
 const titleOf = i => capital(TITLES[stageOf(i)](i));
@@ -110,7 +110,7 @@ function writerSide(i) {
   const instead = stage === 'held' && has(M.writer[i]) ? openWait(M.writer[i]) : -1;
   if (instead >= 0 && has(W.site[instead])) said.push(step('Not flushed before', sourceBlock(W.site[instead], `${esc(MODEL.labels[W.label[instead]])}, since ${at(W.begin[instead])}`)));
   if (stage === 'leaving') said.push('<p class="dim">Its write has not returned: what there was room for may lie in the channel.</p>');
-  if (has(M.written[i]) && M.held[i] > 0) said.push(has(M.write_site[i]) && M.write_site[i] !== M.accept_site[i] ? step(`Written at ${when(i, M.written[i])} from`, sourceBlock(M.write_site[i])) : `<p class="dim">Written at ${when(i, M.written[i])}${has(M.write_site[i]) ? ', from the same line' : ''}</p>`);
+  if (has(M.written[i]) && M.held[i] > 0) said.push(has(M.write_site[i]) && place(M.write_site[i]) !== place(M.accept_site[i]) ? step(`Written at ${when(i, M.written[i])} from`, sourceBlock(M.write_site[i])) : `<p class="dim">Written at ${when(i, M.written[i])}${has(M.write_site[i]) ? ', from the same line' : ''}</p>`);
   return said.join('');
 }
 const UNREAD = { held: 'Not flushed, so not read', leaving: 'Not read', lost: 'Lost: the receiver got a later one, and never this', lying: 'Nobody read it' };
@@ -122,10 +122,10 @@ function readerSide(i) {
     return `<p class="dim">${part ? `${n(part)} of its bytes were read` : isItem(i) ? 'Nobody got it' : UNREAD[stage]}</p>${part ? sourceBlock(M.read_site[i]) : ''}${waited
       ? step(`Awaited since ${at(W.begin[awaiting])} by ${esc(who(waiting))}`, sourceBlock(W.site[awaiting])) : ''}`;
   }
-  const op = MODEL.receives[M.receive[i]], apart = M.unread[i] > 0 && has(M.receive_site[i]) && M.receive_site[i] !== M.read_site[i];
+  const op = MODEL.receives[M.receive[i]], apart = M.unread[i] > 0 && has(M.receive_site[i]) && place(M.receive_site[i]) !== place(M.read_site[i]);
   const said = [step(`${isItem(i) ? 'Got' : 'Read'} at ${when(i, M.read[i])}${op && !apart ? ` by ${call(op)}` : ''}`, sourceBlock(M.read_site[i]) || '<p class="none">The reader’s source is not known.</p>')];
   if (apart) said.push(step(`Taken from its buffer at ${when(i, M.received[i])} by ${call(op)}`, sourceBlock(M.receive_site[i])));
-  if (stage === 'unread') said.push('<p class="dim">It still lies in its reader’s buffer: the program never asked for it.</p>');
+  if (stage === 'unread') said.push('<p class="dim">Its end still lies in its reader’s buffer: the program never asked for that.</p>');
   return said.join('');
 }
 
@@ -139,7 +139,7 @@ function note(i) {
   if (stage === 'leaving') return `Its write has not returned: ${channel} has no room for all of it.`;
   if (stage === 'lost') return `${count(M.lost[i], 'byte')} that nobody will ever get.`;
   if (stage === 'lying') return `Still in ${channel}.`;
-  if (stage === 'unread') return 'Still in its reader’s buffer.';
+  if (stage === 'unread') return 'Its end is still in its reader’s buffer.';
   if (isItem(i)) return `Was in ${channel} for ${dur(carried)}.`;
   const cut = M.lost[i] ? ` ${count(M.lost[i], 'byte')} of it were cut off: the receiver asked for fewer.` : '', most = Math.max(M.held[i], carried, M.unread[i]);
   if (most <= 1e6) return (M.held[i] > 0 ? 'Went through a buffer, and on at once.' : 'Written past any buffer, straight into the channel.') + cut;
