@@ -283,8 +283,9 @@ def _matched(events: Events, payloads: Payloads, rows: Ints, mixed: set[int]) ->
         Kept.of(np.where(sent != NONE, sent, taken)),
     )  # fmt: skip
     place = np.flatnonzero(there)
+    place = place[np.lexsort((events.exit[taken[place]], channel[place]))]  # whoever sent them: as they were got
     found.got = pd.DataFrame({
-        "read": taken[there], "size": events.result[taken[there]], "message": place, "write": sent[there],
+        "read": taken[place], "size": events.result[taken[place]], "message": place, "write": sent[place],
         "merged": np.zeros(len(place), dtype=bool),
     })  # fmt: skip
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 import pandas as pd
@@ -11,13 +11,17 @@ import pandas as pd
 from .events import NEVER, NONE, Flags, Ints, pick
 from .payloads import Kept
 
+OTHER = ("payload", "got", "unread")  # of a `Matched`: not an array with a place a message
+NOTHING = (*(np.zeros(0, dtype="int64") for _ in range(4)), np.zeros(0, dtype=bool))
+
 
 @dataclass(slots=True)
 class Matched:
     """Messages, a place a message in every column; events are ids, `NONE` where there is none.
 
     `origin` is what handed it over, `accept` the same where a buffer took it before it was written; `receive` the call
-    that gave its last byte to the program. `got` is the other side: read, message (its place), write, size, merged.
+    that gave its last byte to the program. `got` is the other side: read, message (its place), write, size, merged;
+    `unread` has the same columns for what writes carried and no read got (read `NONE`). Of a message, in order.
     """
 
     channel: Ints
@@ -37,26 +41,38 @@ class Matched:
     ambiguous: Flags
     payload: Kept
     got: pd.DataFrame
+    unread: pd.DataFrame = field(default_factory=lambda: got_table(*NOTHING))
 
     @classmethod
     def joined(cls, parts: Sequence[Matched]) -> Matched:
         """The messages of several ways, one behind the other."""
         base = np.cumsum([0, *(len(part.channel) for part in parts)])
-        got = [part.got.assign(message=part.got["message"] + start) for part, start in zip(parts, base, strict=False)]
         whole = {
-            field.name: np.concatenate([getattr(part, field.name) for part in parts])
-            for field in fields(cls)
-            if field.name not in ("payload", "got")
+            each.name: np.concatenate([getattr(part, each.name) for part in parts])
+            for each in fields(cls)
+            if each.name not in OTHER
         }
         payload = Kept.joined([part.payload for part in parts])
-        filled = [each for each in got if len(each)] or got[:1]
-        return cls(**whole, payload=payload, got=pd.concat(filled, ignore_index=True))
+
+        def behind(tables: list[pd.DataFrame]) -> pd.DataFrame:
+            moved = [table.assign(message=table["message"] + start) for table, start in zip(tables, base, strict=False)]
+            return pd.concat([each for each in moved if len(each)] or moved[:1], ignore_index=True)
+
+        return cls(
+            **whole, payload=payload, got=behind([part.got for part in parts]),
+            unread=behind([part.unread for part in parts]),
+        )  # fmt: skip
 
     def taken(self, order: Ints) -> Matched:
-        """The same messages in another order; `got` still has their old places."""
-        arrays = (field.name for field in fields(self) if field.name not in ("payload", "got"))
+        """The same messages in another order, in which `got` and `unread` have their new places."""
+        place = np.empty(len(order), dtype="int64")
+        place[order] = np.arange(len(order))
+        arrays = (each.name for each in fields(self) if each.name not in OTHER)
         columns = {name: getattr(self, name)[order] for name in arrays}
-        return Matched(**columns, payload=self.payload.taken(order), got=self.got)
+        got, unread = (
+            table.assign(message=place[table["message"].to_numpy(dtype="int64")]) for table in (self.got, self.unread)
+        )
+        return Matched(**columns, payload=self.payload.taken(order), got=got, unread=unread)
 
 
 def got_table(read: Ints, message: Ints, write: Ints, size: Ints, merged: Flags) -> pd.DataFrame:
@@ -77,7 +93,7 @@ def pairs(
         written=np.where(sent >= 0, np.minimum(pick(exits, sent, NEVER), pick(exits, taken, NEVER)), NEVER),
         read_at=pick(exits, taken, NEVER), size=size, lost=lost, first=none,
         reads=(taken >= 0).astype("int64"), merged=np.zeros(count, dtype=bool), ambiguous=ambiguous, payload=payload,
-        got=got_table(none[:0], none[:0], none[:0], none[:0], np.zeros(0, dtype=bool)),
+        got=got_table(*NOTHING),
     )  # fmt: skip
 
 

@@ -16,19 +16,20 @@ import pyarrow as pa
 from ipctrace.tracer.schema import Trace
 
 from . import datagrams, items, ranges
-from .events import NEVER, NONE, Events, Ints, optional, pick, whole
+from .events import NEVER, NONE, Events, Ints, optional, pick, running_sum, whole
 from .matched import Matched
 from .payloads import BYTES, Payloads
 from .transports import with_transports
 from .units import Units, units
 
-__all__ = ["Units", "balance", "check", "match", "stages", "units"]
+__all__ = ["Units", "balance", "check", "match", "pieces", "stages", "units"]
 
 
 def match(
     trace: Trace, events: Events, payloads: Payloads, handed: Units, mixed: set[int], leads_to: pd.Series
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """`Analysis.messages`, and what each read got: columns read (event), message, write (event or NONE), size, merged.
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """`Analysis.messages`; what each read got: columns read (event), message, write (event or NONE), size, merged; and
+    what writes carried that no read got: the same columns, read NONE.
 
     `mixed` are channels of which an untraced process held an end; `leads_to` maps a stream to the channel
     that its descriptor leads to in the end.
@@ -42,7 +43,9 @@ def match(
     ]))  # fmt: skip
 
 
-def _table(trace: Trace, events: Events, payloads: Payloads, found: Matched) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _table(
+    trace: Trace, events: Events, payloads: Payloads, found: Matched
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     total = len(found.channel)
     begun = pick(events.enter, found.accept)
     for source in (found.write, found.read):
@@ -81,11 +84,30 @@ def _table(trace: Trace, events: Events, payloads: Payloads, found: Matched) -> 
         "op": events.ops(found.origin),
         "lost": found.lost,
     }, copy=False)  # fmt: skip
-    place = np.empty(total, dtype="int64")
-    place[order] = np.arange(total)
-    got = found.got
-    got["message"] = place[got["message"].to_numpy(dtype="int64")]
-    return table, got
+    return table, found.got, found.unread
+
+
+def pieces(messages: pd.DataFrame, got: pd.DataFrame, unread: pd.DataFrame) -> pd.DataFrame:
+    """`Analysis.pieces`: the bytes of each message by the writes that carried them and the reads that got them."""
+    carried = pd.concat([each for each in (got, unread) if len(each)] or [got], ignore_index=True)
+    size, count = messages["size"].to_numpy(dtype="int64"), len(messages)
+    told = np.bincount(whole(carried["message"]), whole(carried["size"]), count).astype("int64")
+    rest = np.flatnonzero(told < size)  # never written, or what of a datagram nobody got
+    numbers = [
+        np.append(whole(carried[name]), more)
+        for name, more in (
+            ("message", rest), ("size", (size - told)[rest]),
+            ("write", whole(messages["write_event"])[rest]), ("read", np.full(len(rest), NONE)),
+        )
+    ]  # fmt: skip
+    merged = np.append(carried["merged"].to_numpy(dtype=bool), np.zeros(len(rest), dtype=bool))
+    order = np.argsort(numbers[0], kind="stable")  # of a message they are in order
+    message, length, write, read = (column[order] for column in numbers)
+    begin = running_sum(length, message)
+    return pd.DataFrame({
+        "message": message, "begin": begin, "end": begin + length, "write_event": optional(write),
+        "read_event": optional(read), "merged": merged[order],
+    })  # fmt: skip
 
 
 def stages(messages: pd.DataFrame) -> pd.DataFrame:

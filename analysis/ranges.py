@@ -194,7 +194,7 @@ def _whole_messages(trace: Trace, events: Events, direct: Ints) -> tuple[Ints, I
 def _matched(
     events: Events, payloads: Payloads, handed: Units, rows: _Rows, reads: Transfers, writes: Transfers, mixed: set[int]
 ) -> Matched:
-    read, row, start, size = _overlap(rows, reads)
+    (read, row, start, size), (_, lying, _, rest) = _overlap(rows, reads)
     count = int(rows.message.max(initial=-1)) + 1
     # a read's bytes that nobody wrote are a message of their own
     alien = row < 0
@@ -248,6 +248,9 @@ def _matched(
         | _any(at_once(events), grown(rows.accept)),
         payload=_kept(payloads, handed, rows, first_row, sizes[:count], unknown),
         got=got_table(read, message, write, size, merged),
+        unread=got_table(
+            np.full(len(lying), NONE), rows.message[lying], rows.write[lying], rest, np.zeros(len(lying), dtype=bool)
+        ),
     )
 
 
@@ -257,17 +260,20 @@ def _any(flags: Flags, events: Ints) -> Flags:
     return found
 
 
-def _overlap(rows: _Rows, reads: Transfers) -> tuple[Ints, Ints, Ints, Ints]:
-    """What each read got, a range a place, ordered by channel and position: read, row (-1: none), position, size."""
+def _overlap(rows: _Rows, reads: Transfers) -> tuple[tuple[Ints, Ints, Ints, Ints], tuple[Ints, Ints, Ints, Ints]]:
+    """What each read got, a range a place, ordered by channel and position: read, row (-1: none), position, size; and
+    the same of what no read got."""
     placed = np.flatnonzero(rows.position != NONE)
     sure = np.zeros(len(placed), dtype=bool)
     lying = Transfers(rows.write[placed], rows.channel[placed], rows.size[placed], rows.position[placed], sure)
     base = _base(lying, reads)
     laid = overlay(*_line(base, lying), *_line(base, reads))
+    row, read, size = pick(placed, laid.left, -1), pick(reads.event, laid.right), laid.end - laid.start
+    channel = np.where(laid.right >= 0, pick(reads.channel, laid.right, 0), pick(rows.channel, row, 0))
+    start = laid.start - base[channel]
     taken = laid.right >= 0
-    read = laid.right[taken]
-    start = laid.start[taken] - base[reads.channel[read]]
-    return reads.event[read], pick(placed, laid.left, -1)[taken], start, (laid.end - laid.start)[taken]
+    got, unread = ((read[some], row[some], start[some], size[some]) for some in (taken, ~taken))
+    return got, unread
 
 
 def _merged(read: Ints, write: Ints) -> Flags:

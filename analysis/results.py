@@ -141,6 +141,11 @@ class Analysis:
                   (that call), lost (bytes that nobody will ever get: a datagram's that was cut or overtaken). An item
                   of a queue between threads or tasks has size 0; one of a multiprocessing.Queue is accepted by its
                   put, and written by its feeder. `messages.stages` tells how long each was where
+    pieces        a row a piece of a message: bytes that one write carried and one read got, by message and place in it:
+                  message, begin, end (bytes [begin, end) of the message), write_event? (that carried them; empty: never
+                  written, or by whom isn't traced), read_event? (that got them; empty: nobody, or it isn't traced),
+                  merged (bool: that read got bytes of another write too). The pieces of a message are all of its bytes;
+                  one of no bytes (an item of a queue between threads, an empty datagram) has none
     blocking      a row an interval in which a thread waited, ordered by begin: event, thread, process, begin, end (ns;
                   the cut where it never ended), open (bool: it never ended), reason, kind (what kept it waiting: late
                   sender, late flusher: the bytes lay in a buffer of the writer's; late receiver, late closer, late
@@ -185,6 +190,7 @@ class Analysis:
     descriptors: pd.DataFrame
     busy: pd.DataFrame
     races: pd.DataFrame = field(default_factory=pd.DataFrame)
+    pieces: pd.DataFrame = field(default_factory=pd.DataFrame)
     sampled: pd.DataFrame = field(default_factory=pd.DataFrame)
     matrix: pd.DataFrame = field(default_factory=pd.DataFrame)
     path: pd.DataFrame = field(default_factory=pd.DataFrame)

@@ -97,7 +97,7 @@ class Run:
         return found
 
     @cached_property
-    def _matched(self) -> tuple[pd.DataFrame, pd.DataFrame]:
+    def _matched(self) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
         return messages.match(self.trace, self.lanes, self.payloads, self.units, self.mixed, self.leads_to)
 
     @property
@@ -109,6 +109,11 @@ class Run:
     def got(self) -> pd.DataFrame:
         """What each read got, piece by piece: read, message, write, size, merged."""
         return self._matched[1]
+
+    @cached_property
+    def pieces(self) -> pd.DataFrame:
+        """The bytes of each message, by the writes that carried and the reads that got them."""
+        return messages.pieces(*self._matched)
 
     @cached_property
     def blocking(self) -> pd.DataFrame:

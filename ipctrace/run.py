@@ -22,7 +22,8 @@ class Run:
 
     Every table of the trace is an attribute (`run.events`, `run.processes`, `run.sites`, …; `tracer/schema.py` says
     what their columns mean). `.channels`, `.streams` and `.descriptors` are the analysis' tables, which say more than
-    the trace's; `.messages`, `.blocking`, `.races`, `.matrix` and `.path` exist only there (`analysis/results.py`).
+    the trace's; `.messages`, `.pieces`, `.blocking`, `.races`, `.matrix` and `.path` exist only there
+    (`analysis/results.py`).
     """
 
     def __init__(self, trace: Trace) -> None:
@@ -52,6 +53,11 @@ class Run:
     def messages(self) -> pd.DataFrame:
         """A row a message, ordered by the time when its first byte was written."""
         return self.analysis.messages
+
+    @property
+    def pieces(self) -> pd.DataFrame:
+        """The bytes of each message: which write carried them, which read got them."""
+        return self.analysis.pieces
 
     @property
     def blocking(self) -> pd.DataFrame:

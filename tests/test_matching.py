@@ -72,6 +72,27 @@ def test_every_byte_written_belongs_to_one_message(schedule: list[tuple[str, int
     assert run.messages["message"].tolist() == list(range(len(run.messages)))
 
 
+@settings(max_examples=40, deadline=None)
+@given(steps)
+def test_the_pieces_of_a_message_are_all_of_its_bytes(schedule: list[tuple[str, int, int]]) -> None:
+    build, _ = play(schedule)
+    run = Run(build.trace())
+    messages, pieces = run.messages, run.pieces
+    for message, own in pieces.groupby("message"):
+        row = messages.loc[message]
+        assert own["begin"].tolist() == [0, *own["end"].tolist()[:-1]]
+        assert own["end"].iloc[-1] == row["size"]
+        assert own["read_event"].dropna().nunique() == row["reads"]
+        assert own["read_event"].isna().any() == pd.isna(row["read"])
+        assert own["write_event"].isna().all() == pd.isna(row["written"])
+        assert own["merged"].any() == row["merged"]
+    assert set(pieces["message"]) == set(messages["message"])
+    received, written = pieces.dropna(subset=["read_event"]), pieces.dropna(subset=["write_event"])
+    for rows, event in ((received, "read_event"), (written, "write_event")):
+        moved = (rows["end"] - rows["begin"]).groupby(rows[event].astype("int64")).sum()
+        assert moved.tolist() == [build.rows["events"][each]["result"] for each in moved.index]
+
+
 def writers(*schedule: tuple[int, int, int, bytes], order: str, keep: bool = True) -> pd.DataFrame:
     """Threads that write to one pipe at the same time: (thread, enter, exit, bytes); a reader gets `order`."""
     build = TraceBuilder()

@@ -278,6 +278,18 @@ def test_a_datagram_that_was_overtaken_is_lost_and_one_that_was_cut_lost_its_res
     assert not messages["merged"].any() and not messages["ambiguous"].any()
 
 
+def test_datagrams_of_several_senders_race_in_the_order_in_which_they_were_got() -> None:
+    build, threads, ends = sockets("udp")
+    sends, gets = [], []
+    for who, data in ((2, b"a"), (1, b"b"), (2, b"c")):
+        sends.append(send(build, threads[who], ends[who], 0, data))
+        gets.append(receive(build, threads[0], ends[0], who, data))
+    races = Run(build.trace()).races
+    assert races["first"].tolist() == sends[:2]
+    assert races["second"].tolist() == sends[1:]
+    assert races["other"].tolist() == gets[:2]
+
+
 def test_a_datagram_from_elsewhere_has_no_writer() -> None:
     build, threads, ends = sockets("udp")
     event = build.begin(threads[0], "socket.recvfrom", fd=ends[0].reader, size=99)

@@ -47,7 +47,7 @@ async function library() { // plotly, compressed in the page: 0.7 MB in place of
 window.ipctrace.ready = (async () => {
   const began = performance.now(), mark = name => { window.ipctrace.times[name] = performance.now() - began; };
   const loaded = library().then(() => mark('library'));
-  await openRun();
+  await Promise.all([openRun(), openPieces()]);
   mark('data');
   inspector();
   await loaded;

@@ -14,12 +14,14 @@ from .lanes import lanes
 from .marks import marks
 from .messages import messages
 from .part import Part
+from .pieces import pieces
+from .races import races
 from .texts import texts
 from .waits import waits
 
 __all__ = ["build"]
 
-PARTS = (lanes, channels, texts, waits, messages, marks)
+PARTS = (lanes, channels, texts, waits, messages, pieces, races, marks)
 
 
 def build(run: Run) -> Part:
