@@ -1,0 +1,172 @@
+"""What had to come before what, around the end of a run: the data of the space-time diagram (Lamport 1978).
+
+A node is the begin or the end of a call that gave something to another thread or got something from one. A node's rank
+is greater than that of all that had to come before it, so nodes of one rank are concurrent, whatever the clock said.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from ipctrace.analysis.events import NEVER, NONE, Flags, Ints, whole
+from ipctrace.analysis.ranks import in_order, ranks
+from ipctrace.analysis.timeline import Nodes
+
+from ..run import Run, members
+
+NODES = 60
+LANES = 12
+_AT_ONCE = 50_000  # nodes that ranks are made of, with those that are not drawn
+
+
+@dataclass(frozen=True, slots=True)
+class Interleaving:
+    """`nodes`: in order: thread, event, end (bool: the node is the event's end, not its begin), time (ns), rank (from 0,
+    without gaps), held (bool: bytes that were put into a buffer here and never left it), unread (bool: bytes that were
+    written here and that nobody read), from_elsewhere (bool: it had to come after something that is not drawn).
+    `arrows`: before, after (rows of `nodes`), kind, channel?; without those that the others imply, messages aside.
+    `lanes`: threads. `total`: how many nodes the run has; `core`: whether only the knot's part was chosen."""
+
+    nodes: pd.DataFrame
+    arrows: pd.DataFrame
+    lanes: tuple[int, ...]
+    total: int
+    core: bool
+
+
+def interleaving(run: Run, most: int = NODES, lanes: int = LANES) -> Interleaving:
+    """The last `most` nodes of at most `lanes` threads; where threads are in a knot, of what they had to do with."""
+    enter, exit = whole(run.trace.events["enter"]), whole(run.trace.events["exit"], NEVER)
+    owner = whole(run.trace.events["thread"])
+    core = {waiter.thread for waiter in members(run, "core") if waiter.thread is not None}
+    event, end, wanted = candidates(run, owner, core)
+    time = np.where(end, exit[event], enter[event])
+    known = time != NEVER
+    event, end, wanted, time = event[known], end[known], wanted[known], time[known]
+    total = len(np.unique(event * 2 + end))
+
+    some = np.flatnonzero(wanted)
+    latest = some[np.argsort(time[some], kind="stable")[-50 * most :]]
+    shown = ordered(event[latest], end[latest], enter, exit)
+    threads = owner[shown.event]
+    recent = list(dict.fromkeys([*(thread for thread in run.analysis.lanes if thread in core), *threads[::-1].tolist()]))
+    kept = np.flatnonzero(np.isin(threads, recent[:lanes]))[-most:]
+    shown = Nodes(shown.event[kept], shown.end[kept])
+
+    # ranks are made of all nodes in between: what is not drawn orders what is
+    moment = np.where(shown.end, exit[shown.event], enter[shown.event])
+    inside = (time >= moment.min(initial=NEVER)) & (time <= moment.max(initial=NONE))
+    inside = np.flatnonzero(inside)[np.argsort(time[inside], kind="stable")[-_AT_ONCE:]]
+    everything = ordered(event[inside], end[inside], enter, exit)
+    before, after, table = edges_among(run, everything)
+    rank = ranks(owner[everything.event], before, after)
+    place = find(everything, shown)
+    shown, place = Nodes(shown.event[place >= 0], shown.end[place >= 0]), place[place >= 0]
+
+    nodes = described(run, shown, owner, np.where(shown.end, exit[shown.event], enter[shown.event]))
+    nodes["rank"] = np.unique(rank[place], return_inverse=True)[1]
+    drawn = np.full(len(everything.event) + 1, -1)
+    drawn[place] = np.arange(len(place))
+    arrows = table.assign(before=drawn[before], after=drawn[after])
+    reached = find(shown, Nodes(whole(run.analysis.edges["after_event"]), run.analysis.edges["after_end"].to_numpy()))
+    arrows = arrows[(arrows["before"] >= 0) & (arrows["after"] >= 0)]
+    arrows = without_implied(nodes["thread"].tolist(), arrows.sort_values(["after", "before"], kind="stable"))
+    elsewhere = set(reached[reached >= 0].tolist()) - set(arrows["after"].tolist())
+    nodes["from_elsewhere"] |= nodes.index.isin(elsewhere)
+    present = {*nodes["thread"].tolist(), *core}
+    return Interleaving(nodes, arrows, tuple(one for one in run.analysis.lanes if one in present), total, bool(core))
+
+
+def candidates(run: Run, owner: Ints, core: set[int]) -> tuple[Ints, Flags, Flags]:
+    """All nodes, some of them several times: event, end, and whether the knot's threads have to do with it."""
+    edges, messages = run.analysis.edges, run.analysis.messages
+    columns = [(edges, "before_event", edges["before_end"].to_numpy()), (edges, "after_event", edges["after_end"].to_numpy())]
+    columns += [
+        (messages, name, np.full(len(messages), name == "read_event"))
+        for name in ("accept_event", "write_event", "read_event")
+    ]
+    knotted = np.append(np.isin(np.arange(len(run.trace.threads)), list(core)), False)
+
+    def touching(table: pd.DataFrame, one: str, two: str) -> Flags:
+        threads = [np.append(owner, -1)[np.maximum(whole(table[name]), -1)] for name in (one, two)]
+        return knotted[threads[0]] | knotted[threads[1]] if core else np.ones(len(table), dtype=bool)
+
+    of_edges, of_messages = (
+        touching(edges, "before_event", "after_event"),
+        touching(messages, "accept_event", "read_event") | touching(messages, "write_event", "read_event"),
+    )
+    event = np.concatenate([whole(table[name]) for table, name, _ in columns])
+    end = np.concatenate([flags.astype(bool) for _, _, flags in columns])
+    wanted = np.concatenate([of_edges if table is edges else of_messages for table, _, _ in columns])
+    known = event != NONE
+    return event[known], end[known], wanted[known]
+
+
+def ordered(event: Ints, end: Flags, enter: Ints, exit: Ints) -> Nodes:
+    """The nodes, each once, in an order in which no edge runs backwards."""
+    key = np.unique(event * 2 + end)
+    nodes = Nodes(key // 2, key % 2 == 1)
+    order = in_order(nodes, enter[nodes.event], exit[nodes.event])
+    return Nodes(nodes.event[order], nodes.end[order])
+
+
+def find(nodes: Nodes, wanted: Nodes) -> Ints:
+    """The place in `nodes` of each that is wanted; -1: it isn't there."""
+    key, sought = nodes.event * 2 + nodes.end, wanted.event * 2 + wanted.end
+    order = np.argsort(key)
+    place = np.minimum(np.searchsorted(key[order], sought), max(len(key) - 1, 0))
+    return np.where(key[order][place] == sought, order[place], -1) if len(key) else np.full(len(sought), -1)
+
+
+def edges_among(run: Run, nodes: Nodes) -> tuple[Ints, Ints, pd.DataFrame]:
+    """The edges between some nodes: the places of both sides, and kind and channel."""
+    table = run.analysis.edges
+    before = find(nodes, Nodes(whole(table["before_event"]), table["before_end"].to_numpy()))
+    after = find(nodes, Nodes(whole(table["after_event"]), table["after_end"].to_numpy()))
+    kept = (before >= 0) & (after >= 0) & (before < after)
+    return before[kept], after[kept], table.loc[kept, ["kind", "channel"]]
+
+
+def described(run: Run, nodes: Nodes, owner: Ints, time: Ints) -> pd.DataFrame:
+    """What is known of each node by itself."""
+    messages = run.analysis.messages
+    gone = messages["lost"].to_numpy(dtype=bool)
+    written, read = messages["written"].notna().to_numpy(), messages["read"].notna().to_numpy()
+
+    def any_of(name: str, which: Flags) -> Flags:
+        return np.isin(nodes.event, whole(messages.loc[which, name])) & (nodes.end == (name == "read_event"))
+
+    return pd.DataFrame({
+        "thread": owner[nodes.event], "event": nodes.event, "end": nodes.end, "time": time,
+        "held": any_of("accept_event", ~written & ~read & ~gone),
+        "unread": any_of("write_event", written & ~read & ~gone),
+        "from_elsewhere": any_of("read_event", messages["writer"].isna().to_numpy()),
+    })  # fmt: skip
+
+
+def without_implied(threads: list[int], arrows: pd.DataFrame) -> pd.DataFrame:
+    """Arrows in order of what they come to, without those that say nothing new; messages all stay, each pair once."""
+    arrows = arrows.assign(told=arrows["kind"] == "message")
+    arrows = arrows.sort_values(["after", "told"], ascending=[True, False], kind="stable")
+    arrows = arrows.drop_duplicates(["before", "after"])
+    into: dict[int, list[tuple[int, bool]]] = {}
+    for source, target, told in zip(*(arrows[name].tolist() for name in ("before", "after", "told")), strict=True):
+        into.setdefault(target, []).append((source, told))
+    past: list[set[int]] = []
+    last: dict[int, int] = {}
+    kept = set()
+    for node, thread in enumerate(threads):
+        own = {last[thread]} | past[last[thread]] if thread in last else set()
+        sources = into.get(node, [])
+        everything = own.union(*({source} | past[source] for source, _ in sources))
+        for source, told in sources:
+            around = own.union(*(past[other] for other, _ in sources if other != source))
+            if told or source not in around:
+                kept.add((source, node))
+        past.append(everything)
+        last[thread] = node
+    pairs = list(zip(arrows["before"].tolist(), arrows["after"].tolist(), strict=True))
+    stays = np.array([pair in kept for pair in pairs], dtype=bool)
+    return arrows.loc[stays, ["before", "after", "kind", "channel"]].reset_index(drop=True)

@@ -1,0 +1,150 @@
+"""How long messages took, and where: in their writer's buffer, in the channel, in their reader's buffer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from ipctrace.analysis.messages import stages
+
+from ..markup import count, escape, span
+from ..run import Run
+from .drawing import across, bar, beside, figure, gutter, nothing, short, svg, text
+
+CHANNELS = 5
+STEPS = 5  # columns a decade
+ROW, CHANNEL, TOP = 58, 24, 4  # height of a histogram's row, and of a channel's
+TITLE = "How long messages took"
+STAGES = {  # stage → where a message was meanwhile, and how it is painted
+    "buffered": ("in the writer’s buffer", "fill:var(--liquid)"),
+    "carried": ("in the channel", "fill:var(--accent)"),
+    "unread": ("in the reader’s buffer", "fill:var(--ink3)"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """`edges`: the columns' borders, ns, evenly on a logarithmic scale; what is shorter than the first counts there.
+    `counts`: a row a stage (index: as `messages.stages`), a column a column. `missing`: stage → messages that are there
+    still. `channels`: the channels that carried slowest (index: id): messages, median, most (95 of 100), longest; ns,
+    and their name."""
+
+    edges: np.ndarray[tuple[int], np.dtype[np.float64]]
+    counts: pd.DataFrame
+    missing: dict[str, int]
+    channels: pd.DataFrame
+
+
+def latency(run: Run, channels: int = CHANNELS) -> Latency:
+    """The distributions of what `messages.stages` says."""
+    messages = run.analysis.messages
+    lengths = stages(messages)
+    known = {stage: lengths[stage].dropna().to_numpy(dtype="float64") for stage in STAGES}
+    edges = decades(np.concatenate([*known.values(), [np.inf]])[:-1])
+    inside = {stage: np.clip(values, edges[0], edges[-1] * (1 - 1e-12)) for stage, values in known.items()}
+    counts = pd.DataFrame([np.histogram(values, edges)[0] for values in inside.values()], index=list(inside))
+    gone = messages["lost"].astype(bool)
+    missing = {
+        "buffered": int((messages["accepted"].notna() & messages["written"].isna() & messages["read"].isna() & ~gone).sum()),
+        "carried": int((messages["written"].notna() & messages["read"].isna() & ~gone).sum()),
+        "unread": int((messages["read"].notna() & messages["received"].isna()).sum()),
+    }  # fmt: skip
+    carried = lengths["carried"].astype("float64")
+    spent = carried.groupby(messages["channel"])
+    table = pd.DataFrame({
+        "messages": spent.count(), "median": spent.median(), "most": spent.quantile(0.95), "longest": spent.max(),
+    })  # fmt: skip
+    table = table[table["messages"] > 0].sort_values(["median", "longest"], ascending=False, kind="stable")
+    table["name"] = [run.channel_name(channel) for channel in table.index]
+    return Latency(edges, counts, missing, table.head(channels))
+
+
+def decades(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """The borders of columns that hold all values: whole powers of ten at both ends, from 1 µs on, at most 1 µs … 1 Ms."""
+    low, high = (float(values.min()), float(values.max())) if len(values) else (1e3, 1e6)
+    first = min(max(int(np.floor(np.log10(max(low, 1)))), 3), 14)
+    last = min(max(int(np.floor(np.log10(max(high, 1)))) + 1, first + 1), 15)
+    return np.logspace(first, last, (last - first) * STEPS + 1)
+
+
+def draw(run: Run) -> str:
+    """The figure: a histogram a stage over one logarithmic axis, and under them the slowest channels."""
+    found = latency(run)
+    total = int(found.counts.to_numpy().sum())
+    if not total:
+        return nothing(TITLE, "No message of this run came from a thread to a thread, so there is nothing to measure.")
+    first, last = np.log10(found.edges[0]), np.log10(found.edges[-1])
+
+    def place(nanoseconds: float) -> float:
+        return float((np.clip(np.log10(max(nanoseconds, 1)), first, last) - first) / (last - first))
+
+    stages_shown = [stage for stage in STAGES if found.counts.loc[stage].sum()]
+    columns, height = found.counts.shape[1], TOP + ROW * len(stages_shown) + CHANNEL * len(found.channels)
+    parts, named = ticks(found.edges, height + 6), []
+    for row, stage in enumerate(stages_shown):
+        base, tallest = TOP + (row + 1) * ROW - 8, max(1, int(found.counts.loc[stage].max()))
+        parts.append(f'<line class="rule" x1="0" x2="100%" y1="{base}" y2="{base}"/>')
+        for column, number in enumerate(found.counts.loc[stage].tolist()):
+            if number:
+                tall = max(2.0, (ROW - 18) * number / tallest)
+                title = f"{count(number, 'message')}: {below(found, column)}, {STAGES[stage][0]}"
+                parts.append(bar(column / columns, 1 / columns, base - tall, tall, STAGES[stage][1], title))
+        named.append((STAGES[stage][0], f"{STAGES[stage][0]}: {count(int(found.counts.loc[stage].sum()), 'message')}"))
+    sides = gutter(named, ROW, TOP)
+    for row, channel in enumerate(found.channels.itertuples()):
+        y = TOP + ROW * len(stages_shown) + row * CHANNEL + 14
+        title = (
+            f"{channel.name}, {count(int(channel.messages), 'message')} in the channel: half within {span(channel.median)}, "
+            f"95 of 100 within {span(channel.most)}, longest {span(channel.longest)}"
+        )
+        parts.append(whisker(place(channel.median), place(channel.most), place(channel.longest), y, title))
+    slow = [(short(name), name) for name in found.channels["name"]]
+    names = f'<div class="stacked">{sides}{gutter(slow, CHANNEL)}</div>'
+    worst = found.channels.iloc[0] if len(found.channels) else None
+    says = (
+        f"{escape(worst['name'])} carried slowest: half of its {count(int(worst['messages']), 'message')} within "
+        f"{span(worst['median'])}, the longest took {span(worst['longest'])}. The scale is logarithmic."
+        if worst is not None
+        else "How many messages were how long where. The scale is logarithmic."
+    )
+    label = "; ".join(f"{whole}" for _, whole in named) + "; " + "; ".join(
+        f"{channel.name}: half within {span(channel.median)}" for channel in found.channels.itertuples()
+    )
+    left = [f"{number:,} {where}" for (where, _), number in zip(STAGES.values(), found.missing.values(), strict=True) if number]
+    notes = [
+        "Below: the slowest channels; dot: median, thick: 95 of 100, thin: longest." if slow else "",
+        f"Not counted, since still there at the end: {', '.join(left)}." if left else "",
+    ]
+    return figure(TITLE, says, beside(names, svg(height + 24, label, parts)), notes)
+
+
+def below(found: Latency, column: int) -> str:
+    """A column's range in words."""
+    words = f"{span(round(found.edges[column]))} to {span(round(found.edges[column + 1]))}"
+    return f"up to {span(round(found.edges[1]))}" if column == 0 else words
+
+
+def ticks(edges: np.ndarray[tuple[int], np.dtype[np.float64]], y: float) -> list[str]:
+    """Lines and words at the powers of ten; every other one where they would touch on a phone."""
+    powers = [float(edge) for edge in edges[::STEPS]]
+    every = -(-(len(powers) - 1) // 5)
+    found = []
+    for number, edge in enumerate(powers):
+        at = across(number / (len(powers) - 1))
+        found.append(f'<line class="rule" x1="{at}" x2="{at}" y1="0" y2="{y - 4:g}"/>')
+        if number % every == 0:
+            anchor = "start" if number == 0 else "end" if number == len(powers) - 1 else "middle"
+            found.append(text(at, y + 12, span(round(edge)), "", anchor))
+    return found
+
+
+def whisker(middle: float, most: float, longest: float, y: float, title: str) -> str:
+    """A channel: a dot at its median, a thick line up to 95 of 100, a thin one up to the longest."""
+    lines = "".join(
+        f'<line x1="{across(middle)}" x2="{across(to)}" y1="{y}" y2="{y}" stroke="var(--accent)" stroke-width="{width}"/>'
+        for to, width in ((longest, 1), (most, 4))
+    )
+    end = f'<line x1="{across(longest)}" x2="{across(longest)}" y1="{y - 4}" y2="{y + 4}" stroke="var(--accent)"/>'
+    hit = f'<rect width="100%" height="{CHANNEL}" y="{y - 12}" fill="transparent"/>'
+    return f'<g><title>{escape(title)}</title>{hit}{lines}{end}<circle cx="{across(middle)}" cy="{y}" r="4.5" fill="var(--accent)"/></g>'
