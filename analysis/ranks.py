@@ -1,7 +1,7 @@
 """Ranks of nodes (begins and ends of events): each one more than all that comes before it. Lamport (1978).
 
-Two nodes of one rank are concurrent; of two that are ordered, the first has the smaller rank. Only the edges decide, and
-each thread's own order; the clock decides nothing.
+Two nodes of one rank are concurrent; of two that are ordered, the first has the smaller rank. Only the edges decide,
+and each thread's own order; the clock decides nothing.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The page's pictures that explain: where the time went, who waited for whom, how messages fared, what came before what.
+"""The page's pictures that explain: where the time went, who waited for whom, how messages fared, what came first.
 
 Each is a file with a pure function from the analysis to data, which `plots` draws in a notebook too, and `draw`, which
 makes HTML and SVG of it: no script, no library. A table in the page holds the same facts.

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import pandas as pd
 
 from ..markup import count, escape, span
-from ..run import Run
-from .drawing import across, bar, beside, figure, gutter, named, nothing, short, svg, text
-from .reasons import WORDS, legend, paint
-from .threads import Chosen, most_blocked, name
+from ..run import Run, rows
+from .drawing import across, bar, beside, figure, gutter, named, nothing, percent, short, svg, text
+from .reasons import DOING, WORDS, legend, paint
+from .threads import Chosen, most_waiting, name
 
 THREADS = 12
 ROW = 26
@@ -20,22 +20,22 @@ TITLE = "Time by reason"
 @dataclass(frozen=True, slots=True)
 class Reasons:
     """`time`: a row a shown thread (index: its id), a column a reason that occurs, `run` first; ns. A row's sum is the
-    thread's lifetime. `others`: the same columns, summed over the others."""
+    thread's lifetime. `others`: reason → ns, summed over the others."""
 
     threads: Chosen
     time: pd.DataFrame
-    others: pd.Series[int]
+    others: dict[str, int]
 
 
 def by_reason(run: Run, threads: int = THREADS) -> Reasons:
-    """Time by reason of the `threads` threads that were blocked longest."""
+    """Time by reason of the `threads` threads that waited or were waited for longest."""
     waits, busy = run.analysis.blocking, run.analysis.busy.set_index("thread")
     length = waits["end"].astype("int64") - waits["begin"].astype("int64")
     sums = length.groupby([waits["thread"], waits["reason"].astype(str)]).sum().unstack(fill_value=0)
     table = sums.reindex(busy.index, fill_value=0).assign(run=busy["running"]).astype("int64")
     table = table[[reason for reason in WORDS if reason in table]]
-    picked = most_blocked(run, threads)
-    return Reasons(picked, table.loc[list(picked.shown)], table.loc[list(picked.others)].sum())
+    picked = most_waiting(run, threads)
+    return Reasons(picked, table.loc[list(picked.shown)], table.loc[list(picked.others)].sum().to_dict())
 
 
 def draw(run: Run) -> str:
@@ -55,22 +55,28 @@ def draw(run: Run) -> str:
                 if amount / scale > 0.27:  # as wide as its number on a phone
                     parts.append(tag(begin + amount / scale / 2, 3 + row * ROW, span(amount)))
                 begin += amount / scale
-    total, most = found.time.sum() + found.others, int(found.time.drop(columns="run").sum(axis=1).to_numpy().argmax())
+    most = int(found.time.drop(columns="run").sum(axis=1).to_numpy().argmax())
     lifetime = max(1, int(found.time.iloc[most].sum()))
     blocked = lifetime - int(found.time.iloc[most]["run"])
-    says = f"{escape(names[most][1])} waited {blocked / lifetime:.0%} of its {span(lifetime)}; a bar is a thread’s whole life."
+    waited = f"{escape(names[most][1])} waited {percent(blocked / lifetime)} of its {span(lifetime)}"
     label = "; ".join(
         f"{whole}: " + ", ".join(f"{span(amount)} {WORDS[reason]}" for reason, amount in times.items() if amount)
-        for (_, whole), times in list(zip(names, found.time.to_dict("records"), strict=True))[:6]
+        for (_, whole), times in list(zip(names, rows(found.time), strict=True))[:6]
     )
     drawn = beside(gutter(names, ROW), svg(len(names) * ROW + 2, label, parts))
-    return figure(TITLE, says, drawn + legend(reason for reason, amount in total.items() if amount), [rest(run, found)])
+    return figure(
+        TITLE,
+        f"{waited}; a bar is a thread’s whole life.",
+        drawn + legend(reason for reason in found.time if found.time[reason].any()),
+        [rest(run, found)],
+    )
 
 
 def tag(middle: float, y: float, what: str) -> str:
     """A number on a hatched bar, on a ground of its own."""
     width = 8 + 6.2 * len(what)
-    ground = f'<rect y="{y + 2:g}" width="{width:g}" height="15" rx="2" style="x:calc({across(middle)} - {width / 2:g}px);fill:var(--bg);opacity:.9"/>'
+    place = f"x:calc({across(middle)} - {width / 2:g}px);fill:var(--bg);opacity:.9"
+    ground = f'<rect y="{y + 2:g}" width="{width:g}" height="15" rx="2" style="{place}"/>'
     return ground + text(across(middle), y + 13.5, what, "v", "middle")
 
 
@@ -79,5 +85,5 @@ def rest(run: Run, found: Reasons) -> str:
     others = found.threads.others
     if not others:
         return ""
-    told = ", ".join(f"{span(int(amount))} {WORDS[reason]}" for reason, amount in found.others.items() if amount)
+    told = ", ".join(f"{span(int(amount))} {DOING[reason]}" for reason, amount in found.others.items() if amount)
     return f"{count(len(others), 'more thread')} together: {told}. {named([name(run, thread) for thread in others])}."

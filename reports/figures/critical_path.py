@@ -11,8 +11,8 @@ from ipctrace.analysis.paths import shares
 
 from ..markup import count, escape, shorten, span
 from ..run import Run, rows
-from .drawing import across, bar, beside, figure, gutter, named, nothing, short, svg
-from .reasons import WORDS, legend, paint
+from .drawing import across, bar, beside, figure, gutter, named, nothing, percent, short, svg
+from .reasons import DOING, WORDS, legend, paint
 from .threads import Chosen, chosen, name
 
 THREADS = 6  # rows; the others share one
@@ -93,14 +93,13 @@ def draw(run: Run) -> str:
         title += "" if found.exact else ", most of this piece"
         parts.append(bar(start, (row["end"] - row["begin"]) / length, level * ROW + 4, 16, paint(row["reason"]), title))
         if above is not None and above != level:
-            links.append(
-                f'<line class="link" x1="{across(start)}" x2="{across(start)}" y1="{above * ROW + 12}" y2="{level * ROW + 12}"/>'
-            )
+            x, y = across(start), (above * ROW + 12, level * ROW + 12)
+            links.append(f'<line class="link" x1="{x}" x2="{x}" y1="{y[0]}" y2="{y[1]}"/>')
         above = level
     top = told_shares(run)
-    label = "Critical path: " + "; ".join(f"{share:.0%} {words}" for share, _, words, _ in top)
+    label = "Critical path: " + "; ".join(f"{percent(share)} {words}" for share, _, words, _ in top)
     drawn = beside(gutter(names, ROW), svg(len(names) * ROW, label, links + parts))
-    says = f"{in_words(top[0][0])} of the run is {escape(top[0][2])}. What would have to be faster for the run to be."
+    says = f"{percent(top[0][0])} of the run is {escape(top[0][2])}. Only a shorter path makes a shorter run."
     notes = [
         f"{count(len(run.analysis.path), 'segment')}, {count(found.handovers, 'hand-over')} from thread to thread."
         + ("" if found.exact else f" Drawn: what took most of each {span(length / SEGMENTS)}."),
@@ -115,10 +114,9 @@ def told_shares(run: Run) -> list[tuple[float, int, str, str]]:
     for row in rows(shares(run.analysis.path, ("thread", "what", "site")).head(PLACES)):
         who = "what came before anything known" if row["thread"] is None else name(run, row["thread"])
         site = run.place(row["site"])
-        if row["what"] == "runs":
-            words = f"{who} running" + (f", up to {site}" if site else "")
-        else:
-            words = f"{who}, which {WORDS[row['what']]}" + (f" at {site}" if site else "")
+        runs = row["what"] == "runs"
+        words = f"{who} {DOING['run' if runs else row['what']]}"
+        words += (f", up to {site}" if runs else f" at {site}") if site else ""
         line = run.lines.get((run.sites[row["site"]]["file"], run.sites[row["site"]]["line"]), "") if site else ""
         found.append((float(row["share"]), int(row["time"]), words if row["thread"] is not None else who, line.strip()))
     return found
@@ -127,14 +125,9 @@ def told_shares(run: Run) -> list[tuple[float, int, str, str]]:
 def places(top: list[tuple[float, int, str, str]]) -> str:
     """What takes most of the path, as a list."""
     lines = "".join(
-        f'<li><b>{in_words(share)}</b> <span>{escape(words)}</span> <span class="dim">{span(time)}</span>'
+        f'<li><b>{percent(share)}</b> <span>{escape(words)}</span> <span class="dim">{span(time)}</span>'
         + (f" <code>{escape(shorten(line, 60))}</code>" if line else "")
         + "</li>"
         for share, time, words, line in top
     )
     return f'<ol class="places">{lines}</ol>'
-
-
-def in_words(share: float) -> str:
-    """`62 %`, `<1 %`."""
-    return "<1 %".replace("<", "&lt;") if 0 < share < 0.005 else f"{share:.0%}".replace("%", " %")

@@ -10,12 +10,17 @@ from collections.abc import Iterable, Sequence
 
 from ..markup import escape, shown
 
-NAME = 22  # characters of a name that a figure shows; the whole of it is in the title
+NAME, ENDING = 28, 8  # characters of a name that a figure shows, and of its end, which is never cut
 
 
 def across(share: float) -> str:
     """A share of the width, in percent."""
     return f"{100 * share:.3f}".rstrip("0").rstrip(".") + "%"
+
+
+def percent(share: float) -> str:
+    """`62 %`, and of what is there but little, `under 1 %`."""
+    return "under 1 %" if 0 < share < 0.005 else f"{100 * share:.0f} %"
 
 
 def text(x: str | float, y: float, what: str, style: str = "", anchor: str = "start") -> str:
@@ -26,29 +31,29 @@ def text(x: str | float, y: float, what: str, style: str = "", anchor: str = "st
 def bar(begin: float, length: float, y: float, height: float, style: str, title: str, more: str = "") -> str:
     """A bar from the share `begin` of the width on, never thinner than can be seen, with a title. `style`: CSS."""
     place = f"x:{across(begin)};width:max({across(length)} - 1px,1.5px);{style}"
-    return (
-        f'<rect y="{y:g}" height="{height:g}" style="{place}"{more}>'
-        f"<title>{escape(title)}</title></rect>"
-    )
+    return f'<rect y="{y:g}" height="{height:g}" style="{place}"{more}><title>{escape(title)}</title></rect>'
 
 
 def svg(height: float, label: str, parts: Iterable[str], width: float | None = None) -> str:
     """A picture as wide as there is room, or `width` pixels."""
     size = "100%" if width is None else f"{width:g}"
-    return (
-        f'<svg width="{size}" height="{height:g}" role="img" aria-label="{escape(label)}">{"".join(parts)}</svg>'
-    )
+    return f'<svg width="{size}" height="{height:g}" role="img" aria-label="{escape(label)}">{"".join(parts)}</svg>'
 
 
 def short(name: str) -> str:
-    """A name where there is little room: of `parent/logger` only `logger`. Many workers' names differ in their ends."""
+    """A name where there is little room: of `parent/logger` only `logger`."""
     last = shown(name).rpartition("/")[2] or shown(name)
-    return last if len(last) <= NAME else f"{last[: NAME // 2 - 1]}…{last[-NAME // 2 :]}"
+    return last if len(last) <= NAME else f"{last[: NAME - ENDING - 1]}…{last[-ENDING:]}"
 
 
 def gutter(names: Sequence[tuple[str, str]], row: float, top: float = 0) -> str:
-    """The names of a figure's rows, (short, whole), beside it: `row` pixels each, from `top` pixels on."""
-    lines = "".join(f'<span title="{escape(whole)}">{escape(brief)}</span>' for brief, whole in names)
+    """The names of a figure's rows, (short, whole), beside it: `row` pixels each, from `top` pixels on.
+
+    What is too long loses its middle: many workers' names differ in their ends."""
+    lines = "".join(
+        f'<span title="{escape(whole)}"><i>{escape(brief[:-ENDING])}</i>{escape(brief[-ENDING:])}</span>'
+        for brief, whole in names
+    )
     return f'<div class="names" aria-hidden="true" style="padding-top:{top:g}px;--row:{row:g}px">{lines}</div>'
 
 
@@ -68,7 +73,7 @@ def nothing(title: str, says: str, style: str = "") -> str:
     return f'<figure class="{style}"><figcaption><b>{title}</b></figcaption><p class="none">{says}</p></figure>'
 
 
-def named(names: Sequence[str], count: int = 6) -> str:
+def named(names: Sequence[str], count: int = 4) -> str:
     """A list of names as HTML: the first of them, and how many more; the whole of it is in the title."""
     first = ", ".join(escape(name) for name in names[:count])
     more = f" and {len(names) - count:,} more" if len(names) > count else ""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from ipctrace.analysis.events import NEVER, NONE, Flags, Ints, whole
+from ipctrace.analysis.events import NEVER, NONE, Flags, Ints, pick, whole
 from ipctrace.analysis.ranks import in_order, ranks
 from ipctrace.analysis.timeline import Nodes
 
@@ -23,9 +23,9 @@ _AT_ONCE = 50_000  # nodes that ranks are made of, with those that are not drawn
 
 @dataclass(frozen=True, slots=True)
 class Interleaving:
-    """`nodes`: in order: thread, event, end (bool: the node is the event's end, not its begin), time (ns), rank (from 0,
-    without gaps), held (bool: bytes that were put into a buffer here and never left it), unread (bool: bytes that were
-    written here and that nobody read), from_elsewhere (bool: it had to come after something that is not drawn).
+    """`nodes`: in order: thread, event, end (bool: the node is the event's end, not its begin), time (ns), rank (from
+    0, without gaps), held (bool: bytes that were put into a buffer here and never left it), unread (bool: bytes that
+    were written here and that nobody read), from_elsewhere (bool: it had to come after something that isn't drawn).
     `arrows`: before, after (rows of `nodes`), kind, channel?; without those that the others imply, messages aside.
     `lanes`: threads. `total`: how many nodes the run has; `core`: whether only the knot's part was chosen."""
 
@@ -41,19 +41,22 @@ def interleaving(run: Run, most: int = NODES, lanes: int = LANES) -> Interleavin
     enter, exit = whole(run.trace.events["enter"]), whole(run.trace.events["exit"], NEVER)
     owner = whole(run.trace.events["thread"])
     core = {waiter.thread for waiter in members(run, "core") if waiter.thread is not None}
-    event, end, wanted = candidates(run, owner, core)
+    event, end, other = candidates(run, owner)
     time = np.where(end, exit[event], enter[event])
     known = time != NEVER
-    event, end, wanted, time = event[known], end[known], wanted[known], time[known]
+    event, end, other, time = event[known], end[known], other[known], time[known]
+    knot = list(core)
+    wanted = np.isin(owner[event], knot) | np.isin(other, knot) | (not core)
     total = len(np.unique(event * 2 + end))
 
-    some = np.flatnonzero(wanted)
-    latest = some[np.argsort(time[some], kind="stable")[-50 * most :]]
-    shown = ordered(event[latest], end[latest], enter, exit)
-    threads = owner[shown.event]
-    recent = list(dict.fromkeys([*(thread for thread in run.analysis.lanes if thread in core), *threads[::-1].tolist()]))
-    kept = np.flatnonzero(np.isin(threads, recent[:lanes]))[-most:]
-    shown = Nodes(shown.event[kept], shown.end[kept])
+    def latest(which: Flags) -> Nodes:
+        some = np.flatnonzero(which)
+        some = some[np.argsort(time[some], kind="stable")[-50 * most :]]
+        return last(ordered(event[some], end[some], enter, exit), most)
+
+    recent = owner[latest(wanted).event][::-1].tolist()
+    threads = list(dict.fromkeys([*(thread for thread in run.analysis.lanes if thread in core), *recent]))[:lanes]
+    shown = latest(wanted & np.isin(owner[event], threads) & np.isin(other, [*threads, NONE]))
 
     # ranks are made of all nodes in between: what is not drawn orders what is
     moment = np.where(shown.end, exit[shown.event], enter[shown.event])
@@ -79,29 +82,26 @@ def interleaving(run: Run, most: int = NODES, lanes: int = LANES) -> Interleavin
     return Interleaving(nodes, arrows, tuple(one for one in run.analysis.lanes if one in present), total, bool(core))
 
 
-def candidates(run: Run, owner: Ints, core: set[int]) -> tuple[Ints, Flags, Flags]:
-    """All nodes, some of them several times: event, end, and whether the knot's threads have to do with it."""
+def candidates(run: Run, owner: Ints) -> tuple[Ints, Flags, Ints]:
+    """All nodes, some of them several times: event, end, and the thread that it gave to or got from (NONE: nobody)."""
     edges, messages = run.analysis.edges, run.analysis.messages
-    columns = [(edges, "before_event", edges["before_end"].to_numpy()), (edges, "after_event", edges["after_end"].to_numpy())]
-    columns += [
-        (messages, name, np.full(len(messages), name == "read_event"))
-        for name in ("accept_event", "write_event", "read_event")
-    ]
-    knotted = np.append(np.isin(np.arange(len(run.trace.threads)), list(core)), False)
-
-    def touching(table: pd.DataFrame, one: str, two: str) -> Flags:
-        threads = [np.append(owner, -1)[np.maximum(whole(table[name]), -1)] for name in (one, two)]
-        return knotted[threads[0]] | knotted[threads[1]] if core else np.ones(len(table), dtype=bool)
-
-    of_edges, of_messages = (
-        touching(edges, "before_event", "after_event"),
-        touching(messages, "accept_event", "read_event") | touching(messages, "write_event", "read_event"),
-    )
-    event = np.concatenate([whole(table[name]) for table, name, _ in columns])
-    end = np.concatenate([flags.astype(bool) for _, _, flags in columns])
-    wanted = np.concatenate([of_edges if table is edges else of_messages for table, _, _ in columns])
+    before, after = whole(edges["before_event"]), whole(edges["after_event"])
+    accept, write, read = (whole(messages[name]) for name in ("accept_event", "write_event", "read_event"))
+    writer = np.where(accept != NONE, accept, write)
+    no = np.zeros(len(messages), dtype=bool)
+    parts = [
+        (before, edges["before_end"].to_numpy(dtype=bool), after),
+        (after, edges["after_end"].to_numpy(dtype=bool), before),
+        (accept, no, read), (write, no, read), (read, ~no, writer),
+    ]  # fmt: skip
+    event, end, other = (np.concatenate([part[k] for part in parts]) for k in range(3))
     known = event != NONE
-    return event[known], end[known], wanted[known]
+    return event[known], end[known], pick(owner, other[known])
+
+
+def last(nodes: Nodes, most: int) -> Nodes:
+    """The last of some nodes."""
+    return Nodes(nodes.event[-most:], nodes.end[-most:])
 
 
 def ordered(event: Ints, end: Flags, enter: Ints, exit: Ints) -> Nodes:
@@ -136,7 +136,8 @@ def described(run: Run, nodes: Nodes, owner: Ints, time: Ints) -> pd.DataFrame:
     written, read = messages["written"].notna().to_numpy(), messages["read"].notna().to_numpy()
 
     def any_of(name: str, which: Flags) -> Flags:
-        return np.isin(nodes.event, whole(messages.loc[which, name])) & (nodes.end == (name == "read_event"))
+        found: Flags = np.isin(nodes.event, whole(messages.loc[which, name])) & (nodes.end == (name == "read_event"))
+        return found
 
     return pd.DataFrame({
         "thread": owner[nodes.event], "event": nodes.event, "end": nodes.end, "time": time,

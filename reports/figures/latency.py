@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from ipctrace.analysis.messages import stages
 
 from ..markup import count, escape, span
-from ..run import Run
+from ..run import Run, rows
 from .drawing import across, bar, beside, figure, gutter, nothing, short, svg, text
 
 CHANNELS = 5
 STEPS = 5  # columns a decade
 ROW, CHANNEL, TOP = 58, 24, 4  # height of a histogram's row, and of a channel's
+UNITS = (("s", 1e9), ("ms", 1e6), ("µs", 1e3), ("ns", 1.0))
 TITLE = "How long messages took"
 STAGES = {  # stage → where a message was meanwhile, and how it is painted
     "buffered": ("in the writer’s buffer", "fill:var(--liquid)"),
@@ -45,11 +47,12 @@ def latency(run: Run, channels: int = CHANNELS) -> Latency:
     inside = {stage: np.clip(values, edges[0], edges[-1] * (1 - 1e-12)) for stage, values in known.items()}
     counts = pd.DataFrame([np.histogram(values, edges)[0] for values in inside.values()], index=list(inside))
     gone = messages["lost"].astype(bool)
+    accepted, written, read = (messages[name].notna() & ~gone for name in ("accepted", "written", "read"))
     missing = {
-        "buffered": int((messages["accepted"].notna() & messages["written"].isna() & messages["read"].isna() & ~gone).sum()),
-        "carried": int((messages["written"].notna() & messages["read"].isna() & ~gone).sum()),
-        "unread": int((messages["read"].notna() & messages["received"].isna()).sum()),
-    }  # fmt: skip
+        "buffered": int((accepted & ~written & ~read).sum()),
+        "carried": int((written & ~read).sum()),
+        "unread": int((read & messages["received"].isna()).sum()),
+    }
     carried = lengths["carried"].astype("float64")
     spent = carried.groupby(messages["channel"])
     table = pd.DataFrame({
@@ -61,9 +64,9 @@ def latency(run: Run, channels: int = CHANNELS) -> Latency:
 
 
 def decades(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """The borders of columns that hold all values: whole powers of ten at both ends, from 1 µs on, at most 1 µs … 1 Ms."""
+    """The borders of columns that hold all values: whole powers of ten at both ends, from 100 ns to 1 Ms."""
     low, high = (float(values.min()), float(values.max())) if len(values) else (1e3, 1e6)
-    first = min(max(int(np.floor(np.log10(max(low, 1)))), 3), 14)
+    first = min(max(int(np.floor(np.log10(max(low, 1)))), 2), 14)
     last = min(max(int(np.floor(np.log10(max(high, 1)))) + 1, first + 1), 15)
     return np.logspace(first, last, (last - first) * STEPS + 1)
 
@@ -92,31 +95,36 @@ def draw(run: Run) -> str:
                 parts.append(bar(column / columns, 1 / columns, base - tall, tall, STAGES[stage][1], title))
         named.append((STAGES[stage][0], f"{STAGES[stage][0]}: {count(int(found.counts.loc[stage].sum()), 'message')}"))
     sides = gutter(named, ROW, TOP)
-    for row, channel in enumerate(found.channels.itertuples()):
+    slowest = rows(found.channels)
+    for row, channel in enumerate(slowest):
         y = TOP + ROW * len(stages_shown) + row * CHANNEL + 14
         title = (
-            f"{channel.name}, {count(int(channel.messages), 'message')} in the channel: half within {span(channel.median)}, "
-            f"95 of 100 within {span(channel.most)}, longest {span(channel.longest)}"
+            f"{channel['name']}, {count(int(channel['messages']), 'message')} in the channel: half within "
+            f"{span(channel['median'])}, 95 of 100 within {span(channel['most'])}, longest {span(channel['longest'])}"
         )
-        parts.append(whisker(place(channel.median), place(channel.most), place(channel.longest), y, title))
-    slow = [(short(name), name) for name in found.channels["name"]]
+        parts.append(whisker(*(place(channel[column]) for column in ("median", "most", "longest")), y, title))
+    slow = [(short(channel["name"]), channel["name"]) for channel in slowest]
     names = f'<div class="stacked">{sides}{gutter(slow, CHANNEL)}</div>'
-    worst = found.channels.iloc[0] if len(found.channels) else None
     says = (
-        f"{escape(worst['name'])} carried slowest: half of its {count(int(worst['messages']), 'message')} within "
-        f"{span(worst['median'])}, the longest took {span(worst['longest'])}. The scale is logarithmic."
-        if worst is not None
-        else "How many messages were how long where. The scale is logarithmic."
+        f"{slowest_of(slowest[0]) if slowest else 'How many messages were how long where'}. The scale is logarithmic."
     )
-    label = "; ".join(f"{whole}" for _, whole in named) + "; " + "; ".join(
-        f"{channel.name}: half within {span(channel.median)}" for channel in found.channels.itertuples()
-    )
-    left = [f"{number:,} {where}" for (where, _), number in zip(STAGES.values(), found.missing.values(), strict=True) if number]
+    label = "; ".join([
+        *(whole for _, whole in named),
+        *(f"{channel['name']}: half within {span(channel['median'])}" for channel in slowest),
+    ])  # fmt: skip
+    left = [f"{number:,} {STAGES[stage][0]}" for stage, number in found.missing.items() if number]
     notes = [
         "Below: the slowest channels; dot: median, thick: 95 of 100, thin: longest." if slow else "",
         f"Not counted, since still there at the end: {', '.join(left)}." if left else "",
     ]
     return figure(TITLE, says, beside(names, svg(height + 24, label, parts)), notes)
+
+
+def slowest_of(channel: dict[str, Any]) -> str:
+    """The slowest channel, as HTML."""
+    many, half = int(channel["messages"]), span(channel["median"])
+    carried = f"half of its {many:,} messages within {half}, the longest in {span(channel['longest'])}"
+    return f"{escape(channel['name'])} carried slowest: {carried if many > 1 else f'its one message in {half}'}"
 
 
 def below(found: Latency, column: int) -> str:
@@ -128,23 +136,29 @@ def below(found: Latency, column: int) -> str:
 def ticks(edges: np.ndarray[tuple[int], np.dtype[np.float64]], y: float) -> list[str]:
     """Lines and words at the powers of ten; every other one where they would touch on a phone."""
     powers = [float(edge) for edge in edges[::STEPS]]
-    every = -(-(len(powers) - 1) // 5)
+    every = -(-(len(powers) - 1) // 4)
     found = []
     for number, edge in enumerate(powers):
         at = across(number / (len(powers) - 1))
         found.append(f'<line class="rule" x1="{at}" x2="{at}" y1="0" y2="{y - 4:g}"/>')
         if number % every == 0:
             anchor = "start" if number == 0 else "end" if number == len(powers) - 1 else "middle"
-            found.append(text(at, y + 12, span(round(edge)), "", anchor))
+            found.append(text(at, y + 12, tick(edge), "", anchor))
     return found
+
+
+def tick(power: float) -> str:
+    """A power of ten, ns, in words: `100 µs`."""
+    unit, size = next((unit, size) for unit, size in UNITS if power >= size)
+    return f"{power / size:,.0f} {unit}"
 
 
 def whisker(middle: float, most: float, longest: float, y: float, title: str) -> str:
     """A channel: a dot at its median, a thick line up to 95 of 100, a thin one up to the longest."""
     lines = "".join(
-        f'<line x1="{across(middle)}" x2="{across(to)}" y1="{y}" y2="{y}" stroke="var(--accent)" stroke-width="{width}"/>'
-        for to, width in ((longest, 1), (most, 4))
+        f'<line x1="{across(begin)}" x2="{across(end)}" y1="{y - tall}" y2="{y + tall}" stroke-width="{width}"/>'
+        for begin, end, tall, width in ((middle, longest, 0, 1), (middle, most, 0, 4), (longest, longest, 4, 1))
     )
-    end = f'<line x1="{across(longest)}" x2="{across(longest)}" y1="{y - 4}" y2="{y + 4}" stroke="var(--accent)"/>'
-    hit = f'<rect width="100%" height="{CHANNEL}" y="{y - 12}" fill="transparent"/>'
-    return f'<g><title>{escape(title)}</title>{hit}{lines}{end}<circle cx="{across(middle)}" cy="{y}" r="4.5" fill="var(--accent)"/></g>'
+    hit = f'<rect width="100%" height="{CHANNEL}" y="{y - 12}" fill="transparent" stroke="none"/>'
+    dot = f'<circle cx="{across(middle)}" cy="{y}" r="4.5"/>'
+    return f'<g class="whisker"><title>{escape(title)}</title>{hit}{lines}{dot}</g>'

@@ -10,8 +10,8 @@ from ipctrace.analysis.events import NONE, Ints, whole
 
 from ..markup import count, escape, span
 from ..run import Run
-from .drawing import across, beside, figure, gutter, named, nothing, short, svg, text
-from .threads import Chosen, most_blocked, name
+from .drawing import across, beside, figure, gutter, named, nothing, percent, short, svg, text
+from .threads import Chosen, most_waiting, name
 
 THREADS = 8  # rows; the others share one
 ROW = 32
@@ -28,6 +28,11 @@ class Matrix:
     time: Ints
     count: Ints
 
+    @property
+    def single(self) -> Ints:
+        """`time` of the rows that are one thread each."""
+        return self.time[: len(self.threads.shown)]
+
 
 def pairs(run: Run) -> pd.DataFrame:
     """`Analysis.matrix` (thread, by?, time in ns, count), where a wait that never ended is counted for whom the
@@ -40,8 +45,8 @@ def pairs(run: Run) -> pd.DataFrame:
 
 
 def matrix(run: Run, threads: int = THREADS) -> Matrix:
-    """The matrix of the `threads` threads that were blocked longest, the others taken together."""
-    picked = most_blocked(run, threads)
+    """The matrix of the `threads` threads that waited or were waited for longest, the others taken together."""
+    picked = most_waiting(run, threads)
     size = len(picked.shown) + bool(picked.others)
     place = {thread: min(number, size - 1) for number, thread in enumerate((*picked.shown, *picked.others))}
     table = pairs(run)
@@ -62,23 +67,24 @@ def draw(run: Run) -> str:
     unit, size = next(((word, size) for word, size in UNITS if found.time.max() >= size), UNITS[-1])
     names = labels(run, found)
     rows, columns = found.time.shape
+    columns -= not found.count[:, -1].any()
     # names over the columns where they have room, else numbers: nothing is slanted, nothing is cut
     plain = columns <= 4 and all(len(brief) <= 9 for brief, _ in names)
     heads = [brief if plain else str(number + 1) for number, (brief, _) in enumerate(names)] + ["?"]
-    parts = [text(across((k + 0.5) / columns), 14, head, "", "middle") for k, head in enumerate(heads)]
+    parts = [text(across((k + 0.5) / columns), 14, head, "", "middle") for k, head in enumerate(heads[:columns])]
     knot = knot_cells(run, found)
     whom = [whole for _, whole in names] + ["somebody who is not known"]
     for row in range(rows):
         for column in range(columns):
             waited, often = int(found.time[row, column]), int(found.count[row, column])
             said = f"{names[row][1]} waited {span(waited)} for {whom[column]}, {count(often, 'time')}" if often else ""
-            parts.append(cell(found, row, column, size, said, (row, column) in knot))
-    by_time = np.dstack(np.unravel_index(np.argsort(-found.time, axis=None, kind="stable"), found.time.shape))[0]
+            parts.append(cell(found, (row, column), columns, size, said, (row, column) in knot))
+    by_time = np.dstack(np.unravel_index(np.argsort(-found.single, axis=None, kind="stable"), found.single.shape))[0]
     (most, at), *_ = by_time.tolist()
     share = found.time[most, at] / found.time.sum()
     says = (
         f"{escape(names[most][1])} waited {span(int(found.time[most, at]))} for {escape(whom[at])}, "
-        f"{share:.0%} of all waiting. A row waits for a column; {unit}, sleeps left out."
+        f"{percent(share)} of all waiting. A row waits for a column; {unit}, sleeps left out."
     )
     label = "; ".join(
         f"{names[row][1]} waits {span(int(found.time[row, column]))} for {whom[column]}"
@@ -99,13 +105,14 @@ def labels(run: Run, found: Matrix) -> list[tuple[str, str]]:
     return names
 
 
-def cell(found: Matrix, row: int, column: int, unit: float, title: str, knotted: bool) -> str:
+def cell(found: Matrix, at: tuple[int, int], columns: int, unit: float, title: str, knotted: bool) -> str:
     """A cell, tinted by its share of the longest, with its number."""
-    rows, columns = found.time.shape
+    row, column = at
     waited = int(found.time[row, column])
-    tint = 10 + 34 * waited / max(1, int(found.time.max()))
-    colour = "sleep" if column == columns - 1 else "nodata"
-    fill = f"color-mix(in srgb, var(--{colour}) {tint:.0f}%, transparent)" if found.count[row, column] else "var(--sunk)"
+    tint = 10 + 34 * min(1.0, waited / max(1, int(found.single.max(initial=0))))
+    colour = "sleep" if column == found.time.shape[1] - 1 else "nodata"
+    tinted = f"color-mix(in srgb, var(--{colour}) {tint:.0f}%, transparent)"
+    fill = tinted if found.count[row, column] else "var(--sunk)"
     edge = ";stroke:var(--danger);stroke-width:1.5px" if knotted else ""
     told = f"<title>{escape(title)}</title>" if title else ""
     square = (

@@ -7,6 +7,9 @@ from collections.abc import Iterable
 from ipctrace.tracer.schema import REASONS
 
 WORDS = {"run": "running", **REASONS}
+DOING = {"run": "running"} | {  # as a sentence goes on: child waiting for data
+    reason: words.replace("waits", "waiting").replace("sleeps", "sleeping") for reason, words in REASONS.items()
+}
 
 
 def paint(reason: str) -> str:

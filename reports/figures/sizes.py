@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ..markup import count
-from ..run import Run
+from ..run import Run, rows
 from .drawing import across, bar, figure, nothing, svg, text
 
 HEIGHT, TOP = 150, 22
@@ -44,19 +44,20 @@ def draw(run: Run) -> str:
     """The figure: a column a power of two."""
     found = sizes(run)
     table = found.counts
-    without = f"{count(found.without, 'item')} of queues between threads {'has' if found.without == 1 else 'have'} no size."
+    have = "has" if found.without == 1 else "have"
+    without = f"{count(found.without, 'item')} of queues between threads {have} no size."
     if table.empty:
         return nothing(TITLE, without if found.without else "No bytes passed between threads.")
     low, high = int(table["least"].iloc[0]).bit_length() - 1, int(table["least"].iloc[-1]).bit_length() - 1
-    margin = max(0, 5 - (high - low)) // 2  # few columns: not as wide as the page
+    margin = max(0, 7 - (high - low)) // 2  # few columns: not as wide as the page
     low, columns = low - min(margin, low), high - low + 1 + 2 * margin
     tallest, base = int(table["messages"].max()), HEIGHT - 20
     parts = [f'<line class="rule" x1="0" x2="100%" y1="{base}" y2="{base}"/>']
-    for row in table.itertuples():
-        column, number = int(row.least).bit_length() - 1 - low, int(row.messages)
+    for row in rows(table):
+        column, number = row["least"].bit_length() - 1 - low, row["messages"]
         if number:
             tall = max(2.0, (base - TOP) * number / tallest)
-            title = f"{count(number, 'message')} of {int(row.least):,} to {int(row.most):,} bytes, {int(row.bytes):,} bytes in all"
+            title = f"{count(number, 'message')} of {row['least']:,} to {row['most']:,} bytes, {row['bytes']:,} bytes in all"
             parts.append(bar(column / columns, 1 / columns, base - tall, tall, "fill:var(--accent)", title))
             if columns <= 8 or number == tallest:
                 parts.append(text(across((column + 0.5) / columns), base - tall - 5, f"{number:,}", "v", "middle"))
@@ -68,9 +69,11 @@ def draw(run: Run) -> str:
     if crossed:
         parts.append(f'<line class="limit" x1="{across(edge)}" x2="{across(edge)}" y1="8" y2="{base}"/>')
     largest, total = int(run.analysis.messages["size"].max()), int(table["bytes"].sum())
-    says = f"Half of {count(int(table['messages'].sum()), 'message')} had at most {count(found.median, 'byte')}, the largest {largest:,}; {amount(total)} in all."
+    many = int(table["messages"].sum())
+    half = f"Half of {many:,} messages had at most {count(found.median, 'byte')}, the largest {largest:,}"
+    says = f"{half}; {amount(total)} in all." if many > 1 else f"The only message had {count(largest, 'byte')}."
     label = "; ".join(
-        f"{int(row.least):,} to {int(row.most):,} bytes: {int(row.messages):,}" for row in table.itertuples() if row.messages
+        f"{row['least']:,} to {row['most']:,} bytes: {row['messages']:,}" for row in rows(table) if row["messages"]
     )
     notes = [
         "A column a power of two; it begins at the number under it.",

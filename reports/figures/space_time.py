@@ -1,11 +1,10 @@
-"""The space-time diagram: a lane a thread, arrows from what gave to what got, ordered by causality, not by the clock."""
+"""The space-time diagram: a lane a thread, arrows from what gave to what got, in the order of causality."""
 
 from __future__ import annotations
 
 from ..markup import count, escape, moment
 from ..run import Run, members, rows
-from .drawing import gutter, nothing, short, svg, text
-from .drawing import figure as framed
+from .drawing import figure, gutter, nothing, short, svg, text
 from .interleaving import Interleaving, interleaving
 from .threads import name
 
@@ -14,6 +13,10 @@ WIDTH = 1020  # pixels that all ranks take, if each can have between these two
 NARROW, WIDE = 17, 44
 FOREVER = 78  # room for what never ends
 TITLE = "Causal order"
+SAYS = (
+    "What had to come before what: along an arrow and along a lane. "
+    "Dots in one column are concurrent; distance is not time."
+)
 # What kinds of edges are, in words; all others are notices of some kind
 KINDS = {
     "message": ("message", ("message", "item", "ready", "connection", "open")),
@@ -34,7 +37,7 @@ def draw(run: Run) -> str:
     step = min(WIDE, max(NARROW, WIDTH / columns))
     height = {thread: TOP + LANE * place for place, thread in enumerate(found.lanes)}
     width = round(step * columns + 12 + (FOREVER if core else 0))
-    spots = [
+    spots: list[tuple[float, float]] = [
         (10 + (rank + 0.5) * step, height[thread])
         for rank, thread in zip(found.nodes["rank"].tolist(), found.nodes["thread"].tolist(), strict=True)
     ]
@@ -42,14 +45,14 @@ def draw(run: Run) -> str:
     families = []
     for arrow in rows(found.arrows):
         families.append(FAMILY.get(arrow["kind"], "notice"))
-        parts.append(slanted(*spots[arrow["before"]], *spots[arrow["after"]], families[-1]))
+        parts.append(slanted(spots[arrow["before"]], spots[arrow["after"]], families[-1]))
     parts += dots(run, found, spots)
     parts += [forever(run, found, thread, height[thread], step, width) for thread in core]
     names = [(short(name(run, thread)), name(run, thread)) for thread in found.lanes]
     picture = svg(TOP + LANE * (len(found.lanes) - 1) + 22, label(run, found), parts, width)
     drawn = (
-        f'<div class="plane">{gutter(names, LANE, TOP - LANE / 2)}'
-        f'<div class="sideways" tabindex="0" role="region" aria-label="The diagram, from left to right">{picture}</div></div>'
+        f'<div class="plane">{gutter(names, LANE, TOP - LANE / 2)}<div class="sideways" tabindex="0" role="region" '
+        f'aria-label="The diagram, from left to right">{picture}</div></div>'
     )
     first, last = int(found.nodes["time"].min()), int(found.nodes["time"].max())
     part = (
@@ -58,8 +61,8 @@ def draw(run: Run) -> str:
         else f"The last {len(found.nodes):,} of {found.total:,} begins and ends"
     )
     part += " of calls in which threads gave or got something" + (", the knot’s part" if found.core else "")
-    says = "What had to come before what: along an arrow and along a lane. Dots in one column are concurrent; distance is not time."
-    return framed(TITLE, says, drawn + legend(found, families), [f"{part}: {moment(first)} to {moment(last)}."], "wide-figure")
+    notes = [f"{part}: {moment(first)} to {moment(last)}."]
+    return figure(TITLE, SAYS, drawn + legend(found, families), notes, "wide-figure")
 
 
 def dots(run: Run, found: Interleaving, spots: list[tuple[float, float]]) -> list[str]:
@@ -69,16 +72,17 @@ def dots(run: Run, found: Interleaving, spots: list[tuple[float, float]]) -> lis
     parts = []
     for node, call, site, (x, y) in zip(rows(found.nodes), run.calls(found.nodes["event"]), sites, spots, strict=True):
         where = f" at {run.place(site['site'])}" if site["site"] is not None else ""
-        title = f"{name(run, node['thread'])}: {call} {'returns' if node['end'] else 'begins'}{where}, {moment(node['time'])}"
+        does = "returns" if node["end"] else "begins"
+        title = f"{name(run, node['thread'])}: {call} {does}{where}, {moment(node['time'])}"
         style = "got" if node["end"] else "gave"
         for flag, words in TOLD.items():
             if node[flag]:
                 title, style = f"{title}; {words}", flag if flag != "from_elsewhere" else style
         if node["from_elsewhere"]:
-            parts.append(slanted(x - 15, y - 17, x, y, "elsewhere"))
-        parts.append(
-            f'<circle cx="{x:g}" cy="{y:g}" r="{5.5 if node["held"] else 4}" class="{style}"><title>{escape(title)}</title></circle>'
-        )
+            parts.append(slanted((x - 15, y - 17), (x, y), "elsewhere"))
+        radius = 5.5 if node["held"] else 4
+        told = f"<title>{escape(title)}</title>"
+        parts.append(f'<circle cx="{x:g}" cy="{y:g}" r="{radius}" class="{style}">{told}</circle>')
     return parts
 
 
@@ -99,8 +103,9 @@ def forever(run: Run, found: Interleaving, thread: int, y: float, step: float, w
     )
 
 
-def slanted(x0: float, y0: float, x1: float, y1: float, family: str) -> str:
+def slanted(begin: tuple[float, float], end: tuple[float, float], family: str) -> str:
     """An arrow between two dots."""
+    (x0, y0), (x1, y1) = begin, end
     length = max(1.0, ((x1 - x0) ** 2 + (y1 - y0) ** 2) ** 0.5)
     ux, uy = (x1 - x0) / length, (y1 - y0) / length
     return (
@@ -113,7 +118,7 @@ def slanted(x0: float, y0: float, x1: float, y1: float, family: str) -> str:
 def legend(found: Interleaving, families: list[str]) -> str:
     """What the arrows and dots that are drawn mean."""
     lines = [
-        f'<span><svg width="30" height="12" aria-hidden="true">{slanted(-2, 6, 32, 6, family)}</svg>{words}</span>'
+        f'<span><svg width="30" height="12" aria-hidden="true">{slanted((-2, 6), (32, 6), family)}</svg>{words}</span>'
         for family, (words, _) in KINDS.items()
         if family in families
     ]
@@ -121,7 +126,8 @@ def legend(found: Interleaving, families: list[str]) -> str:
     flags = {"gave": (~found.nodes["end"]).any(), "got": found.nodes["end"].any()}
     flags |= {flag: found.nodes[flag].any() for flag in ("held", "unread")}
     lines += [
-        f'<span><svg width="12" height="12" aria-hidden="true"><circle cx="6" cy="6" r="4" class="{style}"/></svg>{words}</span>'
+        f'<span><svg width="12" height="12" aria-hidden="true"><circle cx="6" cy="6" r="4" class="{style}"/></svg>'
+        f"{words}</span>"
         for style, words in meanings.items()
         if flags[style]
     ]

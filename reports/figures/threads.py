@@ -14,13 +14,15 @@ class Chosen(NamedTuple):
     others: tuple[int, ...]
 
 
-def most_blocked(run: Run, count: int) -> Chosen:
-    """The threads that were blocked longest, and before them all of the knot's."""
+def most_waiting(run: Run, count: int) -> Chosen:
+    """The threads that waited longest or were waited for longest, and before them all of the knot's."""
     core = {waiter.thread for waiter in members(run, "core")}
-    busy = run.analysis.busy
+    busy, waits = run.analysis.busy, run.analysis.blocking
     blocked = dict(zip(busy["thread"].tolist(), busy["blocked"].tolist(), strict=True))
+    blamed = (waits["end"] - waits["begin"]).groupby(run.waited_for).sum().to_dict()
     known = [thread for thread in run.analysis.lanes if thread in blocked and traced(run, thread)]
-    by_weight = sorted(known, key=lambda thread: (thread not in core, -blocked[thread]))
+    weight = {thread: blocked[thread] + blamed.get(thread, 0) for thread in known}
+    by_weight = sorted(known, key=lambda thread: (thread not in core, -weight[thread]))
     return chosen(known, by_weight[: count if len(known) > count else len(known)])
 
 
