@@ -22,15 +22,17 @@ def ranks(thread: Ints, before: Ints, after: Ints) -> Ints:
     """The rank of each node, from 0. Nodes are in order (`in_order`), with a thread each; edges lead from the nodes
     `before` to the nodes `after`. An edge that runs backwards, among nodes of one time, is left out."""
     forward = before < after
-    sources: dict[int, list[int]] = {}
-    for source, target in zip(before[forward].tolist(), after[forward].tolist(), strict=True):
-        sources.setdefault(target, []).append(source)
+    before, after = before[forward], after[forward]
+    order = np.argsort(after, kind="stable")
+    edges = zip(after[order].tolist(), before[order].tolist(), strict=True)
     found = [0] * len(thread)
-    last: dict[int, int] = {}
+    last = [-1] * (int(thread.max(initial=-1)) + 1)
+    target, source = next(edges, (-1, -1))
     for node, one in enumerate(thread.tolist()):
-        came = [found[source] for source in sources.get(node, ())]
-        if one in last:
-            came.append(found[last[one]])
-        found[node] = max(came, default=-1) + 1
-        last[one] = node
+        rank = last[one]
+        while target == node:
+            if found[source] > rank:
+                rank = found[source]
+            target, source = next(edges, (-1, -1))
+        found[node] = last[one] = rank + 1
     return np.array(found, dtype="int64")

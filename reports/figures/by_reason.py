@@ -35,7 +35,8 @@ def by_reason(run: Run, threads: int = THREADS) -> Reasons:
     table = sums.reindex(busy.index, fill_value=0).assign(run=busy["running"]).astype("int64")
     table = table[[reason for reason in WORDS if reason in table]]
     picked = most_waiting(run, threads)
-    return Reasons(picked, table.loc[list(picked.shown)], table.loc[list(picked.others)].sum().to_dict())
+    others = table.loc[list(picked.others)].sum()
+    return Reasons(picked, table.loc[list(picked.shown)], {reason: int(others[reason]) for reason in table.columns})
 
 
 def draw(run: Run) -> str:
@@ -63,11 +64,12 @@ def draw(run: Run) -> str:
         f"{whole}: " + ", ".join(f"{span(amount)} {WORDS[reason]}" for reason, amount in times.items() if amount)
         for (_, whole), times in list(zip(names, rows(found.time), strict=True))[:6]
     )
+    drawn_reasons = [reason for reason in WORDS if reason in found.time and found.time[reason].any()]
     drawn = beside(gutter(names, ROW), svg(len(names) * ROW + 2, label, parts))
     return figure(
         TITLE,
         f"{waited}; a bar is a thread’s whole life.",
-        drawn + legend(reason for reason in found.time if found.time[reason].any()),
+        drawn + legend(drawn_reasons),
         [rest(run, found)],
     )
 

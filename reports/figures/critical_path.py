@@ -17,7 +17,7 @@ from .threads import Chosen, chosen, name
 
 THREADS = 6  # rows; the others share one
 SEGMENTS = 400  # more are drawn as what took longest of each of as many equal pieces of the run
-PLACES = 5  # places that are told in words
+PLACES, WORTH = 5, 0.005  # places that are told in words, and what share of the path is worth it
 ROW = 24
 TITLE = "Critical path"
 
@@ -111,7 +111,8 @@ def draw(run: Run) -> str:
 def told_shares(run: Run) -> list[tuple[float, int, str, str]]:
     """(share, time in ns, words, source line) of what takes most of the path: "child computing, up to worker.py:12"."""
     found = []
-    for row in rows(shares(run.analysis.path, ("thread", "what", "site")).head(PLACES)):
+    spent = shares(run.analysis.path, ("thread", "what", "site"))
+    for row in rows(spent[(spent["share"] >= WORTH) | (spent.index == 0)].head(PLACES)):
         who = "what came before anything known" if row["thread"] is None else name(run, row["thread"])
         site = run.place(row["site"])
         runs = row["what"] == "runs"

@@ -18,7 +18,7 @@ from ..run import Run, members
 
 NODES = 60
 LANES = 12
-_AT_ONCE = 50_000  # nodes that ranks are made of, with those that are not drawn
+_AT_ONCE = 1_000_000  # nodes that ranks are made of, with those that are not drawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def interleaving(run: Run, most: int = NODES, lanes: int = LANES) -> Interleavin
     event, end, other, time = event[known], end[known], other[known], time[known]
     knot = list(core)
     wanted = np.isin(owner[event], knot) | np.isin(other, knot) | (not core)
-    total = len(np.unique(event * 2 + end))
+    total = int(np.bincount(event * 2 + end, minlength=1).astype(bool).sum())
 
     def latest(which: Flags) -> Nodes:
         some = np.flatnonzero(which)
@@ -61,8 +61,7 @@ def interleaving(run: Run, most: int = NODES, lanes: int = LANES) -> Interleavin
     # ranks are made of all nodes in between: what is not drawn orders what is
     moment = np.where(shown.end, exit[shown.event], enter[shown.event])
     inside = (time >= moment.min(initial=NEVER)) & (time <= moment.max(initial=NONE))
-    inside = np.flatnonzero(inside)[np.argsort(time[inside], kind="stable")[-_AT_ONCE:]]
-    everything = ordered(event[inside], end[inside], enter, exit)
+    everything = last(ordered(event[inside], end[inside], enter, exit), _AT_ONCE)
     before, after, table = edges_among(run, everything)
     rank = ranks(owner[everything.event], before, after)
     place = find(everything, shown)
@@ -73,11 +72,11 @@ def interleaving(run: Run, most: int = NODES, lanes: int = LANES) -> Interleavin
     drawn = np.full(len(everything.event) + 1, -1)
     drawn[place] = np.arange(len(place))
     arrows = table.assign(before=drawn[before], after=drawn[after])
-    reached = find(shown, Nodes(whole(run.analysis.edges["after_event"]), run.analysis.edges["after_end"].to_numpy()))
     arrows = arrows[(arrows["before"] >= 0) & (arrows["after"] >= 0)]
-    arrows = without_implied(nodes["thread"].tolist(), arrows.sort_values(["after", "before"], kind="stable"))
-    elsewhere = set(reached[reached >= 0].tolist()) - set(arrows["after"].tolist())
-    nodes["from_elsewhere"] |= nodes.index.isin(elsewhere)
+    edges = run.analysis.edges
+    caused = find(shown, Nodes(whole(edges["after_event"]), edges["after_end"].to_numpy()))
+    nodes["from_elsewhere"] |= nodes.index.isin(caused) & ~nodes.index.isin(arrows["after"])
+    arrows = without_implied(nodes["thread"].tolist(), arrows)
     present = {*nodes["thread"].tolist(), *core}
     return Interleaving(nodes, arrows, tuple(one for one in run.analysis.lanes if one in present), total, bool(core))
 
@@ -106,7 +105,7 @@ def last(nodes: Nodes, most: int) -> Nodes:
 
 def ordered(event: Ints, end: Flags, enter: Ints, exit: Ints) -> Nodes:
     """The nodes, each once, in an order in which no edge runs backwards."""
-    key = np.unique(event * 2 + end)
+    key = np.flatnonzero(np.bincount(event * 2 + end, minlength=1))
     nodes = Nodes(key // 2, key % 2 == 1)
     order = in_order(nodes, enter[nodes.event], exit[nodes.event])
     return Nodes(nodes.event[order], nodes.end[order])
@@ -115,9 +114,9 @@ def ordered(event: Ints, end: Flags, enter: Ints, exit: Ints) -> Nodes:
 def find(nodes: Nodes, wanted: Nodes) -> Ints:
     """The place in `nodes` of each that is wanted; -1: it isn't there."""
     key, sought = nodes.event * 2 + nodes.end, wanted.event * 2 + wanted.end
-    order = np.argsort(key)
-    place = np.minimum(np.searchsorted(key[order], sought), max(len(key) - 1, 0))
-    return np.where(key[order][place] == sought, order[place], -1) if len(key) else np.full(len(sought), -1)
+    place = np.full(max(int(key.max(initial=0)), int(sought.max(initial=0))) + 1, -1)
+    place[key] = np.arange(len(key))
+    return place[sought]
 
 
 def edges_among(run: Run, nodes: Nodes) -> tuple[Ints, Ints, pd.DataFrame]:

@@ -82,18 +82,19 @@ def draw(run: Run) -> str:
     def place(nanoseconds: float) -> float:
         return float((np.clip(np.log10(max(nanoseconds, 1)), first, last) - first) / (last - first))
 
-    stages_shown = [stage for stage in STAGES if found.counts.loc[stage].sum()]
+    counts = {stage: found.counts.loc[stage].to_numpy(dtype="int64") for stage in STAGES}
+    stages_shown = [stage for stage in STAGES if counts[stage].any()]
     columns, height = found.counts.shape[1], TOP + ROW * len(stages_shown) + CHANNEL * len(found.channels)
     parts, named = ticks(found.edges, height + 6), []
     for row, stage in enumerate(stages_shown):
-        base, tallest = TOP + (row + 1) * ROW - 8, max(1, int(found.counts.loc[stage].max()))
+        base, tallest = TOP + (row + 1) * ROW - 8, max(1, int(counts[stage].max()))
         parts.append(f'<line class="rule" x1="0" x2="100%" y1="{base}" y2="{base}"/>')
-        for column, number in enumerate(found.counts.loc[stage].tolist()):
+        for column, number in enumerate(counts[stage].tolist()):
             if number:
                 tall = max(2.0, (ROW - 18) * number / tallest)
                 title = f"{count(number, 'message')}: {below(found, column)}, {STAGES[stage][0]}"
                 parts.append(bar(column / columns, 1 / columns, base - tall, tall, STAGES[stage][1], title))
-        named.append((STAGES[stage][0], f"{STAGES[stage][0]}: {count(int(found.counts.loc[stage].sum()), 'message')}"))
+        named.append((STAGES[stage][0], f"{STAGES[stage][0]}: {count(int(counts[stage].sum()), 'message')}"))
     sides = gutter(named, ROW, TOP)
     slowest = rows(found.channels)
     for row, channel in enumerate(slowest):
@@ -102,7 +103,7 @@ def draw(run: Run) -> str:
             f"{channel['name']}, {count(int(channel['messages']), 'message')} in the channel: half within "
             f"{span(channel['median'])}, 95 of 100 within {span(channel['most'])}, longest {span(channel['longest'])}"
         )
-        parts.append(whisker(*(place(channel[column]) for column in ("median", "most", "longest")), y, title))
+        parts.append(whisker(place(channel["median"]), place(channel["most"]), place(channel["longest"]), y, title))
     slow = [(short(channel["name"]), channel["name"]) for channel in slowest]
     names = f'<div class="stacked">{sides}{gutter(slow, CHANNEL)}</div>'
     says = (
@@ -117,7 +118,7 @@ def draw(run: Run) -> str:
         "Below: the slowest channels; dot: median, thick: 95 of 100, thin: longest." if slow else "",
         f"Not counted, since still there at the end: {', '.join(left)}." if left else "",
     ]
-    return figure(TITLE, says, beside(names, svg(height + 24, label, parts)), notes)
+    return figure(TITLE, f"{says}. The scale is logarithmic.", beside(names, svg(height + 24, label, parts)), notes)
 
 
 def slowest_of(channel: dict[str, Any]) -> str:

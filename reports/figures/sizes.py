@@ -57,7 +57,7 @@ def draw(run: Run) -> str:
         column, number = row["least"].bit_length() - 1 - low, row["messages"]
         if number:
             tall = max(2.0, (base - TOP) * number / tallest)
-            title = f"{count(number, 'message')} of {row['least']:,} to {row['most']:,} bytes, {row['bytes']:,} bytes in all"
+            title = f"{count(number, 'message')} of {row['least']:,} to {row['most']:,} bytes, {row['bytes']:,} in all"
             parts.append(bar(column / columns, 1 / columns, base - tall, tall, "fill:var(--accent)", title))
             if columns <= 8 or number == tallest:
                 parts.append(text(across((column + 0.5) / columns), base - tall - 5, f"{number:,}", "v", "middle"))

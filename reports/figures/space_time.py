@@ -122,7 +122,12 @@ def legend(found: Interleaving, families: list[str]) -> str:
         for family, (words, _) in KINDS.items()
         if family in families
     ]
-    meanings = {"gave": "gives", "got": "has got", "held": "bytes never left the buffer", "unread": "bytes nobody read"}
+    meanings = {
+        "gave": "a call begins",
+        "got": "a call returns",
+        "held": "bytes never left the buffer",
+        "unread": "bytes nobody read",
+    }
     flags = {"gave": (~found.nodes["end"]).any(), "got": found.nodes["end"].any()}
     flags |= {flag: found.nodes[flag].any() for flag in ("held", "unread")}
     lines += [
