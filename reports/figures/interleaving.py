@@ -77,7 +77,7 @@ def interleaving(run: Run, most: int = NODES, lanes: int = LANES) -> Interleavin
     caused = find(shown, Nodes(whole(edges["after_event"]), edges["after_end"].to_numpy()))
     nodes["from_elsewhere"] |= nodes.index.isin(caused) & ~nodes.index.isin(arrows["after"])
     arrows = without_implied(nodes["thread"].tolist(), arrows)
-    present = {*nodes["thread"].tolist(), *core}
+    present = {*nodes["thread"].tolist(), *core.intersection(threads)}
     return Interleaving(nodes, arrows, tuple(one for one in run.analysis.lanes if one in present), total, bool(core))
 
 

@@ -32,7 +32,8 @@ def draw(run: Run) -> str:
     found = interleaving(run)
     if found.nodes.empty:
         return nothing(TITLE, "No bytes passed between threads, so nothing had to come before anything.", "wide-figure")
-    core = [waiter.thread for waiter in members(run, "core") if waiter.thread is not None]
+    knot = [waiter.thread for waiter in members(run, "core") if waiter.thread is not None]
+    core = [thread for thread in found.lanes if thread in knot]
     columns = int(found.nodes["rank"].max()) + 1
     step = min(WIDE, max(NARROW, WIDTH / columns))
     height = {thread: TOP + LANE * place for place, thread in enumerate(found.lanes)}
@@ -62,28 +63,34 @@ def draw(run: Run) -> str:
     )
     part += " of calls in which threads gave or got something" + (", the knot’s part" if found.core else "")
     notes = [f"{part}: {moment(first)} to {moment(last)}."]
+    if len(core) < len(knot):
+        notes.append(f"Of the knot’s {len(knot):,} threads {len(core):,} are drawn.")
     return figure(TITLE, SAYS, drawn + legend(found, families), notes, "wide-figure")
 
 
 def dots(run: Run, found: Interleaving, spots: list[tuple[float, float]]) -> list[str]:
-    """The nodes: filled where something is given, a ring where something is got; amber: bytes that never left."""
-    events = run.trace.events.iloc[found.nodes["event"].to_numpy()]
-    sites = rows(events[["site"]])
+    """The nodes: filled where a call begins, a ring where one returns; amber: bytes that never left."""
     parts = []
-    for node, call, site, (x, y) in zip(rows(found.nodes), run.calls(found.nodes["event"]), sites, spots, strict=True):
-        where = f" at {run.place(site['site'])}" if site["site"] is not None else ""
-        does = "returns" if node["end"] else "begins"
-        title = f"{name(run, node['thread'])}: {call} {does}{where}, {moment(node['time'])}"
-        style = "got" if node["end"] else "gave"
-        for flag, words in TOLD.items():
-            if node[flag]:
-                title, style = f"{title}; {words}", flag if flag != "from_elsewhere" else style
+    for node, title, (x, y) in zip(rows(found.nodes), titles(run, found), spots, strict=True):
+        style = next((flag for flag in ("held", "unread") if node[flag]), "got" if node["end"] else "gave")
         if node["from_elsewhere"]:
             parts.append(slanted((x - 15, y - 17), (x, y), "elsewhere"))
         radius = 5.5 if node["held"] else 4
         told = f"<title>{escape(title)}</title>"
         parts.append(f'<circle cx="{x:g}" cy="{y:g}" r="{radius}" class="{style}">{told}</circle>')
     return parts
+
+
+def titles(run: Run, found: Interleaving) -> list[str]:
+    """Each node in words: who, which call, where, when."""
+    sites = rows(run.trace.events.iloc[found.nodes["event"].to_numpy()][["site"]])
+    told = []
+    for node, call, site in zip(rows(found.nodes), run.calls(found.nodes["event"]), sites, strict=True):
+        where = f" at {run.place(site['site'])}" if site["site"] is not None else ""
+        does = "returns" if node["end"] else "begins"
+        words = "".join(f"; {meaning}" for flag, meaning in TOLD.items() if node[flag])
+        told.append(f"{name(run, node['thread'])}: {call} {does}{where}, {moment(node['time'])}{words}")
+    return told
 
 
 TOLD = {
