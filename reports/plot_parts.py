@@ -11,9 +11,10 @@ import pandas as pd
 import plotly.graph_objects as go
 from ipctrace.analysis.events import whole
 
+from .figures.drawing import short
 from .figures.reasons import WORDS
 from .figures.threads import name
-from .markup import count, escape, shorten, span
+from .markup import count, escape, span
 from .run import Run, rows
 
 # reason → colour, hatch: those of the page, which has them in assets/tokens.css
@@ -23,8 +24,8 @@ PAINT = {
     "signal": ("#5f6100", "."), "sleep": ("#656d78", ""),
 }  # fmt: skip
 INK, ACCENT, DANGER, AMBER = "#4d5560", "#2456c7", "#b3202c", "#d98a04"
-NAME = 32  # characters of a name beside an axis; all of it is under the mouse
 ROW = 26
+HOVER = "%{customdata}<extra></extra>"
 
 
 def safe(text: object) -> str:
@@ -57,7 +58,7 @@ def painted(reason: str, marker: dict[str, Any] | None = None, **data: Any) -> g
     } | (marker or {})  # fmt: skip
     return go.Bar(
         orientation="h", width=0.7, name=WORDS[reason], legendgroup=reason, marker=paint,
-        hovertemplate="%{customdata}<extra></extra>", **data,
+        hovertemplate=HOVER, **data,
     )  # fmt: skip
 
 
@@ -72,7 +73,7 @@ def arrows(run: Run, table: pd.DataFrame, place: dict[int, int]) -> go.Scatter:
         * 3
     ]
     return go.Scatter(
-        x=x, y=y, mode="lines+markers", name="message", customdata=told, hovertemplate="%{customdata}<extra></extra>",
+        x=x, y=y, mode="lines+markers", name="message", customdata=told, hovertemplate=HOVER,
         line={"color": INK, "width": 1}, marker=tips(len(table), 0),
     )  # fmt: skip
 
@@ -93,7 +94,7 @@ def left_out(others: Sequence[int]) -> list[str]:
 
 def axis(figure: go.Figure, run: Run, threads: Sequence[int], title: str, said: list[str], row: int = ROW) -> go.Figure:
     """A figure with a row a thread, the first at the top."""
-    layout(figure, title, said, 140 + row * len(threads))
+    layout(figure, title, said, 160 + row * len(threads))
     return figure.update_yaxes(
         **ticks([name(run, thread) for thread in threads]), range=[len(threads) - 0.5, -0.5], showgrid=False
     )
@@ -101,12 +102,14 @@ def axis(figure: go.Figure, run: Run, threads: Sequence[int], title: str, said: 
 
 def ticks(names: list[str]) -> dict[str, Any]:
     """Names along an axis whose places are 0, 1, 2 …: two may be alike."""
-    return {"tickvals": list(range(len(names))), "ticktext": [safe(shorten(one, NAME)) for one in names]}
+    return {"tickvals": list(range(len(names))), "ticktext": [safe(short(one)) for one in names]}
 
 
 def layout(figure: go.Figure, title: str, said: list[str], height: int) -> go.Figure:
     """What all figures share; `said` is HTML of ours, a part of a sentence each."""
     return figure.update_layout(
-        template="plotly_white", height=height, margin={"l": 10, "r": 10, "t": 70, "b": 40},
-        title={"text": title, "subtitle": {"text": "; ".join(said)}}, legend={"orientation": "h", "y": -0.15},
+        template="plotly_white", height=height, margin={"l": 10, "r": 10, "t": 70, "b": 80},
+        title={"text": title, "subtitle": {"text": "; ".join(said)}},
+        legend={"orientation": "h", "y": 0, "yref": "container", "yanchor": "bottom"},
+        xaxis={"zeroline": False}, yaxis={"zeroline": False},
     )  # fmt: skip

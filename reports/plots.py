@@ -29,6 +29,7 @@ from .plot_parts import (
     ACCENT,
     AMBER,
     DANGER,
+    HOVER,
     INK,
     ROW,
     arrows,
@@ -93,6 +94,7 @@ def matrix(analysis: Analysis) -> go.Figure:
     run = Run(analysis)
     found = matrices.matrix(run, 24)
     names = [whole for _, whole in matrices.labels(run, found)]
+    numbered = [f"{whole}  {number}" for number, whole in enumerate(names, 1)]
     columns = [*names, "?"]
     told = [
         [
@@ -102,18 +104,21 @@ def matrix(analysis: Analysis) -> go.Figure:
         ]
         for row in range(len(names))
     ]
+    written = [[span(time) if time else "" for time in line] for line in found.time.tolist()]
     figure = go.Figure(
         go.Heatmap(
-            z=np.where(found.count > 0, found.time / 1e9, np.nan), customdata=told, colorscale="Blues", xgap=2, ygap=2,
-            hovertemplate="%{customdata}<extra></extra>", colorbar={"title": "seconds"}, texttemplate="%{z:.3g}",
+            z=np.where(found.count > 0, found.time / 1e9, np.nan), customdata=told, text=written,
+            texttemplate="%{text}", colorscale="Blues", zmin=0, zmax=max(int(found.single.max(initial=0)), 1) / 1e9, xgap=2,
+            ygap=2, hovertemplate=HOVER, colorbar={"title": "seconds"},
         )
     )  # fmt: skip
     for row, column in sorted(matrices.knot_cells(run, found)):
         box = {"x0": column - 0.5, "x1": column + 0.5, "y0": row - 0.5, "y1": row + 0.5}
         figure.add_shape(type="rect", **box, line={"color": DANGER, "width": 2})
-    layout(figure, "Blocked by whom", ["a row waits for a column"], 150 + ROW * len(names))
-    figure.update_xaxes(**ticks(columns), side="top", showgrid=False)
-    return figure.update_yaxes(**ticks(names), autorange="reversed", showgrid=False)
+    layout(figure, "Blocked by whom", ["a row waits for a column, by number"], 170 + ROW * len(names))
+    figure.update_layout(margin={"t": 100})
+    figure.update_xaxes(**ticks([*map(str, range(1, len(columns))), "?"]), side="top", showgrid=False)
+    return figure.update_yaxes(**ticks(numbered), autorange="reversed", showgrid=False)
 
 
 def critical_path(analysis: Analysis) -> go.Figure:
@@ -162,7 +167,7 @@ def critical_path(analysis: Analysis) -> go.Figure:
     (share, _, words, _), *_ = paths.told_shares(run)
     said = [f"{percent(share)} of the run is {safe(words)}"]
     said += [] if found.exact else [f"a bar is what took most of its part of {len(analysis.path):,} segments"]
-    layout(figure, "Critical path", said, 130 + ROW * len(names)).update_layout(barmode="overlay")
+    layout(figure, "Critical path", said, 150 + ROW * len(names)).update_layout(barmode="overlay")
     figure.update_yaxes(**ticks(names), autorange="reversed", showgrid=False)
     return figure.update_xaxes(title="seconds")
 
@@ -188,35 +193,36 @@ def latency(analysis: Analysis) -> go.Figure:
     scale of time; and the channels that carried slowest, median to longest."""
     run = Run(analysis)
     found = latencies.latency(run, 10)
-    figure = make_subplots(4, 1, shared_xaxes=True, vertical_spacing=0.04)
+    counts = {stage: found.counts.loc[stage].to_numpy(dtype="int64") for stage in latencies.STAGES}
+    stages = [stage for stage in latencies.STAGES if counts[stage].any()]
+    heights = [100] * len(stages) + [24 * (len(found.channels) + 1)]
+    figure = make_subplots(len(heights), 1, shared_xaxes=True, row_heights=heights, vertical_spacing=0.05)
     middle = np.log10(np.sqrt(found.edges[:-1] * found.edges[1:]))
-    for row, stage in enumerate(latencies.STAGES, 1):
+    for row, stage in enumerate(stages, 1):
+        where, colour = latencies.STAGES[stage][0], STAGES[stage]
         told = [
-            f"{count(int(number), 'message')}: {latencies.below(found, column)}, {latencies.STAGES[stage][0]}"
-            for column, number in enumerate(found.counts.loc[stage].tolist())
+            f"{count(number, 'message')}: {latencies.below(found, column)}, {where}"
+            for column, number in enumerate(counts[stage].tolist())
         ]
-        figure.add_trace(
-            go.Bar(x=middle, y=found.counts.loc[stage].to_numpy(), name=latencies.STAGES[stage][0], customdata=told,
-                   hovertemplate="%{customdata}<extra></extra>", marker={"color": STAGES[stage]}), row, 1,
-        )  # fmt: skip
+        bar = {"x": middle, "y": counts[stage], "name": where, "customdata": told, "marker": {"color": colour}}
+        figure.add_trace(go.Bar(hovertemplate=HOVER, **bar), row, 1)
     for number, channel in enumerate(rows(found.channels)):
         told = [f"{safe(channel['name'])}: {words} {span(channel[column])}" for column, words in LENGTHS.items()]
-        x = [float(np.log10(max(channel[column], 1))) for column in LENGTHS]
-        figure.add_trace(
-            go.Scatter(x=x, y=[number] * len(x), mode="lines+markers", customdata=told, showlegend=False,
-                       hovertemplate="%{customdata}<extra></extra>", line={"color": ACCENT},
-                       marker={"symbol": ["circle", "line-ns-open", "line-ns-open"], "size": 9}), 4, 1,
+        x = [float(np.log10(max(channel[column], found.edges[0]))) for column in LENGTHS]
+        line = go.Scatter(
+            x=x, y=[number] * len(x), mode="lines+markers", customdata=told, showlegend=False, hovertemplate=HOVER,
+            line={"color": ACCENT}, marker={"symbol": ["circle", "line-ns-open", "line-ns-open"], "size": 9},
         )  # fmt: skip
-    layout(
-        figure,
-        "How long messages took",
-        [f"{number:,} never left: {latencies.STAGES[stage][0]}" for stage, number in found.missing.items() if number],
-        560,
-    )
+        figure.add_trace(line, len(heights), 1)
+    left = [f"{number:,} still {latencies.STAGES[stage][0]}" for stage, number in found.missing.items() if number]
+    layout(figure, "How long messages took", left, 190 + sum(heights)).update_layout(bargap=0)
     powers = found.edges[:: latencies.STEPS]
-    figure.update_xaxes(tickvals=np.log10(powers), ticktext=[latencies.tick(float(power)) for power in powers])
-    figure.update_yaxes(**ticks([str(one) for one in found.channels["name"]]), autorange="reversed", row=4, col=1)
-    return figure.update_layout(bargap=0)
+    figure.update_xaxes(
+        tickvals=np.log10(powers), ticktext=[latencies.tick(float(power)) for power in powers],
+        range=[np.log10(powers[0]) - 0.05, np.log10(powers[-1]) + 0.05],
+    )  # fmt: skip
+    names = [str(one) for one in found.channels["name"]]
+    return figure.update_yaxes(**ticks(names), range=[len(names) - 0.5, -0.5], row=len(heights), col=1)
 
 
 def sizes(analysis: Analysis) -> go.Figure:
@@ -228,7 +234,7 @@ def sizes(analysis: Analysis) -> go.Figure:
     ]
     figure = go.Figure(
         go.Bar(x=np.arange(len(told)), y=found.counts["messages"].to_numpy(), customdata=told, marker={"color": ACCENT},
-               hovertemplate="%{customdata}<extra></extra>", name="messages")
+               hovertemplate=HOVER, name="messages")
     )  # fmt: skip
     said = [f"{count(found.without, 'item')} of queues between threads not counted"] if found.without else []
     layout(figure, "How large messages were", said, 320).update_layout(bargap=0.03)
@@ -259,7 +265,7 @@ def space_time(analysis: Analysis, events: int = 60) -> go.Figure:
     shapes = ["circle-open" if end else "circle" for end in found.nodes["end"].tolist()]
     told = [safe(title) for title in diagrams.titles(run, found)]
     figure.add_trace(
-        go.Scatter(x=x, y=y, mode="markers", customdata=told, hovertemplate="%{customdata}<extra></extra>",
+        go.Scatter(x=x, y=y, mode="markers", customdata=told, hovertemplate=HOVER,
                    marker={"color": colours, "symbol": shapes, "size": 9}, name="a call begins ●, returns ○")
     )  # fmt: skip
     core = {waiter.thread for waiter in members(run, "core")}

@@ -48,7 +48,7 @@ def lanes(run: Run, begin: int | None = None, end: int | None = None, most: int 
     })  # fmt: skip
     exact = len(bars) <= most
     bars = bars.assign(blocked=bars["end"] - bars["begin"], count=1)
-    bars = bars if exact else coarse(bars, begin, end, max(1, most // max(1, len(picked.shown))))
+    bars = bars if exact else coarse(bars, begin, end, most // bars["thread"].nunique())
     arrows, messages = between(run, picked, begin, end)
     return Lanes(picked, begin, end, lives[lives["end"] > lives["begin"]], bars, exact, arrows, messages)
 
