@@ -108,8 +108,8 @@ def matrix(analysis: Analysis) -> go.Figure:
     figure = go.Figure(
         go.Heatmap(
             z=np.where(found.count > 0, found.time / 1e9, np.nan), customdata=told, text=written,
-            texttemplate="%{text}", colorscale="Blues", zmin=0, zmax=max(int(found.single.max(initial=0)), 1) / 1e9, xgap=2,
-            ygap=2, hovertemplate=HOVER, colorbar={"title": "seconds"},
+            texttemplate="%{text}", colorscale="Blues", zmin=0, zmax=max(int(found.single.max(initial=0)), 1) / 1e9,
+            xgap=2, ygap=2, hovertemplate=HOVER, colorbar={"title": "seconds"},
         )
     )  # fmt: skip
     for row, column in sorted(matrices.knot_cells(run, found)):
