@@ -63,7 +63,9 @@ def draw(run: Run) -> str:
                 parts.append(text(across((column + 0.5) / columns), base - tall - 5, f"{number:,}", "v", "middle"))
     every = -(-columns // 6)
     for column in range(0, columns, every):
-        parts.append(text(across((column + 0.5) / columns), base + 16, amount(2 ** (low + column)), "", "middle"))
+        narrow = column == columns - 1 > 8  # the last of many: its words are wider than it
+        x, anchor = (across(1), "end") if narrow else (across((column + 0.5) / columns), "middle")
+        parts.append(text(x, base + 16, amount(2 ** (low + column)), "", anchor))
     edge = (ATOMIC.bit_length() - 1 - low) / columns
     crossed = 0 < edge < 1 and high >= ATOMIC.bit_length() - 1
     if crossed:
