@@ -36,7 +36,7 @@ def analyze(trace: Trace) -> Analysis:
         trace=trace, verdict=verdict(context, found), findings=found, graph=graph, names=run.names,
         process_names=run.process_names, channel_names=run.channel_names, messages=run.messages, blocking=run.blocking,
         channels=_channels(run, situation), streams=_streams(run), descriptors=run.spans, busy=run.busy,
-        races=run.races, pieces=run.pieces, sampled=run.sampled, matrix=run.matrix, path=run.path,
+        races=run.races, pieces=run.pieces, sampled=run.sampled, matrix=run.matrix, path=run.path, edges=run.edges,
         lanes=_lanes(run, graph),
     )  # fmt: skip
 

@@ -38,6 +38,14 @@ def gets(events: Events) -> Flags:
     return events.is_kind(*GETS) | events.is_op("socket.accept")
 
 
+def keys(nodes: Nodes, enter: Ints, exit: Ints) -> tuple[Ints, Ints, Ints]:
+    """What nodes are ordered by, given when each one's event began and ended. Of one time, the ends of what began
+    earlier come first, the last begun first."""
+    time = np.where(nodes.end, exit, enter)
+    lasted = nodes.end & (enter < time)
+    return time, np.where(lasted, 0, 1), np.where(lasted, -nodes.event, 2 * nodes.event + nodes.end)
+
+
 class Causality:
     """The order that a run's data gives its events. `marked`: further nodes that many questions will be asked about."""
 
@@ -111,11 +119,9 @@ class Causality:
         return gets(self.run.events)
 
     def _keys(self, nodes: Nodes) -> tuple[Ints, Ints, Ints]:
-        """What nodes are ordered by. Of one time, the ends of what began earlier come first, the last begun first."""
+        """What nodes are ordered by."""
         events = self.run.events
-        time = np.where(nodes.end, events.exit[nodes.event], events.enter[nodes.event])
-        lasted = nodes.end & (events.enter[nodes.event] < time)
-        return time, np.where(lasted, 0, 1), np.where(lasted, -nodes.event, 2 * nodes.event + nodes.end)
+        return keys(nodes, events.enter[nodes.event], events.exit[nodes.event])
 
     def _follows(self, one: Nodes, two: Nodes) -> Flags:
         """Whether each of `one` comes later than its of `two` in the order of time."""

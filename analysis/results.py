@@ -174,6 +174,9 @@ class Analysis:
                   anything known), begin, end (ns), what (runs, or the reason of the wait that is on the path), site?
                   (of the wait, or of the call that it ran up to), event? (the wait), via? (event that handed on from
                   the one segment to the next)
+    edges         what orders events of different threads (happens-before is that and each thread's own order):
+                  before_event, after_event, kind (message, fork, join, lock, notice …: edges.KINDS), channel?,
+                  before_end, after_end (bool: from or to the end of the event and not its begin)
     """
 
     trace: Trace
@@ -194,4 +197,5 @@ class Analysis:
     sampled: pd.DataFrame = field(default_factory=pd.DataFrame)
     matrix: pd.DataFrame = field(default_factory=pd.DataFrame)
     path: pd.DataFrame = field(default_factory=pd.DataFrame)
+    edges: pd.DataFrame = field(default_factory=pd.DataFrame)
     lanes: list[int] = field(default_factory=list)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import html
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from .analysis import analyze
 from .analysis.results import Analysis, Finding, Verdict
-from .reports import json, page, sarif
+from .reports import json, notebook, page, sarif
 from .reports.redact import redact
 from .tracer.errors import IpctraceError
 from .tracer.schema import TABLES, Trace
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 
 class Run:
@@ -94,6 +96,64 @@ class Run:
         """The critical path: what the run's time was spent on, from its begin to its end."""
         return self.analysis.path
 
+    # Figures, of the same data as the page's. plotly is imported by the first of them.
+
+    def timeline(self, begin: float | None = None, end: float | None = None) -> go.Figure:
+        """A lane a thread over time: solid where it ran, hatched by the reason of each wait (`blocking`), an arrow a
+        message from write to read (`messages`).
+
+        `begin` and `end` are seconds since the start of the recording; without them it is the whole run. Beyond 2,500
+        waits a bar is what took most of an equal piece of the time, and beyond 300 messages the slowest 200 are drawn:
+        the title says so. The 60 threads that waited or were waited for longest have lanes.
+        """
+        from .reports import plots
+
+        return plots.timeline(self.analysis, begin, end)
+
+    def wait_matrix(self) -> go.Figure:
+        """Who was blocked by whom: a row a thread that waited, a column a thread it waited for, in seconds, sleeps left
+        out. Of the table `matrix` (ns); a wait that never ended counts for whom the wait-for graph names."""
+        from .reports import plots
+
+        return plots.matrix(self.analysis)
+
+    def critical_path(self) -> go.Figure:
+        """What the run's time was spent on, in seconds, going from thread to thread. Of the table `path` (ns)."""
+        from .reports import plots
+
+        return plots.critical_path(self.analysis)
+
+    def time_by_reason(self) -> go.Figure:
+        """What each thread's life was made of, in seconds: running, and each reason to wait. Of `analysis.busy` and
+        `blocking` (ns)."""
+        from .reports import plots
+
+        return plots.by_reason(self.analysis)
+
+    def latency(self) -> go.Figure:
+        """How long messages lay in the writer's buffer, the channel and the reader's buffer: how many, over a
+        logarithmic scale of time, and the channels that carried slowest. Of `messages`: accepted, written, read,
+        received (ns)."""
+        from .reports import plots
+
+        return plots.latency(self.analysis)
+
+    def sizes(self) -> go.Figure:
+        """How large messages were: how many, a column a power of two. Of `messages`: size (bytes)."""
+        from .reports import plots
+
+        return plots.sizes(self.analysis)
+
+    def space_time(self, events: int = 60) -> go.Figure:
+        """What had to come before what, in the order of causality and not of the clock: lanes are threads, x is a rank
+        (Lamport 1978), arrows are messages, forks, joins and notices (`analysis.edges`).
+
+        `events`: how many begins and ends of calls: the last, or, in a deadlock, the last of the knot's threads.
+        """
+        from .reports import plots
+
+        return plots.space_time(self.analysis, events)
+
     def to_json(self) -> dict[str, Any]:
         """The analysis as plain data; docs/analysis-json.md says what is in it."""
         return json.to_json(self.analysis)
@@ -132,9 +192,8 @@ class Run:
         return f"<ipctrace run: {self.verdict.name}. {self.verdict.headline}>"
 
     def _repr_html_(self) -> str:
-        """The page in a frame of its own, so that a notebook's styles and the page's leave each other alone."""
-        document = html.escape(page.render(self.analysis), quote=True)
-        return f'<iframe srcdoc="{document}" style="width:100%;height:720px;border:0" title="ipctrace report"></iframe>'
+        """The run as a notebook shows it: verdict, headline and findings. `report` writes the whole page."""
+        return notebook.html(self.analysis)
 
 
 def write(path: Path, text: str) -> Path:

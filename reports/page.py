@@ -23,7 +23,7 @@ from .model import build
 from .run import Run
 from .story import story
 
-STYLES = ("tokens.css", "page.css", "timeline.css", "message.css", "tables.css")
+STYLES = ("tokens.css", "page.css", "timeline.css", "message.css", "tables.css", "figures.css")
 # One subject a file; they share one scope and are loaded as one script, in this order.
 SCRIPTS = (
     "base.js",
