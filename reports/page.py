@@ -28,9 +28,12 @@ STYLES = ("tokens.css", "page.css", "timeline.css", "tables.css")
 SCRIPTS = (
     "base.js",
     "data.js",
+    "fold.js",
     "geometry.js",
     "heat.js",
+    "marks.js",
     "timeline.js",
+    "move.js",
     "hover.js",
     "message.js",
     "tables.js",

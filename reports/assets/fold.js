@@ -1,0 +1,48 @@
+/* The rows of the timeline. Up to CROWD lanes each has a row. Above, processes that are not traced and ran one program
+   share a row until they are asked for (a shell starts dozens); above FOLD lanes, the threads of a process do; of more
+   than FOLD processes, those of one program; of more than FOLD programs, the last ones. The knot's lanes are never folded. A row: { lanes, name, folded, open, y, h, bar, barH }. */
+const CROWD = 24, FOLD = 80;
+let folding = false;
+let groups = null; // [{ lanes, name }]
+const unfolded = new Set(); // groups that are open, by their place
+
+function grouped() {
+  const crowded = LANES.length > CROWD, many = LANES.length > FOLD, core = new Set(MODEL.core);
+  const few = new Set(LANES.map(lane => lane.process)).size <= FOLD, by = new Map();
+  LANES.forEach((lane, i) => {
+    const alike = !few || !lane.traced, alone = core.has(i) || !(many || (crowded && !lane.traced));
+    const key = alone ? `lane ${i}` : alike ? `program ${lane.file}` : `process ${lane.process}`;
+    if (!by.has(key)) by.set(key, { lanes: [], name: alike ? lane.file : lane.program });
+    by.get(key).lanes.push(i);
+  });
+  folding = by.size < LANES.length;
+  if (!many) return [...by.values()];
+  const made = [...by.values()].sort((a, b) => core.has(b.lanes[0]) - core.has(a.lanes[0]));
+  if (made.length <= FOLD) return made;
+  const rest = made.slice(FOLD - 1);
+  return [...made.slice(0, FOLD - 1), { lanes: rest.flatMap(group => group.lanes), name: `${n(rest.length)} more programs` }];
+}
+/* All rows from top to bottom, without their places. */
+function rowsShown() {
+  groups ??= grouped();
+  return groups.flatMap((group, place) => {
+    if (group.lanes.length === 1) return [{ lanes: group.lanes }];
+    const open = unfolded.has(place), head = { lanes: group.lanes, name: group.name, group: place, folded: true, open };
+    return open ? [head, ...group.lanes.map(lane => ({ lanes: [lane], inner: true }))] : [head];
+  });
+}
+/* `12 threads` or `12 processes, 48 threads`. */
+function sizeOf(group) {
+  const processes = new Set(group.lanes.map(lane => LANES[lane].process)).size, threads = count(group.lanes.length, 'thread'), of = `${n(processes)} processes`;
+  return processes === 1 ? threads : processes === group.lanes.length ? of : `${of}, ${threads}`;
+}
+function unfold(place) {
+  if (!unfolded.delete(place)) unfolded.add(place);
+  return draw().then(() => $('gl').querySelector(`[data-group="${place}"]`)?.focus());
+}
+/* How many lanes of a row are in which state at a moment, the most frequent first: [[reason, lanes]]. */
+function statesAt(row, t) {
+  const by = new Map();
+  for (const lane of row.lanes) { const state = stateAt(lane, t); if (state) by.set(state.reason, (by.get(state.reason) ?? 0) + 1); }
+  return [...by].sort((a, b) => b[1] - a[1]);
+}
