@@ -33,12 +33,13 @@ async function gunzip(element) {
   element.remove(); // its text is no longer needed: let it go
   return new Uint8Array(await new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip'))).arrayBuffer());
 }
-const TYPES = { u1: Uint8Array, u2: Uint16Array, u4: Uint32Array, f8: Float64Array };
+const TYPES = { u1: Uint8Array, u2: Uint16Array, i2: Int16Array, u4: Uint32Array, i4: Int32Array, f8: Float64Array };
 async function column(name) {
-  const element = $(`column-${name}`), { type, rows, base } = element.dataset;
+  const element = $(`column-${name}`), { type, rows, base, missing } = element.dataset;
   const planes = await gunzip(element), size = +rows, width = TYPES[type].BYTES_PER_ELEMENT, raw = new Uint8Array(planes.length);
   for (let k = 0; k < width; k++) for (let i = 0, from = k * size, to = k; i < size; i++, to += width) raw[to] = planes[from + i];
   const values = new TYPES[type](raw.buffer);
+  if (missing !== undefined) return Float64Array.from(values, value => value ? value - 1 : NaN);
   if (base === undefined) return values;
   const times = new Float64Array(size);
   for (let i = 0, sum = +base; i < size; i++) times[i] = sum += values[i];

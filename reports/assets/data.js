@@ -53,6 +53,13 @@ async function openRun() {
     M.at[i] = at; at += M.kept[i];
     if (!has(M.read[i])) never.push(i);
   }
+  M.first = new Float64Array(size); // where its bytes begin in its channel: after those of the message before, and a gap
+  const ends = new Float64Array(CHANNELS.length);
+  for (let i = 0; i < size; i++) {
+    const c = M.channel[i];
+    M.first[i] = ends[c] + M.gap[i];
+    if (has(M.first[i])) ends[c] = M.first[i] + M.size[i];
+  }
   W.end = new Float64Array(W.begin.length);
   for (let i = 0; i < W.end.length; i++) W.end[i] = W.begin[i] + W.length[i];
   const byLane = group(W.lane, LANES.length), byChannel = group(M.channel, CHANNELS.length);

@@ -82,7 +82,7 @@ function labels(seen) {
     const kind = MARKS[K.kind[k]], row = G.lanes[K.lane[k]];
     if (!row.slim && !(row.folded && ORDINARY.has(kind))) put(`mk ${kind}`, Math.min(X(K.time[k]), width - 6), tight ? row.bar + (kind === 'out' ? 7 : 0) : row.bar + (kind === 'out' ? 14 : -15), GLYPHS[kind]);
   }
-  for (const [i, writes] of seen.merged) {
+  for (const [i, writes] of seen.merged.values()) {
     const ends = arrow(i), x = X(ends[2]), below = ends[3] > ends[1];
     if (x > 0 && x < width - 90 && !tight) put('mg', x + 9, ends[3] + (below ? -16 : 0), `${writes} writes, one read`);
   }
