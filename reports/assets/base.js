@@ -39,7 +39,11 @@ async function column(name) {
   const planes = await gunzip(element), size = +rows, width = TYPES[type].BYTES_PER_ELEMENT, raw = new Uint8Array(planes.length);
   for (let k = 0; k < width; k++) for (let i = 0, from = k * size, to = k; i < size; i++, to += width) raw[to] = planes[from + i];
   const values = new TYPES[type](raw.buffer);
-  if (missing !== undefined) return Float64Array.from(values, value => value ? value - 1 : NaN);
+  if (missing !== undefined) {
+    const made = new Float64Array(size);
+    for (let i = 0; i < size; i++) made[i] = values[i] ? values[i] - 1 : NaN;
+    return made;
+  }
   if (base === undefined) return values;
   const times = new Float64Array(size);
   for (let i = 0, sum = +base; i < size; i++) times[i] = sum += values[i];

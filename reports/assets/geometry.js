@@ -6,7 +6,8 @@ const BARS = 2500, ARROWS = 2500, MANY = 300, SLOWEST = 200, SUBPIXEL = 1.5;
 const TOP = 26; // px above the first lane: the axis
 
 let view = [0, END], G; // the window in ns; the lanes' and strips' places
-const plotWidth = () => $('wrap').clientWidth;
+let wide = 0; // asked for once a drawing: the browser would lay out the page each time
+const plotWidth = () => wide ||= $('wrap').clientWidth;
 const perPixel = () => (view[1] - view[0]) / plotWidth();
 const X = t => (t - view[0]) / perPixel();
 const unX = px => view[0] + px * perPixel();

@@ -62,6 +62,7 @@ window.ipctrace.ready = (async () => {
   startTables();
   pointer();
   moving();
+  exporting();
   $('gl').addEventListener('click', e => { const button = e.target.closest('[data-group]'); if (button) unfold(+button.dataset.group); });
   keys();
   mark('ready');

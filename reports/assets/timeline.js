@@ -33,6 +33,7 @@ function draw() {
   return drawing = drawing.then(async () => {
     wished = false;
     const began = performance.now();
+    wide = 0;
     G = geometry();
     const seen = inView(), P = paths(seen), axis = ticks();
     seen.marks = marksInView();
