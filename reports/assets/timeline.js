@@ -38,7 +38,7 @@ function draw() {
     const seen = inView(), P = paths(seen), axis = ticks();
     seen.marks = marksInView();
     document.documentElement.style.setProperty('--arrow', seen.messages.length > MANY ? '0.75px' : '1px');
-    const shapes = LAYERS.map(layer => ({ type: 'path', path: P[layer].join('') || 'M-9,-9Z', line: { width: 1 }, fillcolor: 'transparent', layer: 'above' }));
+    const shapes = LAYERS.map(layer => ({ type: 'path', path: P[layer].join('') || `M${view[0]},-9Z`, line: { width: 1 }, fillcolor: 'transparent', layer: 'above' }));
     busy = true;
     figure = await Plotly.react('plot', [{ x: [0], y: [0], mode: 'none', type: 'scatter' }], layout(shapes, axis), { displayModeBar: false, showSendToCloud: false, doubleClick: false, responsive: false, displaylogo: false });
     busy = false;
@@ -49,7 +49,7 @@ function draw() {
     cursor();
     form(seen);
     tell('view');
-    window.ipctrace.drawn = { ms: performance.now() - began, messages: seen.seen, arrows: seen.messages.length, bars: seen.bars, exact: seen.exact && seen.exactBars };
+    window.ipctrace.drawn = { wide, ms: performance.now() - began, messages: seen.seen, arrows: seen.messages.length, bars: seen.bars, exact: seen.exact && seen.exactBars };
   });
 }
 
