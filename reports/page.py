@@ -20,6 +20,7 @@ from . import figures, verdict
 from .columns import element, squeeze
 from .markup import count, escape, inert, moment, span
 from .model import build
+from .model.part import shorten
 from .run import Run
 from .story import story
 
@@ -45,7 +46,7 @@ SCRIPTS = (
 def render(analysis: Analysis) -> str:
     """The page for one analysis. The same analysis gives the same page, byte for byte."""
     run = Run(analysis)
-    model = build(run)
+    model = shorten(build(run))
     library, script = asset("plotly-cartesian.min.js"), "\n".join(asset(name) for name in SCRIPTS)
     healthy = analysis.verdict.name == "completed"
     return Template(asset("page.html")).substitute(

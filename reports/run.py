@@ -188,12 +188,8 @@ def members(run: Run, role: str) -> list[Waiter]:
 
 def rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """The rows as dictionaries of plain Python values, missing ones as None."""
-    columns = {}
-    for name in frame.columns:
-        plain = frame[name].astype(object)
-        columns[str(name)] = [None if _missing(value) else value for value in plain.to_list()]
+    columns = {
+        str(name): values.astype(object).where(values.notna(), None).to_list() for name, values in frame.items()
+    }
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
-
-def _missing(value: Any) -> bool:
-    return value is None or value is pd.NA or (isinstance(value, float) and value != value)

@@ -4,6 +4,7 @@
 const $ = id => document.getElementById(id);
 const narrow = () => innerWidth <= 900;
 const MODEL = JSON.parse($('model').textContent);
+for (const name of MODEL.long) MODEL[name] = []; // filled by `longLists`, before anything asks
 
 /* Everything that a program wrote goes through one of these two. As in markup.py: control characters become pictures,
    what reorders or hides text becomes its code point. */
@@ -48,6 +49,13 @@ async function column(name) {
   const times = new Float64Array(size);
   for (let i = 0, sum = +base; i < size; i++) times[i] = sum += values[i];
   return times;
+}
+/* Lists of the model that were too long for JSON in the page (model/part.py): by columns in a blob, here rows again. */
+async function longLists() {
+  await Promise.all(MODEL.long.map(async name => {
+    const columns = JSON.parse(new TextDecoder().decode(await gunzip($(`blob-list-${name}`)))), keys = Object.keys(columns);
+    columns[keys[0]].forEach((_, i) => MODEL[name].push(Object.fromEntries(keys.map(key => [key, columns[key][i]]))));
+  }));
 }
 /* All columns of a table: { size: Uint32Array, … }. */
 async function load(table) {

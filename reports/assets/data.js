@@ -39,12 +39,14 @@ function running(times, sizes) {
 const laneWaits = [];  // lane → { begin, end, row }: its waits, which do not overlap
 const flows = [];      // channel → { in, out, taken, given }: bytes accepted, written, read, handed to the program by time
 const traffic = [];    // channel → { rows, begin, reach }: its messages; reach = the latest end up to and with each
+const SILENCE = running(new Float64Array(0), new Float64Array(0)); // of a channel without messages: there may be thousands
+const SILENT = { traffic: { rows: new Uint32Array(0), begin: SILENCE.times, reach: SILENCE.times }, flow: { in: SILENCE, out: SILENCE, taken: SILENCE, given: SILENCE } };
 let never = [];        // messages that nobody read
 let longestWait = 0;
 
 async function openRun() {
   const blob = $('blob-payload');
-  [M, W, K, payload] = await Promise.all([load('messages'), load('waits'), load('marks'), gunzip(blob)]);
+  [M, W, K, payload] = await Promise.all([load('messages'), load('waits'), load('marks'), gunzip(blob), longLists()]);
   const size = M.begin.length;
   Object.assign(M, { written: new Float64Array(size), read: new Float64Array(size), received: new Float64Array(size), given: new Float64Array(size), at: new Float64Array(size) });
   for (let i = 0, at = 0; i < size; i++) {
@@ -68,6 +70,7 @@ async function openRun() {
     laneWaits.push({ row, begin: gather(W.begin, row), end: gather(W.end, row) });
   });
   CHANNELS.forEach((_, channel) => {
+    if (byChannel.starts[channel] === byChannel.starts[channel + 1]) { traffic.push(SILENT.traffic); flows.push(SILENT.flow); return; }
     const rows = byChannel.order.subarray(byChannel.starts[channel], byChannel.starts[channel + 1]), begin = gather(M.begin, rows);
     const reach = new Float64Array(rows.length);
     for (let k = 0, far = 0; k < rows.length; k++) { const end = M.read[rows[k]]; far = Math.max(far, has(end) ? end : begin[k]); reach[k] = far; }

@@ -1,6 +1,7 @@
 /* The rows of the timeline. Up to CROWD lanes each has a row. Above, processes that are not traced and ran one program
-   share a row until they are asked for (a shell starts dozens); above FOLD lanes, the threads of a process do; of more
-   than FOLD processes, those of one program; of more than FOLD programs, the last ones. The knot's lanes are never folded. A row: { lanes, name, folded, open, y, h, bar, barH }. */
+   share a row until they are asked for (a shell starts dozens); above FOLD lanes, the threads of a process do, and the
+   processes of one thread of one program where there are more than CROWD; of more than FOLD processes, all those of one
+   program; of more than FOLD programs, the last ones. The knot's lanes are never folded. A row: { lanes, name, folded, open, y, h, bar, barH }. */
 const CROWD = 24, FOLD = 80;
 let folding = false;
 let groups = null; // [{ lanes, name }]
@@ -8,9 +9,13 @@ const unfolded = new Set(); // groups that are open, by their place
 
 function grouped() {
   const crowded = LANES.length > CROWD, many = LANES.length > FOLD, core = new Set(MODEL.core);
+  const threads = new Map(), workers = new Map(); // process → its threads; program → its processes of one thread
+  for (const lane of LANES) threads.set(lane.process, (threads.get(lane.process) ?? 0) + 1);
+  for (const lane of LANES) if (threads.get(lane.process) === 1) workers.set(lane.file, (workers.get(lane.file) ?? 0) + 1);
   const few = new Set(LANES.map(lane => lane.process)).size <= FOLD, by = new Map();
   LANES.forEach((lane, i) => {
-    const alike = !few || !lane.traced, alone = core.has(i) || !(many || (crowded && !lane.traced));
+    const worker = threads.get(lane.process) === 1 && workers.get(lane.file) > CROWD, alike = !few || !lane.traced || worker;
+    const alone = core.has(i) || !(many || (crowded && !lane.traced));
     const key = alone ? `lane ${i}` : alike ? `program ${lane.file}` : `process ${lane.process}`;
     if (!by.has(key)) by.set(key, { lanes: [], name: alike ? lane.file : lane.program });
     by.get(key).lanes.push(i);

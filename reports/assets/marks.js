@@ -52,12 +52,15 @@ function marksInView() {
 }
 /* Lines to the lanes that forks, starts and signals reach, also where one end lies outside the view. */
 function markLines(P, kx) {
-  const signals = MODEL.marks.indexOf('kill');
+  const signals = MODEL.marks.indexOf('kill'), used = new Map(); // of many between two rows, one in 3 px
   let made = 0;
   for (let k = 0; k < K.time.length && made < BARS; k++) {
     if (K.time[k] > view[1]) break;
     const f = G.lanes[K.lane[k]], t = G.lanes[K.other[k]], arrived = has(K.arrived[k]) ? Math.max(K.arrived[k], K.time[k]) : K.time[k];
     if (!f || !t || f.row === t.row || arrived < view[0] || (K.kind[k] === signals && !has(K.arrived[k]))) continue;
+    const between = (f.row * G.rows.length + t.row) * 2 + (K.kind[k] === signals), x = X(arrived);
+    if (Math.abs(x - (used.get(between) ?? -1e9)) < 3) continue;
+    used.set(between, x);
     const down = t.y > f.y, y0 = down ? f.bar + f.barH : f.bar, y1 = down ? t.bar - 1 : t.bar + t.barH + 1, ends = [K.time[k], y0, arrived, y1];
     made++;
     if (K.kind[k] !== signals) { P.forks.push(segment(...ends)); continue; }

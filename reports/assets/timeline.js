@@ -15,7 +15,7 @@ function ticks() {
   const places = [];
   for (let k = Math.ceil((view[0] - base) / step); base + k * step <= view[1]; k++) places.push(k * step);
   const said = long ? `${at(base, Math.max(0, Math.min(9, 7 - Math.floor(Math.log10(step)))))} +` : '';
-  return { base: said, tickvals: places.map(t => base + t), ticktext: places.map(t => `${long ? '+' : ''}${(t / unit).toFixed(decimals)} ${name}`) };
+  return { base: said, tickvals: places.map(t => base + t), ticktext: places.map(t => X(base + t) > plotWidth() - 20 ? '' : `${long ? '+' : ''}${(t / unit).toFixed(decimals)} ${name}`) };
 }
 
 const layout = (shapes, { tickvals, ticktext }) => ({
