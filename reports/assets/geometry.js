@@ -119,11 +119,20 @@ document.head.append(Object.assign(document.createElement('style'), {
 }));
 
 /* From the writer's bar to the reader's, 2 px clear of both; null where one end is unknown or both are the same. */
-function arrow(i) {
-  const f = G.lanes[M.writer[i]], t = G.lanes[M.reader[i]];
-  if (!f || !t || f.row === t.row || !has(M.read[i])) return null;
+const arrow = i => has(M.read[i]) ? arrowBetween(M.writer[i], M.written[i], M.reader[i], M.read[i]) : null;
+function arrowBetween(from, t0, to, t1) {
+  const f = G.lanes[from], t = G.lanes[to];
+  if (!f || !t || f.row === t.row) return null;
   const down = t.y > f.y;
-  return [M.written[i], down ? f.bar + f.barH + 4 : f.bar - 2, M.read[i], down ? t.bar - 2 : t.bar + t.barH + 4];
+  return [t0, down ? f.bar + f.barH + 4 : f.bar - 2, t1, down ? t.bar - 2 : t.bar + t.barH + 4];
+}
+/* All arrows of a message: one, or where several reads got pieces of it one to each of them. */
+function arrowsOf(i) {
+  const one = arrow(i);
+  if (!one || M.reads[i] < 2 || typeof piecesOf === 'undefined') return one ? [one] : [];
+  const calls = [...new Set(piecesOf(i).map(piece => piece.read))].filter(call => call >= 0 && has(C.length[call]));
+  const fan = calls.map(call => arrowBetween(M.writer[i], M.written[i], C.lane[call], C.begin[call] + C.length[call])).filter(Boolean);
+  return fan.length > 1 ? fan : [one];
 }
 function arrowPath([x0, y0, x1, y1], kx) { // [line, head], the head sized in pixels
   const dx = (x1 - x0) / kx, dy = y1 - y0, length = Math.hypot(dx, dy) || 1, ux = dx / length, uy = dy / length;
@@ -153,17 +162,16 @@ function paths(seen) { // layer → path text
   }
   seen.held.forEach((spans, lane) => { const l = G.lanes[lane]; for (const [a, b] of spans) P.held.push(rect(a, Math.max(b, a + 2 * kx), l.bar + l.barH + 1, 3)); });
   for (const i of seen.messages) {
-    const ends = arrow(i);
+    const all = arrowsOf(i), ends = all[0];
     if (!ends) continue;
-    const [line, tip] = arrowPath(ends, kx);
-    P.arrows.push(line); P.heads.push(tip);
+    for (const one of all) { const [line, tip] = arrowPath(one, kx); P.arrows.push(line); P.heads.push(tip); }
     const writes = M.merged[i] && seen.exact ? mergedWith(i) : 1, place = `${M.channel[i]} ${M.read[i]}`;
     if (writes < 2 || seen.merged.has(place) || inside(ends[2]) !== ends[2]) continue;
     seen.merged.set(place, [i, writes]); // one read: one bracket over all arrows that end in it
     const y = ends[3] + (ends[3] > ends[1] ? 1 : -1), side = ends[3] > ends[1] ? -4 : 4;
     P.merged.push(`M${ends[2] - 7 * kx},${y + side}L${ends[2] - 7 * kx},${y}L${ends[2] + 7 * kx},${y}L${ends[2] + 7 * kx},${y + side}`);
   }
-  if (has(picked) && arrow(picked)) { const [line, tip] = arrowPath(arrow(picked), kx); P.hot.push(line); P.hothead.push(tip); }
+  if (has(picked)) for (const one of arrowsOf(picked)) { const [line, tip] = arrowPath(one, kx); P.hot.push(line); P.hothead.push(tip); }
   lost(P, kx);
   markLines(P, kx);
   for (const c of MODEL.strips) for (const [layer, a, b, y, h] of stripRects(c)) P[layer].push(rect(a, b, y, h));

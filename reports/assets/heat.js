@@ -24,13 +24,15 @@ function heat(seen) {
   resolve();
   for (const { lanes, bar, barH } of painted) {
     const row = shares(lanes.map(lane => seen.waits[lane]), columns);
-    const image = paint.createImageData(columns, 1);
-    image.data.set(row);
-    const strip = new OffscreenCanvas(columns, 1);
-    strip.getContext('2d').putImageData(image, 0, 0);
-    paint.imageSmoothingEnabled = false;
-    paint.drawImage(strip, 0, 0, columns, 1, 0, (bar + TOP) * ratio, columns, barH * ratio);
+    stretch(paint, row, columns, (bar + TOP) * ratio, barH * ratio);
   }
+}
+/* One row of pixels drawn as high as wanted: a rectangle a pixel would be thousands. */
+function stretch(paint, rgba, columns, top, height) {
+  const strip = new OffscreenCanvas(columns, 1);
+  strip.getContext('2d').putImageData(new ImageData(rgba, columns, 1), 0, 0);
+  paint.imageSmoothingEnabled = false;
+  paint.drawImage(strip, 0, 0, columns, 1, 0, top, columns, height);
 }
 
 /* A row's pixels as RGBA: the dominant reason of its lanes (running counts as one), its share as opacity. */
@@ -79,9 +81,8 @@ function ribbon(paint, columns, ratio) {
   for (const [key, row] of counts) {
     const f = G.rows[Math.floor(key / G.rows.length)], t = G.rows[key % G.rows.length], [upper, lower] = f.y < t.y ? [f, t] : [t, f];
     const most = row.reduce((a, v) => Math.max(a, v), 1), top = (upper.bar + upper.barH + 4 + TOP) * ratio, bottom = (lower.bar - 2 + TOP) * ratio;
-    for (let p = 0; p < columns; p++) if (row[p]) {
-      paint.fillStyle = `rgba(${r},${g},${b},${0.03 + 0.09 * Math.sqrt(row[p] / most)})`;
-      paint.fillRect(p, top, 1, bottom - top);
-    }
+    const rgba = new Uint8ClampedArray(columns * 4);
+    for (let p = 0; p < columns; p++) if (row[p]) rgba.set([r, g, b, 255 * (0.03 + 0.09 * Math.sqrt(row[p] / most))], p * 4);
+    if (bottom > top) stretch(paint, rgba, columns, top, bottom - top);
   }
 }

@@ -5,9 +5,7 @@ const siteLine = (word, s) => has(s) ? `${word} ${esc(place(s))}${code(s)}` : ''
 /* What lies at a point: { html, message?: row }, or undefined. Arrows first, then bars, then strips. */
 function hit(px, py) {
   const t = unX(px);
-  for (const i of near(px)) {
-    const ends = arrow(i);
-    if (!ends) continue;
+  for (const i of near(px)) for (const ends of arrowsOf(i)) {
     const [x0, y0, x1, y1] = ends, ax = X(x0), bx = X(x1), length = (bx - ax) ** 2 + (y1 - y0) ** 2;
     const u = Math.max(0, Math.min(1, ((px - ax) * (bx - ax) + (py - y0) * (y1 - y0)) / length));
     if (Math.hypot(px - ax - u * (bx - ax), py - y0 - u * (y1 - y0)) < 6) return { message: i, html: messageTip(i) };
@@ -30,7 +28,7 @@ function hit(px, py) {
 /* The messages drawn as arrows that could pass a pixel. */
 function near(px) {
   const some = [], t0 = unX(px - 8), t1 = unX(px + 8);
-  if (shownArrows) for (const i of shownArrows) if (M.written[i] <= t1 && M.read[i] >= t0) some.push(i);
+  if (shownArrows) for (const i of shownArrows) if (M.written[i] <= t1 && (M.read[i] >= t0 || M.received[i] >= t0)) some.push(i);
   return some;
 }
 let shownArrows = null, shownMarks = [];

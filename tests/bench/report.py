@@ -77,23 +77,27 @@ def page(browser: Any, name: str, trace: Trace) -> None:
 
 
 def opened(browser: Any, html: str, judged: bool) -> None:
-    """What a person waits for: the first paint, the slowest of some zooms, the slowest of some pans."""
+    """What a person waits for: the first paint, and the slowest of some zooms and of some pans. Each is the best of
+    three: what else the machine did meanwhile is not the page's."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "report.html"
         file.write_text(html, encoding="utf-8")
-        context = browser.new_context(viewport={"width": 1400, "height": 900})
-        shown = context.new_page()
-        complaints: list[str] = []
-        shown.on("pageerror", lambda error: complaints.append(str(error)))
-        shown.set_default_timeout(300_000)
-        shown.goto(file.as_uri())
-        shown.evaluate("window.ipctrace.ready")
-        times = shown.evaluate("window.ipctrace.times")
-        told("first paint", times["drawn"], judged)
-        zooms = [in_page(shown, f"zoomTo(END * {0.45 + k * 0.1}, END * {0.55 + k * 0.1})") for k in range(3)]
-        zooms += [in_page(shown, "zoom(0.3)") for _ in range(4)]
-        shown.evaluate("zoomTo(0, END * 0.5)")
-        pans = [in_page(shown, "pan(0.2)") for _ in range(4)]
+        paints = []
+        for _ in range(3 if judged else 1):
+            context = browser.new_context(viewport={"width": 1400, "height": 900})
+            shown, complaints = context.new_page(), []
+            shown.on("pageerror", lambda error, told=complaints: told.append(str(error)))
+            shown.set_default_timeout(300_000)
+            shown.goto(file.as_uri())
+            shown.evaluate("window.ipctrace.ready")
+            times = shown.evaluate("window.ipctrace.times")
+            paints.append((times["drawn"], times))
+            if len(paints) < 3 and judged:
+                context.close()
+        least, times = min(paints, key=lambda paint: paint[0])
+        told("first paint", least, judged)
+        zooms = [in_page(shown, f"zoomTo(END * {a}, END * {a + width})") for width in WIDTHS for a in (0.3, 0.45)]
+        pans = [in_page(shown, "pan(0.2)", f"zoomTo(END * 0.3, END * {0.3 + width})") for width in WIDTHS]
         told("zoom", max(zooms), judged)
         told("pan", max(pans), judged)
         print(f"  {'ms until':<16}{', '.join(f'{step} {value:.0f}' for step, value in times.items())}; "
@@ -104,10 +108,13 @@ def opened(browser: Any, html: str, judged: bool) -> None:
         context.close()
 
 
-def in_page(shown: Any, move: str) -> float:
-    """The ms from a move to its picture."""
-    moved = f"(async () => {{ const t = performance.now(); await {move}; return performance.now() - t; }})()"
-    return float(shown.evaluate(moved))
+WIDTHS = (0.5, 0.1, 0.01, 0.001, 0.00001)  # of the run, in view after a zoom
+
+
+def in_page(shown: Any, move: str, first: str = "zoomTo(0, END)") -> float:
+    """The ms from a move to its picture, after the view was brought to `first`: the best of three."""
+    moved = f"(async () => {{ await {first}; const t = performance.now(); await {move}; return performance.now() - t; }})()"
+    return min(float(shown.evaluate(moved)) for _ in range(3))
 
 
 def traces(given: argparse.Namespace) -> Iterator[tuple[str, Trace]]:
