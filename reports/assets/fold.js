@@ -51,3 +51,14 @@ function statesAt(row, t) {
   for (const lane of row.lanes) { const state = stateAt(lane, t); if (state) by.set(state.reason, (by.get(state.reason) ?? 0) + 1); }
   return [...by].sort((a, b) => b[1] - a[1]);
 }
+/* Beside the figure, what the threads of a row do at the cursor: the state of each is beside it only where it has a row. */
+heed('time', () => {
+  if (!folding || !G) return;
+  $('gr').querySelectorAll('.row-state').forEach(element => element.remove());
+  const shown = G.rows.filter(row => row.folded || (LANES.length > FOLD && !row.slim)).map(row => {
+    const states = statesAt(row, now), [most, lanes] = states[0] ?? [];
+    const words = !states.length ? '<span class="s">none lives</span>' : `<span style="color:var(--${most})">${row.folded ? `${n(lanes)} ` : ''}${MODEL.reasons[most]}</span>${states.length > 1 ? `<span class="s"> and ${n(row.lanes.length - lanes)} others</span>` : ''}`;
+    return `<div class="row-state" style="top:${row.y + TOP}px;height:${row.h}px"><span>${words}</span></div>`;
+  });
+  $('gr').insertAdjacentHTML('beforeend', shown.join(''));
+});

@@ -236,11 +236,19 @@ function scaleOf(channel) {
 /* Rectangles of a strip; steps narrower than a pixel are one rectangle of their highest fill. */
 function stripRects(channel) {
   const { scale } = scaleOf(channel), s = G.strips[channel], kx = perPixel(), base = s.y + s.h, made = [];
+  const last = {}; // layer → its rectangle before, which grows where the next is as high
+  const add = (layer, a, b, y, h) => {
+    const before = last[layer];
+    if (before && before[3] === y && before[4] === h && a - before[2] < kx) before[2] = b;
+    else made.push(last[layer] = [layer, a, b, y, h]);
+  };
   const put = (a, b, kernel, user, reader) => {
-    const h = kernel / scale * s.h, w = user / scale * s.h, r = reader / scale * s.h, to = Math.max(b, a + SUBPIXEL * kx);
-    if (kernel) made.push(['kernel', a, to, +(base - h).toFixed(2), +h.toFixed(2)]);
-    if (user) made.push(['user', a, to, +(base - h - w).toFixed(2), +w.toFixed(2)]);
-    if (reader) made.push(['reader', a, to, +(base - h - w - r).toFixed(2), +r.toFixed(2)]);
+    const to = Math.max(b, a + SUBPIXEL * kx);
+    let y = base;
+    for (const [layer, size] of [['kernel', kernel], ['user', user], ['reader', reader]]) if (size) {
+      const h = +(size / scale * s.h).toFixed(2);
+      add(layer, a, to, +(y -= h).toFixed(2), h);
+    }
   };
   let from = null, to, kernel, user, reader; // the narrow steps gathered so far
   const flush = () => { if (from !== null) put(from, to, kernel, user, reader); from = null; };
@@ -249,7 +257,7 @@ function stripRects(channel) {
     if (from === null) { from = a; kernel = user = reader = 0; }
     to = b;
     if (k + u + r > kernel + user + reader) { kernel = k; user = u; reader = r; }
-    if (to - from >= kx) flush();
+    if (to - from >= 2 * kx) flush();
   });
   flush();
   return made;
