@@ -113,13 +113,28 @@ class Run:
 
         The ends of a process that was gone before anybody looked are not known: "not traced" where no end is known.
         """
-        ends = self.analysis.descriptors
-        mine = ends[(ends["channel"] == channel) & ends["access"].isin([access, "rw"])]["process"].unique().tolist()
+        mine = self.holders.get((channel, access), [])
         found = [process for process in mine if not self.processes[process]["traced"]]
         if found:
             lane = self.lane_of_process.get(found[0]) if len(found) == 1 else None
             return ", ".join(self.process_name(process) for process in found), lane
-        return ("not traced" if not mine and not all(row["traced"] for row in self.processes) else None), None
+        return ("not traced" if not mine and not self.all_traced else None), None
+
+    @cached_property
+    def holders(self) -> dict[tuple[int, str], list[int]]:
+        """The processes that ever held an end of a channel, by channel and access (r or w), in the table's order."""
+        ends = self.analysis.descriptors[["channel", "access", "process"]].dropna().drop_duplicates()
+        found: dict[tuple[int, str], list[int]] = {}
+        for channel, access, process in zip(*(ends[name].tolist() for name in ends.columns), strict=True):
+            for one in access:
+                there = found.setdefault((channel, one), [])
+                if process not in there:
+                    there.append(process)
+        return found
+
+    @cached_property
+    def all_traced(self) -> bool:
+        return bool(self.trace.processes["traced"].all())
 
     def process_name(self, process: int) -> str:
         """The role of a process in sentences."""
@@ -176,12 +191,8 @@ def members(run: Run, role: str) -> list[Waiter]:
 
 def rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """The rows as dictionaries of plain Python values, missing ones as None."""
-    columns = {}
-    for name in frame.columns:
-        plain = frame[name].astype(object)
-        columns[str(name)] = [None if _missing(value) else value for value in plain.to_list()]
+    columns = {
+        str(name): values.astype(object).where(values.notna(), None).to_list() for name, values in frame.items()
+    }
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
-
-def _missing(value: Any) -> bool:
-    return value is None or value is pd.NA or (isinstance(value, float) and value != value)

@@ -20,8 +20,13 @@ from ipctrace.reports.columns import element, narrow, pack, planes, unpack
         ([0, 256], "u2"),
         ([0, 2**16], "u4"),
         ([0, 2**32], "f8"),
-        ([-1, 3], "f8"),
-        (pd.Series([1, None], dtype="Int64"), "f8"),
+        ([-1, 3], "i2"),
+        ([-40_000, 3], "i4"),
+        ([-(2**31) - 1], "f8"),
+        ([0.5], "f8"),
+        (pd.Series([1, None], dtype="Int64"), "u1"),
+        (pd.Series([255, None], dtype="Int64"), "u2"),
+        (pd.Series([-1, None], dtype="Int64"), "f8"),
     ],
 )
 def test_a_column_takes_the_narrowest_type_that_holds_it(values, type):
@@ -57,6 +62,12 @@ def test_a_column_is_an_inert_element_with_its_type():
 @given(st.lists(st.integers(-(2**53), 2**53)))
 def test_whole_numbers_come_back(values):
     assert unpack(pack(values)).tolist() == values
+
+
+@given(st.lists(st.none() | st.integers(-(2**33), 2**33)))
+def test_missing_numbers_come_back_as_nan(values):
+    there = unpack(pack(pd.Series(values, dtype="Int64")))
+    assert [None if np.isnan(value) else value for value in there.astype("f8")] == values
 
 
 @given(st.lists(st.integers(0, 2**50)).map(sorted))

@@ -4,6 +4,7 @@
 const $ = id => document.getElementById(id);
 const narrow = () => innerWidth <= 900;
 const MODEL = JSON.parse($('model').textContent);
+for (const name of MODEL.long) MODEL[name] = []; // filled by `longLists`, before anything asks
 
 /* Everything that a program wrote goes through one of these two. As in markup.py: control characters become pictures,
    what reorders or hides text becomes its code point. */
@@ -33,16 +34,28 @@ async function gunzip(element) {
   element.remove(); // its text is no longer needed: let it go
   return new Uint8Array(await new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip'))).arrayBuffer());
 }
-const TYPES = { u1: Uint8Array, u2: Uint16Array, u4: Uint32Array, f8: Float64Array };
+const TYPES = { u1: Uint8Array, u2: Uint16Array, i2: Int16Array, u4: Uint32Array, i4: Int32Array, f8: Float64Array };
 async function column(name) {
-  const element = $(`column-${name}`), { type, rows, base } = element.dataset;
+  const element = $(`column-${name}`), { type, rows, base, missing } = element.dataset;
   const planes = await gunzip(element), size = +rows, width = TYPES[type].BYTES_PER_ELEMENT, raw = new Uint8Array(planes.length);
   for (let k = 0; k < width; k++) for (let i = 0, from = k * size, to = k; i < size; i++, to += width) raw[to] = planes[from + i];
   const values = new TYPES[type](raw.buffer);
+  if (missing !== undefined) {
+    const made = new Float64Array(size);
+    for (let i = 0; i < size; i++) made[i] = values[i] ? values[i] - 1 : NaN;
+    return made;
+  }
   if (base === undefined) return values;
   const times = new Float64Array(size);
   for (let i = 0, sum = +base; i < size; i++) times[i] = sum += values[i];
   return times;
+}
+/* Lists of the model that were too long for JSON in the page (model/part.py): by columns in a blob, here rows again. */
+async function longLists() {
+  await Promise.all(MODEL.long.map(async name => {
+    const columns = JSON.parse(new TextDecoder().decode(await gunzip($(`blob-list-${name}`)))), keys = Object.keys(columns);
+    columns[keys[0]].forEach((_, i) => MODEL[name].push(Object.fromEntries(keys.map(key => [key, columns[key][i]]))));
+  }));
 }
 /* All columns of a table: { size: Uint32Array, … }. */
 async function load(table) {

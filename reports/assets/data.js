@@ -37,20 +37,30 @@ function running(times, sizes) {
 }
 
 const laneWaits = [];  // lane → { begin, end, row }: its waits, which do not overlap
-const flows = [];      // channel → { in, out, taken }: bytes accepted, written, read by time
+const flows = [];      // channel → { in, out, taken, given }: bytes accepted, written, read, handed to the program by time
 const traffic = [];    // channel → { rows, begin, reach }: its messages; reach = the latest end up to and with each
+const SILENCE = running(new Float64Array(0), new Float64Array(0)); // of a channel without messages: there may be thousands
+const SILENT = { traffic: { rows: new Uint32Array(0), begin: SILENCE.times, reach: SILENCE.times }, flow: { in: SILENCE, out: SILENCE, taken: SILENCE, given: SILENCE } };
 let never = [];        // messages that nobody read
 let longestWait = 0;
 
 async function openRun() {
   const blob = $('blob-payload');
-  [M, W, K, payload] = await Promise.all([load('messages'), load('waits'), load('marks'), gunzip(blob)]);
+  [M, W, K, payload] = await Promise.all([load('messages'), load('waits'), load('marks'), gunzip(blob), longLists()]);
   const size = M.begin.length;
-  Object.assign(M, { written: new Float64Array(size), read: new Float64Array(size), received: new Float64Array(size), at: new Float64Array(size) });
+  Object.assign(M, { written: new Float64Array(size), read: new Float64Array(size), received: new Float64Array(size), given: new Float64Array(size), at: new Float64Array(size) });
   for (let i = 0, at = 0; i < size; i++) {
     M.written[i] = M.begin[i] + M.held[i]; M.read[i] = M.written[i] + M.transit[i]; M.received[i] = M.read[i] + M.unread[i]; // NaN: never
+    M.given[i] = M.unseen[i] === 2 ? M.read[i] : M.received[i]; // when it left the reader's buffer; who is not traced shows none
     M.at[i] = at; at += M.kept[i];
     if (!has(M.read[i])) never.push(i);
+  }
+  M.first = new Float64Array(size); // where its bytes begin in its channel: after those of the message before, and a gap
+  const ends = new Float64Array(CHANNELS.length);
+  for (let i = 0; i < size; i++) {
+    const c = M.channel[i];
+    M.first[i] = ends[c] + M.gap[i];
+    if (has(M.first[i])) ends[c] = M.first[i] + M.size[i];
   }
   W.end = new Float64Array(W.begin.length);
   for (let i = 0; i < W.end.length; i++) W.end[i] = W.begin[i] + W.length[i];
@@ -60,12 +70,15 @@ async function openRun() {
     laneWaits.push({ row, begin: gather(W.begin, row), end: gather(W.end, row) });
   });
   CHANNELS.forEach((_, channel) => {
+    if (byChannel.starts[channel] === byChannel.starts[channel + 1]) { traffic.push(SILENT.traffic); flows.push(SILENT.flow); return; }
     const rows = byChannel.order.subarray(byChannel.starts[channel], byChannel.starts[channel + 1]), begin = gather(M.begin, rows);
     const reach = new Float64Array(rows.length);
     for (let k = 0, far = 0; k < rows.length; k++) { const end = M.read[rows[k]]; far = Math.max(far, has(end) ? end : begin[k]); reach[k] = far; }
     traffic.push({ rows, begin, reach });
-    const left = some(rows, M.written), taken = some(rows, M.read);
-    flows.push({ in: running(begin, gather(M.size, rows)), out: running(gather(M.written, left), gather(M.size, left)), taken: running(gather(M.read, taken), gather(M.size, taken)) });
+    CHANNELS[channel].items = CHANNELS[channel].kind === 'queue' && !rows.some(i => M.size[i]); // objects have no size: they are counted
+    const sizes = some => CHANNELS[channel].items ? new Float64Array(some.length).fill(1) : gather(M.size, some);
+    const flow = (times, some) => running(gather(times, some), sizes(some));
+    flows.push({ in: flow(M.begin, rows), out: flow(M.written, some(rows, M.written)), taken: flow(M.read, some(rows, M.read)), given: flow(M.given, some(rows, M.given)) });
   });
 }
 /* values[rows], as numbers. */
@@ -98,10 +111,10 @@ function stateAt(lane, t) {
   const { begin, end } = laneWaits[lane], k = seek(begin, t, true);
   return { reason: LANES[lane].traced ? 'run' : 'unseen', since: k ? end[k - 1] : born(lane), until: k < begin.length ? begin[k] : gone(lane), row: -1 };
 }
-/* Bytes in the kernel's channel and in its writers' buffers at t. */
+/* Bytes in the kernel's channel, in its writers' buffers, and in its readers' at t. */
 function fillAt(channel, t) {
-  const f = flows[channel], left = f.out.by(t);
-  return { kernel: Math.max(0, left - f.taken.by(t)), user: Math.max(0, f.in.by(t) - left) };
+  const f = flows[channel], left = f.out.by(t), taken = f.taken.by(t);
+  return { kernel: Math.max(0, left - taken), user: Math.max(0, f.in.by(t) - left), reader: Math.max(0, taken - f.given.by(t)) };
 }
 /* The next (way 1) or previous (-1) moment at which anything happened. */
 function neighbour(t, way) {

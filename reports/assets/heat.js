@@ -12,29 +12,32 @@ function resolve() { // what the style sheet's variables are in this theme, as [
 }
 
 function heat(seen) {
-  const canvas = $('heat'), ratio = Math.min(2, devicePixelRatio || 1), width = plotWidth(), height = G.height + TOP;
+  const canvas = $('heat'), width = plotWidth(), height = G.height + TOP;
+  const ratio = Math.min(2, devicePixelRatio || 1, Math.max(0.25, 16000 / height)); // a canvas can be no taller than that
   const columns = Math.max(1, Math.round(width * ratio));
   canvas.width = columns; canvas.height = Math.round(height * ratio);
   canvas.style.cssText = `width:${width}px;height:${height}px`;
   const paint = canvas.getContext('2d');
   if (!seen.exact) ribbon(paint, columns, ratio);
-  if (seen.exactBars) return;
+  const painted = G.rows.filter(row => row.folded || !seen.exactBars);
+  if (!painted.length) return;
   resolve();
-  for (const [lane, from, to] of seen.waits) {
-    const row = shares(lane, from, to, columns), { bar, barH } = G.lanes[lane];
-    const image = paint.createImageData(columns, 1);
-    image.data.set(row);
-    const strip = new OffscreenCanvas(columns, 1);
-    strip.getContext('2d').putImageData(image, 0, 0);
-    paint.imageSmoothingEnabled = false;
-    paint.drawImage(strip, 0, 0, columns, 1, 0, (bar + TOP) * ratio, columns, barH * ratio);
+  for (const { lanes, bar, barH } of painted) {
+    const row = shares(lanes.map(lane => seen.waits[lane]), columns);
+    stretch(paint, row, columns, (bar + TOP) * ratio, barH * ratio);
   }
 }
+/* One row of pixels drawn as high as wanted: a rectangle a pixel would be thousands. */
+function stretch(paint, rgba, columns, top, height) {
+  const strip = new OffscreenCanvas(columns, 1);
+  strip.getContext('2d').putImageData(new ImageData(rgba, columns, 1), 0, 0);
+  paint.imageSmoothingEnabled = false;
+  paint.drawImage(strip, 0, 0, columns, 1, 0, top, columns, height);
+}
 
-/* One lane's pixels as RGBA: the dominant reason (running counts as one), its share as opacity. */
-function shares(lane, from, to, columns) {
+/* A row's pixels as RGBA: the dominant reason of its lanes (running counts as one), its share as opacity. */
+function shares(waits, columns) {
   const kinds = REASONS.length, sums = new Float64Array(columns * kinds), pixel = (view[1] - view[0]) / columns;
-  const { begin, end, row } = laneWaits[lane], idle = REASONS.indexOf(LANES[lane].traced ? 'run' : 'unseen');
   const add = (a, b, reason) => {
     a = Math.max(a, view[0]) - view[0]; b = Math.min(b, view[1]) - view[0];
     if (b <= a) return;
@@ -44,12 +47,15 @@ function shares(lane, from, to, columns) {
     for (let k = p + 1; k < q; k++) sums[k * kinds + reason] += pixel;
     sums[q * kinds + reason] += b - q * pixel;
   };
-  let since = from ? end[from - 1] : born(lane);
-  for (let k = from; k < to; k++) {
-    add(since, begin[k], idle); add(begin[k], end[k], W.reason[row[k]]);
-    since = end[k];
+  for (const [lane, from, to] of waits) {
+    const { begin, end, row } = laneWaits[lane], idle = REASONS.indexOf(LANES[lane].traced ? 'run' : 'unseen');
+    let since = from ? end[from - 1] : born(lane);
+    for (let k = from; k < to; k++) {
+      add(since, begin[k], idle); add(begin[k], end[k], W.reason[row[k]]);
+      since = end[k];
+    }
+    add(since, to < begin.length ? begin[to] : gone(lane), idle);
   }
-  add(since, to < begin.length ? begin[to] : gone(lane), idle);
   const rgba = new Uint8ClampedArray(columns * 4);
   for (let p = 0; p < columns; p++) {
     let most = 0, which = -1, all = 0;
@@ -66,18 +72,17 @@ function ribbon(paint, columns, ratio) {
   resolve();
   const pixel = (view[1] - view[0]) / columns, counts = new Map();
   eachMessage(view[0], view[1], i => {
-    const f = M.writer[i], t = M.reader[i], p = ((M.read[i] - view[0]) / pixel) | 0;
+    const f = G.lanes[M.writer[i]]?.row, t = G.lanes[M.reader[i]]?.row, p = ((M.read[i] - view[0]) / pixel) | 0;
     if (!has(f) || !has(t) || f === t || p < 0 || p >= columns) return;
-    const key = f * LANES.length + t, row = counts.get(key) ?? counts.set(key, new Uint32Array(columns)).get(key);
+    const key = f * G.rows.length + t, row = counts.get(key) ?? counts.set(key, new Uint32Array(columns)).get(key);
     row[p]++;
   });
   const [r, g, b] = colours.ink3;
   for (const [key, row] of counts) {
-    const f = G.lanes[Math.floor(key / LANES.length)], t = G.lanes[key % LANES.length], [upper, lower] = f.y < t.y ? [f, t] : [t, f];
+    const f = G.rows[Math.floor(key / G.rows.length)], t = G.rows[key % G.rows.length], [upper, lower] = f.y < t.y ? [f, t] : [t, f];
     const most = row.reduce((a, v) => Math.max(a, v), 1), top = (upper.bar + upper.barH + 4 + TOP) * ratio, bottom = (lower.bar - 2 + TOP) * ratio;
-    for (let p = 0; p < columns; p++) if (row[p]) {
-      paint.fillStyle = `rgba(${r},${g},${b},${0.03 + 0.09 * Math.sqrt(row[p] / most)})`;
-      paint.fillRect(p, top, 1, bottom - top);
-    }
+    const rgba = new Uint8ClampedArray(columns * 4);
+    for (let p = 0; p < columns; p++) if (row[p]) rgba.set([r, g, b, 255 * (0.03 + 0.09 * Math.sqrt(row[p] / most))], p * 4);
+    if (bottom > top) stretch(paint, rgba, columns, top, bottom - top);
   }
 }

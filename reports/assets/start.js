@@ -28,14 +28,19 @@ function keys() {
 }
 
 function legend() {
-  const seen = new Set(), marks = new Set(Array.from(K.kind, k => MARKS[k]));
+  const seen = new Set(), marks = new Set(Array.from(new Set(K.kind), k => MARKS[k])), told = new Set();
   for (let i = 0; i < W.reason.length && seen.size < REASONS.length; i++) seen.add(REASONS[W.reason[i]]);
   if (LANES.some(l => l.traced)) seen.add('run');
   if (LANES.some(l => !l.traced)) seen.add('unseen');
   const parts = REASONS.filter(r => seen.has(r)).map(r => `${swatch(r)}${MODEL.reasons[r]}`);
   if (M.held.some(v => v !== 0)) parts.push('<svg width="26" height="14" aria-hidden="true"><rect y="8" width="26" height="3" fill="var(--liquid2)"/></svg>bytes held in the writer’s buffer');
+  if (MODEL.strips.some(c => flows[c].taken.sums.at(-1) > (flows[c].given.sums.at(-1) ?? 0) || M.unread.some(v => v > 0))) parts.push('<svg width="26" height="14" aria-hidden="true"><rect x=".5" y="3.5" width="25" height="9" fill="url(#p-reader)" stroke="var(--liquid2)"/></svg>bytes held in the reader’s buffer');
+  if (M.merged.some(v => v)) parts.push('<svg width="26" height="14" aria-hidden="true"><path d="M3 7V12H23V7" fill="none" stroke="var(--ink2)" stroke-width="1.5"/></svg>several writes, one read');
   if (M.begin.length) parts.push('<svg width="26" height="14" aria-hidden="true"><path d="M1 2L20 10" stroke="var(--ink2)"/><path d="M25 12l-7 0l2-5z" fill="var(--ink2)"/></svg>message, written → read');
-  for (const mark of MARKS) if (marks.has(mark) && !(mark === 'start' && marks.has('fork'))) parts.push(`${GLYPHS[mark]} ${mark === 'fork' && marks.has('start') ? 'fork, thread starts' : MARK_WORDS[mark]}`);
+  for (const mark of MARKS) if (marks.has(mark) && !told.has(GLYPHS[mark])) {
+    told.add(GLYPHS[mark]);
+    parts.push(`${GLYPHS[mark]} ${[...new Set(MARKS.filter(one => marks.has(one) && GLYPHS[one] === GLYPHS[mark]).map(one => MARK_WORDS[one]))].join(', ')}`);
+  }
   $('legend').innerHTML = parts.map(part => `<span>${part}</span>`).join('');
 }
 
@@ -56,6 +61,9 @@ window.ipctrace.ready = (async () => {
   legend();
   startTables();
   pointer();
+  moving();
+  exporting();
+  $('gl').addEventListener('click', e => { const button = e.target.closest('[data-group]'); if (button) unfold(+button.dataset.group); });
   keys();
   mark('ready');
   if (location.hash === '#moment') ACTIONS.moment();

@@ -1,26 +1,27 @@
 /* The timeline: one plotly figure (x in ns, y in pixels), HTML labels over it, the cursor, and moving about. */
 let now = has(MODEL.formed) ? (MODEL.formed + MODEL.cut) / 2 : END, figure, drawing = Promise.resolve(), busy = false;
 
-const glyph = d => `<svg class="g" width="12" height="12" viewBox="0 0 12 12" aria-hidden="true"><path d="${d}"/></svg>`; // drawn: no font has them all
-const GLYPHS = { fork: glyph('M6 11V7M6 7L2 1M6 7L10 1'), exec: glyph('M3 1.5L10 6L3 10.5Z'), start: glyph('M6 11V7M6 7L2 1M6 7L10 1'), exit: glyph('M3 3L9 9M9 3L3 9'), out: glyph('M6 5.2v1.6') };
-const MARK_WORDS = { fork: 'fork', exec: 'exec', start: 'thread starts', exit: 'exit', out: 'write to the terminal or a file' };
 const swatch = r => `<svg width="26" height="14" aria-hidden="true"><rect x=".5" y=".5" width="25" height="13" rx="2" fill="url(#p-${r})" stroke="var(--${r})" stroke-opacity="${r === 'sleep' ? 0.7 : 0.5}"/></svg>`;
 
 /* Digits that tell neighbouring moments apart at this zoom. */
 const digits = () => Math.min(9, Math.max(4, Math.ceil(-Math.log10((view[1] - view[0]) / 1e9 / 1000))));
 
-function ticks() { // round steps; the unit follows the zoom
-  const wanted = (view[1] - view[0]) / (narrow() ? 4 : 8), p = 10 ** Math.floor(Math.log10(wanted)), step = [1, 2, 5, 10].find(k => k * p >= wanted) * p;
-  const [unit, name] = [[1e9, 's'], [1e6, 'ms'], [1e3, 'µs'], [1, 'ns']].find(([size]) => step >= size / 50) ?? [1, 'ns'], at = [];
-  for (let t = Math.ceil(view[0] / step) * step; t <= view[1]; t += step) at.push(t);
-  const decimals = Math.max(0, Math.ceil(-Math.log10(step / unit) - 1e-9));
-  return { tickvals: at, ticktext: at.map(t => `${(t / unit).toFixed(decimals)} ${name}`) };
+/* Round steps; the unit follows the zoom. Where the time since the start would be a long number, the ticks count from a
+   round moment before the view, which is said at the left. */
+function ticks() {
+  const wanted = (view[1] - view[0]) / (narrow() ? 4 : 8), p = 10 ** Math.floor(Math.log10(wanted)), step = Math.max(1, [1, 2, 5, 10].find(k => k * p >= wanted) * p);
+  const [unit, name] = [[1e9, 's'], [1e6, 'ms'], [1e3, 'µs'], [1, 'ns']].find(([size]) => step >= size / 50) ?? [1, 'ns'];
+  const decimals = Math.max(0, Math.ceil(-Math.log10(step / unit) - 1e-9)), long = view[1] / unit >= 1e5, base = long ? Math.floor(view[0] / (step * 100)) * step * 100 : 0;
+  const places = [];
+  for (let k = Math.ceil((view[0] - base) / step); base + k * step <= view[1]; k++) places.push(k * step);
+  const said = long ? `${at(base, Math.max(0, Math.min(9, 7 - Math.floor(Math.log10(step)))))} +` : '';
+  return { base: said, tickvals: places.map(t => base + t), ticktext: places.map(t => X(base + t) > plotWidth() - 20 ? '' : `${long ? '+' : ''}${(t / unit).toFixed(decimals)} ${name}`) };
 }
 
-const layout = shapes => ({
+const layout = (shapes, { tickvals, ticktext }) => ({
   width: plotWidth(), height: G.height + TOP, margin: { l: 0, r: 0, t: TOP, b: 0 }, dragmode: 'zoom', showlegend: false, hovermode: false,
   paper_bgcolor: 'transparent', plot_bgcolor: 'transparent', shapes,
-  xaxis: { range: [...view], side: 'top', zeroline: false, showgrid: true, tickangle: 0, ...ticks() },
+  xaxis: { range: [...view], side: 'top', zeroline: false, showgrid: true, tickangle: 0, tickvals, ticktext },
   yaxis: { range: [G.height, 0], visible: false, fixedrange: true },
 });
 
@@ -32,20 +33,23 @@ function draw() {
   return drawing = drawing.then(async () => {
     wished = false;
     const began = performance.now();
+    wide = 0;
     G = geometry();
-    const seen = inView(), P = paths(seen);
+    const seen = inView(), P = paths(seen), axis = ticks();
+    seen.marks = marksInView();
     document.documentElement.style.setProperty('--arrow', seen.messages.length > MANY ? '0.75px' : '1px');
-    const shapes = LAYERS.map(layer => ({ type: 'path', path: P[layer].join('') || 'M-9,-9Z', line: { width: 1 }, fillcolor: 'transparent', layer: 'above' }));
+    const shapes = LAYERS.map(layer => ({ type: 'path', path: P[layer].join('') || `M${view[0]},-9Z`, line: { width: 1 }, fillcolor: 'transparent', layer: 'above' }));
     busy = true;
-    figure = await Plotly.react('plot', [{ x: [0], y: [0], mode: 'none', type: 'scatter' }], layout(shapes), { displayModeBar: false, showSendToCloud: false, doubleClick: false, responsive: false, displaylogo: false });
+    figure = await Plotly.react('plot', [{ x: [0], y: [0], mode: 'none', type: 'scatter' }], layout(shapes, axis), { displayModeBar: false, showSendToCloud: false, doubleClick: false, responsive: false, displaylogo: false });
     busy = false;
-    shownArrows = seen.messages;
+    shownArrows = seen.messages; shownMarks = seen.marks.rows;
+    $('base').textContent = axis.base;
     heat(seen);
     labels(seen);
     cursor();
     form(seen);
     tell('view');
-    window.ipctrace.drawn = { ms: performance.now() - began, messages: seen.seen, arrows: seen.messages.length, bars: seen.bars, exact: seen.exact && seen.exactBars };
+    window.ipctrace.drawn = { wide, ms: performance.now() - began, messages: seen.seen, arrows: seen.messages.length, bars: seen.bars, exact: seen.exact && seen.exactBars };
   });
 }
 
@@ -56,12 +60,17 @@ function form(seen) {
   if (!seen.exactBars) parts.push(`${n(seen.bars >> 1)} waits in view: each pixel shows the reason that took most of it. Zoom in for the waits themselves.`);
   if (!seen.exact) parts.push(`Slowest ${n(seen.messages.length)} of ${n(seen.seen)} messages drawn.`);
   else if (seen.messages.length > MANY) parts.push(`${n(seen.seen)} messages in view.`);
+  if (seen.marks.rows.length < seen.marks.seen) parts.push(`${n(seen.marks.rows.length)} of ${count(seen.marks.seen, 'mark')} drawn: the rest would lie on them.`);
+  const folded = G.rows.filter(row => row.folded && !row.open);
+  if (folded.length) parts.push(`${n(folded.reduce((sum, row) => sum + row.lanes.length, 0))} of ${n(LANES.length)} threads share ${folded.length === 1 ? 'a row' : `${n(folded.length)} rows`}: open one with ▸ at the left.`);
   $('form').textContent = parts.join(' ');
 }
 
+const ORDINARY = new Set(['fork', 'exec', 'start', 'task', 'exit', 'out']); // too many to mark in a row of many threads
+
 /* ---- labels: HTML over the figure, so that text stays crisp, selectable and themed ------------------------------------ */
 function labels(seen) {
-  const width = plotWidth(), out = [], small = narrow(), tight = LANES.length > 24;
+  const width = plotWidth(), out = [], small = narrow(), { tight } = G;
   const put = (style, x, y, html, css = '', title = '') => out.push(`<div class="${style}" style="left:${x}px;top:${y + TOP}px;${css}"${title && ` title="${title}"`}>${html}</div>`);
   if (seen.exactBars && !tight) for (const [lane, from, to] of seen.waits) {
     for (let k = from; k < to; k++) {
@@ -70,12 +79,13 @@ function labels(seen) {
       if (r - l > text.length * 6.3 + 22) put('bt', l + 6, G.lanes[lane].bar + 1, esc(text));
     }
   }
-  const used = new Map(), near = seek(K.time, view[0]), far = seek(K.time, view[1], true);
-  if (far - near <= BARS && !tight) for (let k = near; k < far; k++) {
-    const kind = MARKS[K.kind[k]], lane = K.lane[k], x = X(K.time[k]);
-    if (!G.lanes[lane] || Math.abs(x - (used.get(`${lane} ${kind === 'out'}`) ?? -99)) < (kind === 'out' ? 2 : 12)) continue;
-    used.set(`${lane} ${kind === 'out'}`, x);
-    put('mk', x, G.lanes[lane].bar + (kind === 'out' ? 14 : -15), GLYPHS[kind]);
+  for (const k of seen.marks.rows) {
+    const kind = MARKS[K.kind[k]], row = G.lanes[K.lane[k]];
+    if (!row.slim && !(row.folded && ORDINARY.has(kind))) put(`mk ${kind}`, Math.min(X(K.time[k]), width - 6), tight ? row.bar + (kind === 'out' ? 7 : 0) : row.bar + (kind === 'out' ? 14 : -15), GLYPHS[kind]);
+  }
+  for (const [i, writes] of seen.merged.values()) {
+    const ends = arrow(i), x = X(ends[2]), below = ends[3] > ends[1];
+    if (x > 0 && x < width - 90 && !tight) put('mg', x + 9, ends[3] + (below ? -16 : 0), `${writes} writes, one read`);
   }
   const formed = has(MODEL.formed) && MODEL.core.length ? X(MODEL.formed) : NaN;
   if (formed > -1 && formed < width) {
@@ -102,20 +112,31 @@ function waitWords(row) {
   const short = { nodata: 'no data', noroom: 'no room', lock: 'lock', ready: 'nothing ready', notice: 'not told', signal: 'no signal', child: '', peer: 'no other end', sleep: '' }[reason];
   return short ? `${short}: ${call}` : call;
 }
+/* Who used a channel of which nobody holds a descriptor: a queue of Python's. */
+function usersOf(c, ends) {
+  const names = new Set();
+  for (const i of traffic[c].rows.subarray(0, 1000)) if (has(ends[i])) names.add(who(ends[i]));
+  return [...names].join(', ') || 'nobody';
+}
 function gutter(small, tight) {
-  const lanes = LANES.map((t, i) => {
-    const l = G.lanes[i], first = LANES[i - 1]?.process !== t.process;
-    if (LANES.length > 80) return first ? `<div style="top:${l.y + TOP}px;height:${l.h}px"><span class="p tiny">${esc(t.program)}</span></div>` : '';
-    const name = `<span class="p">${esc(t.program)} <span class="pid">${t.pid}</span></span>`, thread = `<span class="${t.role === 'core' ? 'k' : 's'}">${esc(t.thread)}</span>`;
-    return `<div style="top:${l.y + TOP + (small ? 3 : 0)}px;height:${l.h}px" title="${esc(t.who)}">${tight ? (first ? name : thread) : (first || small ? name : '') + thread}</div>`;
+  const rows = G.rows.map((row, place) => {
+    const t = LANES[row.lanes[0]], before = G.rows[place - 1], first = !before || row.inner || LANES[before.lanes[0]].process !== t.process;
+    const box = (html, title) => `<div style="top:${row.y + TOP + (small && !tight ? 3 : 0)}px;height:${row.h}px" title="${title}">${html}</div>`;
+    if (row.folded) return box(`<button data-group="${row.group}" aria-expanded="${row.open}">${row.open ? '▾' : '▸'} <b>${esc(row.name)}</b> <span class="s">${sizeOf(row)}</span></button>`, esc(row.name));
+    if (row.slim) return ''; // no room: the tooltip has the name
+    const name = `<span class="p">${esc(t.program)} <span class="pid">${t.pid}</span></span>`, thread = `<span class="${t.role === 'core' ? 'k' : 's'}${t.task ? ' task' : ''}">${esc(t.thread)}</span>`;
+    if (folding) return box(row.inner ? `<span class="inner">${esc(t.who)}</span>` : `<span class="${t.role === 'core' ? 'k' : 'p'}">${esc(t.who)}</span>`, esc(t.who));
+    return box(tight ? (first ? name : thread) : (first || small ? name : '') + thread, esc(t.who));
   });
   const strips = MODEL.strips.map(c => {
     const s = G.strips[c], { most } = scaleOf(c), ch = CHANNELS[c];
-    const of = ch.capacity ? ` of ${n(ch.capacity)} B` : ' B';
-    return `<div style="top:${s.y + TOP - (small ? 18 : 4)}px;height:36px"><span><b>${esc(ch.name)}</b> <span class="s">${esc(ch.unseen.w ?? (ch.writers || 'nobody'))} → ${esc(ch.unseen.r ?? (ch.readers || 'nobody'))}</span></span><span class="s">top: ${n(most)}${of}</span></div>`;
+    const unit = ch.items ? count(ch.capacity || most, 'item').replace(/^.* /, ' ') : ' B', of = ch.capacity ? ` of ${n(ch.capacity)}${unit}` : unit;
+    return `<div style="top:${s.y + TOP - (small ? 18 : 4)}px;height:36px"><span><b>${esc(ch.name)}</b> <span class="s">${esc(ch.unseen.w ?? (ch.writers || usersOf(c, M.writer)))} → ${esc(ch.unseen.r ?? (ch.readers || usersOf(c, M.reader)))}</span></span><span class="s">top: ${n(most)}${of}</span></div>`;
   });
-  $('gl').innerHTML = lanes.join('') + strips.join('');
+  $('gl').innerHTML = rows.join('') + strips.join('');
 }
+
+const fillWords = (c, size) => CHANNELS[c].items ? `${count(size, 'item')} in it` : `${n(size)} B in the channel`;
 
 /* ---- the cursor, and the state of everything at it ---------------------------------------------------------------------- */
 function cursor() {
@@ -123,15 +144,17 @@ function cursor() {
   $('cursor').style.cssText = `left:${x}px;display:${x < -1 || x > plotWidth() + 1 ? 'none' : 'block'}`;
   $('clock').textContent = at(now, digits());
   const tight = LANES.length > 24, states = LANES.length > 80 ? [] : LANES.map((t, i) => {
-    const s = stateAt(i, now), l = G.lanes[i], dead = t.role === 'core' && has(MODEL.formed) && now >= MODEL.formed;
+    const s = stateAt(i, now), l = G.lanes[i];
+    if (l.folded) return '';
+    const dead = t.role === 'core' && has(MODEL.formed) && now >= MODEL.formed;
     const ever = dead && MODEL.verdict === 'deadlock' ? 'for ever; so far ' : 'for ';
     const html = s ? `<span style="color:var(--${dead ? 'danger' : s.reason})">${MODEL.reasons[s.reason]}</span>${tight ? '' : `<span class="s">${ever}${dur(now - s.since)}</span>`}`
       : `<span class="s">${now < born(i) ? 'not started' : 'ended'}</span>`;
     return `<div style="top:${l.y + TOP}px;height:${l.h}px">${html}</div>`;
   });
   const fills = MODEL.strips.map(c => {
-    const { kernel, user } = fillAt(c, now), s = G.strips[c];
-    return `<div style="top:${s.y + TOP - 4}px;height:36px"><span>${n(kernel)} B in the channel</span><span style="color:var(--${user ? 'amber' : 'ink3'})">${n(user)} B in the writer’s buffer</span></div>`;
+    const { kernel, user, reader } = fillAt(c, now), s = G.strips[c];
+    return `<div style="top:${s.y + TOP - 4}px;height:36px"><span>${fillWords(c, kernel)}</span><span style="color:var(--${user ? 'amber' : 'ink3'})">${CHANNELS[c].items || (reader && !user) ? '' : `${n(user)} B in the writer’s buffer`}</span>${reader ? `<span style="color:var(--amber)">${n(reader)} B in the reader’s buffer</span>` : ''}</div>`;
   });
   $('gr').innerHTML = states.join('') + fills.join('');
   const steps = [...document.querySelectorAll('#story li')], on = steps.findLastIndex(li => +li.dataset.t <= now + 1);
@@ -142,16 +165,6 @@ function go(t) { // set the time; move the window only if it lies outside
   now = Math.min(END, Math.max(0, t));
   const half = (view[1] - view[0]) / 2;
   if (now < view[0] || now > view[1]) zoomTo(now - half, now + half); else cursor();
-}
-function zoomTo(a, b) {
-  const width = Math.min(END, Math.max(b - a, Math.min(END, 1000)));
-  a = Math.min(Math.max(0, a), END - width);
-  view = [a, a + width];
-  return draw();
-}
-function zoom(factor) { // about the cursor where it is in view
-  const centre = now >= view[0] && now <= view[1] ? now : (view[0] + view[1]) / 2;
-  return zoomTo(centre - (centre - view[0]) * factor, centre + (view[1] - centre) * factor);
 }
 let timer = null;
 function play() { // from step to step of the story, or from event to event: never by wall time, gaps would be waited out

@@ -7,6 +7,7 @@ from typing import Any
 from ..run import Run, members
 from .part import Part
 
+HOLDERS = 20  # open ends of a channel that are named
 STRIPS = 16  # channel strips under the lanes; the rest is in the table
 OUTWARD = ("tty", "file", "device", "other")  # what a write is only marked for: nobody in the run reads it
 
@@ -22,21 +23,29 @@ def channels(run: Run) -> Part:
 
 def _channels(run: Run) -> list[dict[str, Any]]:
     kept = ("kind", "inode", "path", "capacity", "writers", "readers", "written", "read", "left", "messages")
-    ends = run.analysis.descriptors
-    made = []
-    for row in run.channels:
-        mine = ends[ends["channel"] == row["channel"]]
-        open_ends = mine[mine["closed"].isna()] if len(mine) else mine
-        made.append({
+    held = _open_ends(run)
+    return [
+        {
             "name": run.channel_name(row["channel"]), **{key: row.get(key) for key in kept},
             "unseen": {access: run.unseen(row["channel"], access)[0] for access in ("w", "r")},
-            "open": {
-                access: [f"{run.process_name(p)} fd {fd}" for p, fd in zip(some["process"], some["fd"], strict=True)]
-                for access in ("w", "r")
-                for some in (open_ends[open_ends["access"].isin([access, "rw"])] if len(open_ends) else open_ends,)
-            },
-        })  # fmt: skip
-    return made
+            "open": {access: held.get((row["channel"], access), []) for access in ("w", "r")},
+        }
+        for row in run.channels
+    ]  # fmt: skip
+
+
+def _open_ends(run: Run) -> dict[tuple[int, str], list[str]]:
+    """Who holds an end to the last, by channel and access: `child fd 3`; of very many the first."""
+    ends = run.analysis.descriptors
+    still = ends[ends["closed"].isna() & ends["channel"].notna()] if len(ends) else ends
+    found: dict[tuple[int, str], list[str]] = {}
+    columns = (still[name].tolist() for name in ("channel", "access", "process", "fd"))
+    for channel, access, process, fd in zip(*columns, strict=True):
+        for one in access:
+            there = found.setdefault((channel, one), [])
+            if len(there) < HOLDERS:
+                there.append(f"{run.process_name(process)} fd {fd}")
+    return found
 
 
 def strips(run: Run) -> list[int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from ipctrace.analysis.datagrams import PACKETS
@@ -11,7 +13,15 @@ from ..columns import pack, squeeze
 from ..run import Run
 from .part import Part, mapped
 
-PAYLOAD_BUDGET = 8 * 2**20  # bytes of payload in one page; past it each message keeps a shorter beginning
+PAYLOAD_BUDGET = 4 * 2**20  # bytes of payload in one page; past it most messages keep a shorter beginning, or none
+WHOLE = 2000  # messages at either end of the run that keep theirs all the same, as do those that nobody read
+
+
+def gaps(table: pd.DataFrame) -> pd.Series[Any]:
+    """How far after the end of its channel's message before each begins: nearly always 0, where `first` itself is eight
+    bytes a message. The page adds them up again (data.js)."""
+    ends = (table["first"] + table["size"]).groupby(table["channel"])
+    return table["first"] - ends.ffill().groupby(table["channel"]).shift(fill_value=0)
 
 
 def begins(run: Run) -> pd.Series:
@@ -59,8 +69,11 @@ def messages(run: Run) -> Part:
     payloads = [data if isinstance(data, bytes) else b"" for data in table["payload"]]
     limit = max(map(len, payloads), default=0)
     if sum(map(len, payloads)) > PAYLOAD_BUDGET:
-        limit = min(limit, max(16, PAYLOAD_BUDGET // len(payloads)))
-    kept = [data[:limit] for data in payloads]
+        limit = min(limit, PAYLOAD_BUDGET // len(payloads))
+    short = np.full(len(payloads), limit < max(map(len, payloads), default=0))
+    short[:WHOLE] = short[-WHOLE:] = False
+    short &= table["read"].notna().to_numpy()
+    kept = [data[:limit] if cut else data for data, cut in zip(payloads, short.tolist(), strict=True)]
     receive = whole(table["receive_event"])
     sites, outer = whole(run.trace.events["site"]), pd.Series(pick(run.outermost, receive))
     got_by, calls = pd.factorize(run.calls(outer[receive != NONE], arguments=False))
@@ -69,13 +82,13 @@ def messages(run: Run) -> Part:
     ops = table["op"].astype("category").cat.remove_unused_categories()
     channels = run.trace.channels
     columns = {
-        "number": pack(table["message"] + 1),  # as sentences count them
+        "number": pack(table["message"] + 1, differences=True),  # as sentences count them
         "begin": pack(begin, differences=True),
         "held": pack((table["written"] - begin).astype("Int64")),
         "transit": pack((table["read"] - table["written"]).astype("Int64")),
         "unread": pack((table["received"] - table["read"]).where(~to_unseen).astype("Int64")),
         "size": pack(table["size"]),
-        "first": pack(table["first"]),
+        "gap": pack(gaps(table)),
         "channel": pack(table["channel"]),
         "writer": pack(table["writer"].astype("float64")),
         "reader": pack(table["reader"].astype("float64")),

@@ -1,14 +1,17 @@
-"""What every part of the model gives, and the arrays that turn ids into lanes."""
+"""What every part of the model gives, how ids become lanes, and how long lists of facts travel."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ..columns import Packed
+from ..columns import Packed, squeeze
+
+LONG = 1000  # rows, from which a list of the facts is packed
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,3 +31,19 @@ def mapped(values: pd.Series[Any], table: dict[int, int]) -> pd.Series[Any]:
     ids = values.to_numpy(dtype="float64", na_value=np.nan)
     known = (ids >= 0) & (ids < len(lookup))
     return pd.Series(np.where(known, lookup[np.where(known, ids, 0).astype("int64")], np.nan))
+
+
+def shorten(part: Part) -> Part:
+    """The same part with its long lists of rows (lanes, channels, streams, … of a run that has thousands) as blobs:
+    JSON by columns, `{"name": [a, b], …}`, gzipped. `long` names them; assets/base.js puts them back."""
+    long = {
+        name: rows
+        for name, rows in part.facts.items()
+        if isinstance(rows, list) and len(rows) >= LONG and isinstance(rows[0], dict)
+    }
+    blobs = {}
+    for name, rows in long.items():
+        columns = {key: [row[key] for row in rows] for key in rows[0]}
+        blobs[f"list-{name}"] = squeeze(json.dumps(columns, separators=(",", ":")).encode())
+    facts = {name: value for name, value in part.facts.items() if name not in long}
+    return Part(facts | {"long": list(long)}, part.columns, part.blobs | blobs)
