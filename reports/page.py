@@ -33,7 +33,11 @@ SCRIPTS = (
     "timeline.js",
     "hover.js",
     "message.js",
+    "listing.js",
+    "facets.js",
     "tables.js",
+    "state.js",
+    "keys.js",
     "start.js",
 )
 
