@@ -38,6 +38,7 @@ SCRIPTS = (
     "tables.js",
     "state.js",
     "keys.js",
+    "print.js",
     "start.js",
 )
 

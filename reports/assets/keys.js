@@ -38,7 +38,7 @@ const KEYS = {
     [['?'], '?', 'this sheet', () => openSheet()],
   ],
 };
-const SEARCHES = [['lost', 'rows that hold it, in any column'], ['payload:lost', 'in the payload; so for each column: site:, from:, by: …'], ['channel:"pipe A"', 'with a space in it'], ['bytes>1000 for>0.1', 'above; below with <; times in seconds']];
+const SEARCHES = [['lost', 'rows that hold it, in any column'], ['payload:lost', 'in the payload; so with each column: site: from: …'], ['channel:"pipe A"', 'with a space in it'], ['bytes>1000', 'above; with < below'], ['for>0.1', 'a time: in seconds']];
 
 function openSheet() {
   $('keys').showModal();

@@ -60,6 +60,11 @@ async function listing() {
       chips: [['never ended', i => W.open[i] === 1], ['over 100 ms', i => W.length[i] > 1e8], ['over 1 s', i => W.length[i] > 1e9], ['ended by nobody known', i => !W.open[i] && !has(W.by[i])]],
       none: 'No thread waited for anything.',
     },
+    Findings: {
+      size: MODEL.findings.length, bad: i => MODEL.findings[i].severity === 'error', open: i => { location.hash = MODEL.findings[i].code; },
+      columns: [text('code', i => MODEL.findings[i].code, { show: i => `<a tabindex="-1" href="#${esc(MODEL.findings[i].code)}"><b>${esc(MODEL.findings[i].code)}</b></a>` }), ...fields(MODEL.findings, [['text', 'name', 'name'], ['text', 'severity', 'severity'], ['text', 'certainty', 'certainty']]), text('what is so', i => MODEL.findings[i].text, { key: 'text', style: 'wrap' }), typed('site', i => place(MODEL.findings[i].site)), text('threads', i => MODEL.findings[i].threads)],
+      chips: [['errors', i => MODEL.findings[i].severity === 'error'], ['warnings', i => MODEL.findings[i].severity === 'warning']], none: 'Nothing found.',
+    },
     Channels: {
       size: CHANNELS.length, bad: i => MODEL.stuck.some(s => s.channel === i), where: i => traffic[i].begin.length ? [traffic[i].begin[0], traffic[i].reach.at(-1), null, i] : null,
       columns: [
@@ -77,9 +82,9 @@ async function listing() {
         text('process', i => PROCESSES[tree[i]].name, { show: i => `<span style="padding-left:${sorting ? 0 : Math.min(12, PROCESSES[tree[i]].depth) * 18}px">${!sorting && PROCESSES[tree[i]].depth ? '<span class="dim" aria-hidden="true">└ </span>' : ''}${esc(PROCESSES[tree[i]].name)}</span>` }),
         plain('pid', i => PROCESSES[tree[i]].pid), text('parent', i => { const { parent } = PROCESSES[tree[i]]; return has(parent) ? PROCESSES[parent].name : '·'; }),
         ...fields(tree.map(p => PROCESSES[p]), [['text', 'started by', 'how']]), typed('at', i => placeOf(PROCESSES[tree[i]].site)),
-        ...fields(tree.map(p => PROCESSES[p]), [['typed', 'command line', 'command'], ['text', 'interpreter', 'interpreter'], ['clock', 'started', 'started']]),
+        ...fields(tree.map(p => PROCESSES[p]), [['clock', 'started', 'started']]),
         clock('ended', i => PROCESSES[tree[i]].ended ?? Infinity, { show: i => or(PROCESSES[tree[i]].ended, v => at(v), 'did not end') }),
-        ...fields(tree.map(p => PROCESSES[p]), [['text', 'with', 'end'], ['text', 'traced', 'traced'], ['typed', 'directory', 'cwd']]),
+        ...fields(tree.map(p => PROCESSES[p]), [['text', 'with', 'end'], ['text', 'traced', 'traced'], ['typed', 'command line', 'command', { key: 'command' }], ['text', 'interpreter', 'interpreter'], ['typed', 'directory', 'cwd']]),
       ],
       about: { process: [i => tree[i]] },
       chips: [['not traced', i => PROCESSES[tree[i]].traced !== 'yes'], ['did not end', i => !has(PROCESSES[tree[i]].ended)], ['failed', i => !['exit 0'].includes(PROCESSES[tree[i]].end) && /^exit|^ended by/.test(PROCESSES[tree[i]].end)]], none: 'No process.',
@@ -133,11 +138,6 @@ async function listing() {
       size: S.begin.length, bad: () => false, where: i => [S.begin[i], S.begin[i] + S.length[i], LANES.findIndex(lane => lane.process === S.process[i])],
       columns: [text('process', i => PROCESSES[S.process[i]].name), plain('thread', i => S.tid[i]), reason('reason', i => REASONS[S.reason[i]]), typed('in', i => MODEL.syscalls[S.call[i]]), text('on', i => channelName(S.channel[i])), clock('since', i => S.begin[i]), span('for', i => S.length[i], { show: i => dur(S.length[i]) + (S.open[i] ? ', not ended' : '') })],
       about: { process: [i => S.process[i]], channel: [i => S.channel[i]], reason: [i => S.reason[i]] }, chips: [['never ended', i => S.open[i] === 1]], none: 'Every process was traced: nothing had to be known from /proc.',
-    },
-    Findings: {
-      size: MODEL.findings.length, bad: i => MODEL.findings[i].severity === 'error', open: i => { location.hash = MODEL.findings[i].code; },
-      columns: [text('code', i => MODEL.findings[i].code, { show: i => `<a tabindex="-1" href="#${esc(MODEL.findings[i].code)}"><b>${esc(MODEL.findings[i].code)}</b></a>` }), ...fields(MODEL.findings, [['text', 'name', 'name'], ['text', 'severity', 'severity'], ['text', 'certainty', 'certainty']]), text('what is so', i => MODEL.findings[i].text, { key: 'text', style: 'wrap' }), typed('site', i => place(MODEL.findings[i].site)), text('threads', i => MODEL.findings[i].threads)],
-      chips: [['errors', i => MODEL.findings[i].severity === 'error'], ['warnings', i => MODEL.findings[i].severity === 'warning']], none: 'Nothing found.',
     },
   };
 }

@@ -26,6 +26,17 @@ function legend() {
   $('legend').innerHTML = parts.map(part => `<span>${part}</span>`).join('');
 }
 
+/* What scrolls sideways must be reached by keyboard, and what fits must not cost a press of Tab. */
+let measuring;
+function scrollStops() {
+  clearTimeout(measuring);
+  measuring = setTimeout(() => {
+    for (const box of document.querySelectorAll('.scroll:not(.window), pre, .src, .diff')) {
+      if (box.scrollWidth > box.clientWidth + 1) box.tabIndex = 0; else box.removeAttribute('tabindex');
+    }
+  }, 50);
+}
+
 async function library() { // plotly, compressed in the page: 0.7 MB in place of 1.5
   const source = new TextDecoder().decode(await gunzip($('library')));
   document.head.append(Object.assign(document.createElement('script'), { textContent: source }));
@@ -45,8 +56,11 @@ window.ipctrace.ready = (async () => {
   pointer();
   controls();
   startKeys();
+  startPrint();
   if (location.hash === '#moment') ACTIONS.moment();
   await startState();
+  scrollStops();
+  for (const what of ['message', 'view', 'time']) heed(what, scrollStops);
   began('ready');
   let wait, width = innerWidth;
   new ResizeObserver(() => {

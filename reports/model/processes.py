@@ -50,7 +50,7 @@ def _processes(run: Run) -> list[dict[str, Any]]:
         made[process] = {
             "pid": row["pid"], "parent": row["parent"], "depth": depths[process],
             "name": run.process_name(process), "program": row["program"], "how": how(run, row, op), "site": site,
-            "command": shlex.join(map(str, row["argv"])), "executable": row["executable"],
+            "command": " ".join(quoted(str(word)) for word in row["argv"]), "executable": row["executable"],
             "interpreter": row["implementation"], "cwd": row["cwd"],
             "started": row["started"], "ended": row["ended"], "end": ending(run, row), "traced": traced(row),
         }  # fmt: skip
@@ -78,6 +78,11 @@ def how(run: Run, process: dict[str, Any], op: str | None) -> str:
     if process["name"]:
         return f"multiprocessing, by {process['how']}"
     return "posix_spawn" if op and "posix_spawn" in op else BEGINNINGS.get(process["how"], str(process["how"]))
+
+
+def quoted(word: str) -> str:
+    """A word of a command line as a person would quote it: in double quotes where that saves escaping single ones."""
+    return f'"{word}"' if "'" in word and not set(word) & set('"$`\\!') else shlex.quote(word)
 
 
 def ending(run: Run, process: dict[str, Any]) -> str:
