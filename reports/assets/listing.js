@@ -8,6 +8,7 @@ const or = (x, show, none = '·') => has(x) && x !== '' ? show(x) : none;
 const keyOf = title => title.toLowerCase().replace(/[^\p{L}#]/gu, '');
 const PROCESSES = MODEL.processes;
 const PLACES = SITES.map((_, s) => place(s)), placeOf = s => PLACES[s] ?? '';
+const nameOf = channel => CHANNELS[channel]?.name;
 const laneProcess = lane => LANES[lane]?.process;
 const longer = (text, most = 160) => text.length > most ? `${text.slice(0, most)}…` : text;
 
@@ -52,8 +53,8 @@ async function listing() {
     Blocking: {
       size: W.begin.length, bad: i => W.open[i] && LANES[W.lane[i]]?.role === 'core', where: i => [W.begin[i], W.end[i], W.lane[i]],
       columns: [
-        text('thread', i => who(W.lane[i])), reason('reason', why), typed('in', i => MODEL.labels[W.label[i]]), text('on', i => channelName(W.channel[i])),
-        text('ended by', i => W.open[i] ? 'nobody' : has(W.by[i]) ? who(W.by[i]) : '·', { key: 'by' }), clock('since', i => W.begin[i]),
+        text('thread', i => who(W.lane[i])), reason('reason', why), typed('in', i => MODEL.labels[W.label[i]]), text('on', i => nameOf(W.channel[i])),
+        text('ended by', i => W.open[i] ? 'nobody' : has(W.by[i]) ? who(W.by[i]) : null, { key: 'by' }), clock('since', i => W.begin[i]),
         span('for', i => W.length[i], { show: i => dur(W.length[i]) + (W.open[i] ? (MODEL.verdict === 'deadlock' && LANES[W.lane[i]]?.role === 'core' ? ', for ever' : ', not ended') : '') }), typed('site', i => placeOf(W.site[i])),
       ],
       about: { process: [i => laneProcess(W.lane[i]), i => laneProcess(W.by[i])], channel: [i => W.channel[i]], reason: [i => W.reason[i]] },
@@ -80,7 +81,7 @@ async function listing() {
       level: i => PROCESSES[tree[i]].depth + 1,
       columns: [
         text('process', i => PROCESSES[tree[i]].name, { show: i => `<span style="padding-left:${sorting ? 0 : Math.min(12, PROCESSES[tree[i]].depth) * 18}px">${!sorting && PROCESSES[tree[i]].depth ? '<span class="dim" aria-hidden="true">└ </span>' : ''}${esc(PROCESSES[tree[i]].name)}</span>` }),
-        plain('pid', i => PROCESSES[tree[i]].pid), text('parent', i => { const { parent } = PROCESSES[tree[i]]; return has(parent) ? PROCESSES[parent].name : '·'; }),
+        plain('pid', i => PROCESSES[tree[i]].pid), text('parent', i => { const { parent } = PROCESSES[tree[i]]; return has(parent) ? PROCESSES[parent].name : null; }),
         ...fields(tree.map(p => PROCESSES[p]), [['text', 'started by', 'how']]), typed('at', i => placeOf(PROCESSES[tree[i]].site)),
         ...fields(tree.map(p => PROCESSES[p]), [['clock', 'started', 'started']]),
         clock('ended', i => PROCESSES[tree[i]].ended ?? Infinity, { show: i => or(PROCESSES[tree[i]].ended, v => at(v), 'did not end') }),
@@ -92,7 +93,7 @@ async function listing() {
     Threads: {
       size: LANES.length, bad: i => LANES[i].role === 'core', where: i => [born(i), gone(i), i],
       columns: [
-        ...fields(LANES, [['text', 'thread', 'who'], ['text', 'program', 'program'], ['plain', 'pid', 'pid'], ['text', 'name', 'thread']]), text('in the knot', i => ({ core: 'in the knot', victim: 'behind the knot', bystander: 'cannot help' })[LANES[i].role] ?? '·', { key: 'knot' }),
+        ...fields(LANES, [['text', 'thread', 'who'], ['text', 'program', 'program'], ['plain', 'pid', 'pid'], ['text', 'name', 'thread']]), text('in the knot', i => ({ core: 'in the knot', victim: 'behind the knot', bystander: 'cannot help' })[LANES[i].role], { key: 'knot' }),
         clock('started', born), clock('ended', i => LANES[i].ended ?? Infinity, { show: i => or(LANES[i].ended, v => at(v), 'did not end') }), span('lived', i => gone(i) - born(i)),
         span('running', i => LANES[i].traced ? Math.max(0, gone(i) - born(i) - lived[i].reduce((a, b) => a + b, 0)) : NaN, { show: i => LANES[i].traced ? dur(Math.max(0, gone(i) - born(i) - lived[i].reduce((a, b) => a + b, 0))) : 'not known' }),
         ...REASONS.map((name, k) => [name, k]).filter(([, k]) => lived.some(one => one[k])).map(([name, k]) => span(MODEL.reasons[name], i => lived[i][k], { key: name })),
@@ -103,7 +104,7 @@ async function listing() {
       size: D.fd.length, bad: i => MODEL.stuck.some(s => s.channel === D.channel[i] && !has(D.closed[i])), where: i => [D.opened[i], has(D.closed[i]) ? D.closed[i] : END, LANES.findIndex(lane => lane.process === D.process[i]), D.channel[i]],
       columns: [
         text('process', i => PROCESSES[D.process[i]].name), plain('fd', i => D.fd[i]), text('channel', i => channelName(D.channel[i])), text('end', i => ACCESS[D.access[i]]),
-        text('how', i => HOW[D.how[i]]), text('from', i => D.how[i] ? '·' : has(PROCESSES[D.process[i]].parent) ? PROCESSES[PROCESSES[D.process[i]].parent].name : 'whoever started the run'),
+        text('how', i => HOW[D.how[i]]), text('from', i => D.how[i] ? null : has(PROCESSES[D.process[i]].parent) ? PROCESSES[PROCESSES[D.process[i]].parent].name : 'whoever started the run'),
         clock('opened', i => D.opened[i]), clock('closed', i => has(D.closed[i]) ? D.closed[i] : Infinity, { show: i => or(D.closed[i], v => at(v), 'still open') }), text('used', i => D.used[i] ? 'yes' : 'never'), typed('site', i => placeOf(D.site[i])),
       ],
       about: { process: [i => D.process[i]], channel: [i => D.channel[i]] },
@@ -116,7 +117,7 @@ async function listing() {
     },
     Events: {
       size: K.time.length, bad: () => false, where: i => [K.time[i], K.time[i], K.lane[i]],
-      columns: [clock('time', i => K.time[i]), text('thread', i => who(K.lane[i])), text('event', i => MARK_WORDS[mark(i)] ?? mark(i), { show: i => `${GLYPHS[mark(i)] ?? ''} ${esc(MARK_WORDS[mark(i)] ?? mark(i))}` }), text('other', i => has(K.other[i]) ? who(K.other[i]) : '·'), typed('site', i => placeOf(K.site[i])), typed('source', i => SITES[K.site[i]]?.text?.trim())],
+      columns: [clock('time', i => K.time[i]), text('thread', i => who(K.lane[i])), text('event', i => MARK_WORDS[mark(i)] ?? mark(i), { show: i => `${GLYPHS[mark(i)] ?? ''} ${esc(MARK_WORDS[mark(i)] ?? mark(i))}` }), text('other', i => has(K.other[i]) ? who(K.other[i]) : null), typed('site', i => placeOf(K.site[i])), typed('source', i => SITES[K.site[i]]?.text?.trim())],
       about: { process: [i => laneProcess(K.lane[i]), i => laneProcess(K.other[i])] }, chips: each(MARKS, name => MARK_WORDS[name] ?? name, i => K.kind[i]), none: 'No process forked, ran another program, or ended on its own.',
     },
     'Who for whom': {
@@ -126,7 +127,7 @@ async function listing() {
     },
     'Critical path': {
       size: P.begin.length, bad: () => false, where: i => [P.begin[i], P.begin[i] + P.length[i], P.lane[i]],
-      columns: [amount('#', i => i + 1), text('thread', i => has(P.lane[i]) ? who(P.lane[i]) : '·'), reason('what', i => REASONS[P.what[i]]), clock('since', i => P.begin[i]), span('for', i => P.length[i], { show: i => dur(P.length[i]) }), share('% of the run', i => P.length[i]), typed('site', i => placeOf(P.site[i])), typed('source', i => SITES[P.site[i]]?.text?.trim())],
+      columns: [amount('#', i => i + 1), text('thread', i => has(P.lane[i]) ? who(P.lane[i]) : null), reason('what', i => REASONS[P.what[i]]), clock('since', i => P.begin[i]), span('for', i => P.length[i], { show: i => dur(P.length[i]) }), share('% of the run', i => P.length[i]), typed('site', i => placeOf(P.site[i])), typed('source', i => SITES[P.site[i]]?.text?.trim())],
       about: { process: [i => laneProcess(P.lane[i])], reason: [i => P.what[i]] }, chips: [['runs', i => REASONS[P.what[i]] === 'run'], ['waits', i => REASONS[P.what[i]] !== 'run']], none: 'No critical path: nothing ran that is known.',
     },
     Races: {
@@ -136,7 +137,7 @@ async function listing() {
     },
     Sampled: {
       size: S.begin.length, bad: () => false, where: i => [S.begin[i], S.begin[i] + S.length[i], LANES.findIndex(lane => lane.process === S.process[i])],
-      columns: [text('process', i => PROCESSES[S.process[i]].name), plain('thread', i => S.tid[i]), reason('reason', i => REASONS[S.reason[i]]), typed('in', i => MODEL.syscalls[S.call[i]]), text('on', i => channelName(S.channel[i])), clock('since', i => S.begin[i]), span('for', i => S.length[i], { show: i => dur(S.length[i]) + (S.open[i] ? ', not ended' : '') })],
+      columns: [text('process', i => PROCESSES[S.process[i]].name), plain('thread', i => S.tid[i]), reason('reason', i => REASONS[S.reason[i]]), typed('in', i => MODEL.syscalls[S.call[i]]), text('on', i => nameOf(S.channel[i])), clock('since', i => S.begin[i]), span('for', i => S.length[i], { show: i => dur(S.length[i]) + (S.open[i] ? ', not ended' : '') })],
       about: { process: [i => S.process[i]], channel: [i => S.channel[i]], reason: [i => S.reason[i]] }, chips: [['never ended', i => S.open[i] === 1]], none: 'Every process was traced: nothing had to be known from /proc.',
     },
   };

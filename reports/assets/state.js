@@ -9,7 +9,7 @@ const STATE = [
   ['from', () => view[0] > 0 || view[1] < END ? seconds(view[0]) : null, text => { view = [text === null ? 0 : nanoseconds(text) ?? 0, view[1]]; }],
   ['to', () => view[0] > 0 || view[1] < END ? seconds(view[1]) : null, text => { view = [view[0], text === null ? END : nanoseconds(text) ?? END]; }],
   ['message', () => has(picked) ? String(M.number[picked]) : null, text => { const i = M.number.indexOf(+text); if (i >= 0 && i !== picked) { opening = true; pick(i, false); opening = false; } }],
-  ['table', () => tab, text => { if (Object.hasOwn(TABLES, text ?? '')) tab = text; }],
+  ['table', () => tab, text => { tab = Object.hasOwn(TABLES, text ?? '') ? text : untouched.table; }],
   ['sort', () => sorting && (sorting[1] < 0 ? '-' : '') + TABLES[tab].columns[sorting[0]].key, text => { const k = TABLES[tab].columns.findIndex(c => c.key === text?.replace(/^-/, '')); sorting = k < 0 ? null : [k, text.startsWith('-') ? -1 : 1]; }],
   ['chip', () => chip, text => { chip = TABLES[tab].chips.some(([label]) => label === text) ? text : null; }],
   ['q', () => $('q').value || null, text => { $('q').value = text ?? ''; }],

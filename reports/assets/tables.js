@@ -30,7 +30,7 @@ function drawTable() {
   $('window').classList.toggle('tall', tall);
   $('window').scrollTop = 0;
   rows();
-  $('count').textContent = !t.size ? '' : shownRows.length === t.size ? count(t.size, 'row') : `${n(shownRows.length)} of ${count(t.size, 'row')}`;
+  $('count').textContent = tall || shownRows.length !== t.size ? `${n(shownRows.length)} of ${n(t.size)}` : t.size ? count(t.size, 'row') : '';
   tell('table');
 }
 function drawTabs() { // one is the stop of the Tab key; arrows go to the others

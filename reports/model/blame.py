@@ -20,17 +20,22 @@ RACES = ("send", "receive")
 
 def blame(run: Run) -> Part:
     """The columns `matrix.…`, `path.…`, `races.…` and `sampled.…`, and the `syscalls` that `sampled.call` indexes."""
-    calls, known = pd.factorize(run.analysis.sampled["syscall"]) if len(run.analysis.sampled) else ([], [])
+    seen = run.analysis.sampled
+    calls, known = pd.factorize(seen["syscall"] if len(seen) else pd.Series(dtype="str"))
     tables = {"matrix": matrix(run), "path": path(run), "races": races(run), "sampled": sampled(run, calls)}
     columns = {f"{table}.{name}": pack(values) for table, made in tables.items() for name, values in made.items()}
     return Part({"syscalls": [str(name) for name in known]}, columns)
+
+
+def empty(*names: str) -> dict[str, Any]:
+    return {name: [] for name in names}
 
 
 def matrix(run: Run) -> dict[str, Any]:
     """Of two threads, how often and how long the one waited for the other; the longest first."""
     table = run.analysis.matrix
     if table.empty:
-        return dict.fromkeys(("lane", "by", "time", "count"), [])
+        return empty("lane", "by", "time", "count")
     table = table.sort_values("time", ascending=False, kind="stable")
     return {
         "lane": mapped(table["thread"], run.lane_of_thread),
@@ -44,7 +49,7 @@ def path(run: Run) -> dict[str, Any]:
     """The segments of the critical path, in order of time."""
     table = run.analysis.path
     if table.empty:
-        return dict.fromkeys(("lane", "begin", "length", "what", "site"), [])
+        return empty("lane", "begin", "length", "what", "site")
     return {
         "lane": mapped(table["thread"], run.lane_of_thread),
         "begin": table["begin"],
@@ -58,9 +63,7 @@ def races(run: Run) -> dict[str, Any]:
     """Two neighbours on a channel that could have come the other way round: their lanes, times and lines."""
     table = run.analysis.races
     if table.empty:
-        return dict.fromkeys(
-            ("kind", "channel", "first", "second", "begin", "end", "first_site", "second_site", "count"), []
-        )
+        return empty("kind", "channel", "first", "second", "begin", "end", "first_site", "second_site", "count")
     enter = run.trace.events["enter"]
     return {
         "kind": table["kind"].map({kind: place for place, kind in enumerate(RACES)}),
@@ -79,7 +82,7 @@ def sampled(run: Run, calls: Any) -> dict[str, Any]:
     """When threads of processes that aren't traced were seen to wait: known to a few milliseconds."""
     table = run.analysis.sampled
     if table.empty:
-        return dict.fromkeys(("process", "tid", "begin", "length", "open", "call", "reason", "channel"), [])
+        return empty("process", "tid", "begin", "length", "open", "call", "reason", "channel")
     return {
         "process": table["process"],
         "tid": table["tid"],

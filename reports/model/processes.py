@@ -19,7 +19,7 @@ BEGINNINGS = {"start": "the recorded program", "fork": "fork", "exec": "fork, th
 
 
 def processes(run: Run) -> Part:
-    """`processes` by their number, `lineage` (their numbers, each behind its parent), and the columns `descriptors.…`."""
+    """`processes` by number, `lineage` (their numbers, each behind its parent), and the columns `descriptors.…`."""
     return Part(
         {"processes": _processes(run), "lineage": lineage(run)},
         {f"descriptors.{name}": column for name, column in descriptors(run).items()},
