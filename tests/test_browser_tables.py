@@ -236,6 +236,12 @@ def test_a_row_sets_the_time_and_is_outlined_where_it_lies(show, analysis, deadl
     )
     assert abs(box["x"] - bar) < 6
     assert page.locator("#table tr.marked").get_attribute("data-row") == "1"
+    seen = page.locator("#marked").bounding_box()  # the page has gone there, and comes back by a key
+    assert 0 < seen["y"] < 900
+    page.keyboard.press("b")
+    row = page.locator("#table tr.marked")
+    assert 0 < row.bounding_box()["y"] < 900
+    assert row.evaluate("tr => tr === document.activeElement")
 
 
 def test_a_row_that_is_too_short_to_be_seen_is_zoomed_to(show, busy):
@@ -403,7 +409,7 @@ def test_what_the_mouse_does_on_the_timeline_keys_do_too(show, deadlock):
     assert page.get_attribute("#table tr.marked", "data-row") == "0"
     page.keyboard.press("w")
     assert page.get_attribute("#table tr.marked", "data-row") == "1"
-    page.keyboard.press("]")
+    page.keyboard.press(">")
     assert page.get_attribute("#tabs [aria-selected=true]", "data-tab") == "Findings"
 
 

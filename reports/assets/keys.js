@@ -28,8 +28,9 @@ const KEYS = {
   ],
   Tables: [
     [['/'], '/', 'search; ↓ goes on to the rows', () => $('q').focus()],
-    [['[', ']'], '[ ]', 'previous, next table', () => chooseTable(neighbourTable(-1)), () => chooseTable(neighbourTable(1))],
+    [['<', '>'], '< >', 'previous, next table', () => chooseTable(neighbourTable(-1)), () => chooseTable(neighbourTable(1))],
     [['x'], 'x', 'show all rows again', () => { clearFilters(); drawTable(); }],
+    [['b'], 'b', 'back to the marked row', toMarked],
     [[], '↑ ↓ Enter', 'in the rows: move, and show on the timeline', null],
   ],
   Page: [

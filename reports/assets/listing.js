@@ -28,10 +28,10 @@ const fields = (list, columns) => columns.map(([kind, title, field, more]) => CO
 /* One chip a value. */
 const each = (names, words, value) => names.map((name, k) => [words(name), i => value(i) === k]);
 const endless = (values, i) => has(values[i]) ? Math.max(0, values[i]) : Infinity;
-const ACCESS = ['read', 'write', 'read and write'], HOW = ['inherited', 'made', 'opened', 'duplicated'], RACES = ['send', 'receive'];
+const ACCESS = ['read', 'write', 'read and write'], HOW = ['inherited', 'made', 'opened', 'duplicated'], CONTESTS = ['send', 'receive'];
 
 async function listing() {
-  const [D, B, P, R, S] = await Promise.all(['descriptors', 'matrix', 'path', 'races', 'sampled'].map(load));
+  const [D, B, P, R, S] = await Promise.all(['descriptors', 'matrix', 'path', 'contests', 'sampled'].map(load));
   const { text, typed, amount, plain, clock, span, share, reason } = COLUMNS;
   const why = i => REASONS[W.reason[i]], mark = i => MARKS[K.kind[i]];
   const lived = LANES.map((_, lane) => sums(lane)), tree = MODEL.lineage;
@@ -132,8 +132,8 @@ async function listing() {
     },
     Races: {
       size: R.begin.length, bad: () => false, where: i => [Math.min(R.begin[i], R.end[i]), Math.max(R.begin[i], R.end[i]), R.first[i], R.channel[i]],
-      columns: [text('of', i => RACES[R.kind[i]]), text('channel', i => channelName(R.channel[i])), text('first', i => who(R.first[i])), clock('at', i => R.begin[i]), typed('its site', i => placeOf(R.first_site[i])), text('second', i => who(R.second[i])), clock('then at', i => R.end[i]), typed('its site ', i => placeOf(R.second_site[i]), { key: 'secondsite' }), amount('on this channel', i => R.count[i], { key: 'times' })],
-      about: { process: [i => laneProcess(R.first[i]), i => laneProcess(R.second[i])], channel: [i => R.channel[i]] }, chips: each(RACES, name => name, i => R.kind[i]), none: 'No race was found: every order of messages is given by the program.',
+      columns: [text('of', i => CONTESTS[R.kind[i]]), text('channel', i => channelName(R.channel[i])), text('first', i => who(R.first[i])), clock('at', i => R.begin[i]), typed('its site', i => placeOf(R.first_site[i])), text('second', i => who(R.second[i])), clock('then at', i => R.end[i]), typed('its site ', i => placeOf(R.second_site[i]), { key: 'secondsite' }), amount('on this channel', i => R.count[i], { key: 'times' })],
+      about: { process: [i => laneProcess(R.first[i]), i => laneProcess(R.second[i])], channel: [i => R.channel[i]] }, chips: each(CONTESTS, name => name, i => R.kind[i]), none: 'No race was found: every order of messages is given by the program.',
     },
     Sampled: {
       size: S.begin.length, bad: () => false, where: i => [S.begin[i], S.begin[i] + S.length[i], LANES.findIndex(lane => lane.process === S.process[i])],

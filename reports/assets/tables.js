@@ -80,7 +80,9 @@ function moveTo(place) {
   stop = Math.min(shownRows.length - 1, Math.max(0, place));
   bringIn(stop);
   rows();
-  $('table').querySelector(`[data-at="${stop}"]`)?.focus({ preventScroll: isTall() });
+  const row = $('table').querySelector(`[data-at="${stop}"]`);
+  row?.focus({ preventScroll: true });
+  (isTall() ? $('window') : row)?.scrollIntoView({ block: 'nearest' });
 }
 
 /* ---- a row, and its place on the timeline --------------------------------------------------------------------------- */
@@ -100,7 +102,11 @@ function openRow(i, place) {
   opening = true;
   t.open?.(i);
   opening = false;
-  if (where) lookAt(where[0], where[1]);
+  if (where) {
+    lookAt(where[0], where[1]);
+    const { top, bottom } = $('tl').getBoundingClientRect(); // a row is a link to the timeline: one goes there
+    if (top < 0 || bottom > innerHeight) $('tl').scrollIntoView({ block: bottom - top > innerHeight ? 'start' : 'center' });
+  }
   if (tab === 'Messages') draw();
 }
 /* Marks a thing, by its table and row: the row is shaded, and its place on the timeline outlined. */
@@ -108,6 +114,12 @@ function mark(name, row) {
   marked = { table: name, row };
   if (name === tab) rows();
   tell('mark');
+}
+/* Back from the timeline to the row that is marked. */
+function toMarked() {
+  if (!marked) return;
+  reveal(marked.table, marked.row);
+  moveTo(stop);
 }
 /* The other way: shows the row of what was chosen on the timeline, without the filters that hide it. */
 function reveal(name, row) {

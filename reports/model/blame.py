@@ -15,14 +15,14 @@ from ..run import Run
 from .part import Part, mapped
 
 TOKENS = ("run", *REASONS)  # what the page's numbers of reasons index, as in waits.py
-RACES = ("send", "receive")
+CONTESTS = ("send", "receive")
 
 
 def blame(run: Run) -> Part:
-    """The columns `matrix.…`, `path.…`, `races.…` and `sampled.…`, and the `syscalls` that `sampled.call` indexes."""
+    """The columns `matrix.…`, `path.…`, `contests.…` and `sampled.…`, and the `syscalls` of `sampled.call`."""
     seen = run.analysis.sampled
     calls, known = pd.factorize(seen["syscall"] if len(seen) else pd.Series(dtype="str"))
-    tables = {"matrix": matrix(run), "path": path(run), "races": races(run), "sampled": sampled(run, calls)}
+    tables = {"matrix": matrix(run), "path": path(run), "contests": contests(run), "sampled": sampled(run, calls)}
     columns = {f"{table}.{name}": pack(values) for table, made in tables.items() for name, values in made.items()}
     return Part({"syscalls": [str(name) for name in known]}, columns)
 
@@ -59,14 +59,14 @@ def path(run: Run) -> dict[str, Any]:
     }
 
 
-def races(run: Run) -> dict[str, Any]:
+def contests(run: Run) -> dict[str, Any]:
     """Two neighbours on a channel that could have come the other way round: their lanes, times and lines."""
     table = run.analysis.races
     if table.empty:
         return empty("kind", "channel", "first", "second", "begin", "end", "first_site", "second_site", "count")
     enter = run.trace.events["enter"]
     return {
-        "kind": table["kind"].map({kind: place for place, kind in enumerate(RACES)}),
+        "kind": table["kind"].map({kind: place for place, kind in enumerate(CONTESTS)}),
         "channel": table["channel"],
         "first": mapped(table["first_thread"], run.lane_of_thread),
         "second": mapped(table["second_thread"], run.lane_of_thread),
