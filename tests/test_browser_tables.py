@@ -130,6 +130,24 @@ def test_what_the_figures_draw_is_listed_too(show, analysis, deadlock):
     assert column(page, "thread")[0] == analysis.names[longest["thread"]]
 
 
+def test_races_are_listed_with_both_sides(show):
+    build = TraceBuilder()
+    parent = build.process("parent.py")
+    pipe = build.pipe(parent)
+    for child in [build.fork(parent, program=f"child{k}.py") for k in range(2)]:
+        build.write(child, pipe.writer, b"mine\n")
+    for _ in range(2):
+        build.read(parent, pipe.reader, b"mine\n")
+    analysis = analyze(build.trace())
+    page = show(render(analysis)).page
+    open_table(page, "Races")
+    (race,) = analysis.races.to_dict("records")
+    assert column(page, "of") == [race["kind"]]
+    assert [*column(page, "first"), *column(page, "second")] == [
+        analysis.names[race[who]] for who in ("first_thread", "second_thread")
+    ]
+
+
 # ---- search, chips, facets --------------------------------------------------------------------------------------------
 
 
@@ -167,7 +185,11 @@ def test_a_process_chosen_in_one_table_is_followed_through_the_others(show, anal
     page.select_option("select[data-facet=process]", "1")
     mine = [thread for thread, name in analysis.names.items() if analysis.trace.threads["process"][thread] == 1]
     waits = analysis.blocking
-    assert page.evaluate("shownRows.length") == (waits["thread"].isin(mine) | Run(analysis).waited_for.isin(mine)).sum() > 0
+    assert (
+        page.evaluate("shownRows.length")
+        == (waits["thread"].isin(mine) | Run(analysis).waited_for.isin(mine)).sum()
+        > 0
+    )
     open_table(page, "Descriptors")
     assert page.evaluate("shownRows.length") == (analysis.descriptors["process"] == 1).sum()
     assert set(column(page, "process")) == {analysis.process_names[1]}
