@@ -40,9 +40,14 @@ function drawTabs() { // one is the stop of the Tab key; arrows go to the others
   if (focused) $(`tab-${keyOf(tab)}`).focus({ preventScroll: true });
 }
 
-/* The scroll position as a place among all rows, and back. */
-const squeezed = () => Math.min(1, TALLEST / (shownRows.length * ROW));
 const isTall = () => shownRows.length > WINDOW;
+/* The scrolled window: how many rows are seen at once, px that it can scroll, px of all rows, and the place (a fraction)
+   of the first that is seen. */
+function scrolled() {
+  const box = $('window'), height = Math.min(TALLEST, shownRows.length * ROW), seen = box.clientHeight / ROW - 1; // less the heading
+  const range = height - seen * ROW;
+  return { seen, range, height, first: Math.min(1, box.scrollTop / range) * (shownRows.length - seen) };
+}
 
 function rows() { // the visible rows, between two empty ones that stand for the rest
   const t = TABLES[tab], tall = isTall(), q = $('q').value, element = $('table');
@@ -56,7 +61,8 @@ function rows() { // the visible rows, between two empty ones that stand for the
     element.innerHTML = `<tbody><tr><td class="empty">${t.size ? `No ${tab.toLowerCase()} match ${said}. <button id="clear">Show all ${n(t.size)}</button>` : esc(t.none)}</tbody>`;
     return;
   }
-  const from = tall ? Math.min(shownRows.length - 1, Math.max(0, Math.floor($('window').scrollTop / squeezed() / ROW) - 20)) : 0, to = tall ? Math.min(shownRows.length, from + 62) : shownRows.length;
+  const { first, height } = scrolled(), from = tall ? Math.max(0, Math.floor(first) - 20) : 0, to = tall ? Math.min(shownRows.length, from + 62) : shownRows.length;
+  const above = Math.max(0, $('window').scrollTop - (first - from) * ROW);
   const head = t.columns.map(({ title, unit, key }, k) => `<th scope="col" class="${unit ? 'num' : ''}" aria-sort="${sorting?.[0] === k ? (sorting[1] > 0 ? 'ascending' : 'descending') : 'none'}"><button data-sort="${k}" title="Sort; search with ${key}:">${title}</button>`).join('');
   const pad = height => height > 0 ? `<tr class="pad" aria-hidden="true"><td colspan="${t.columns.length}" style="height:${height}px">` : '';
   const tabbable = Math.min(to - 1, Math.max(from, stop)); // there is always one that Tab comes to
@@ -64,7 +70,7 @@ function rows() { // the visible rows, between two empty ones that stand for the
     const at = from + k, mine = marked?.table === tab && marked.row === i;
     return `<tr class="${t.bad(i) ? 'bad' : ''}${mine ? ' marked' : ''}" data-row="${i}" data-at="${at}" tabindex="${at === tabbable ? 0 : -1}" aria-rowindex="${at + 2}" aria-selected="${mine}"${t.level && !sorting ? ` aria-level="${t.level(i)}"` : ''}>${t.columns.map(({ show, unit, style }) => `<td class="${unit ? 'num' : style ?? ''}">${show(i)}`).join('')}`;
   }).join('');
-  element.innerHTML = `<thead><tr aria-rowindex="1">${head}</thead><tbody>${pad(from * ROW * squeezed())}${body}${pad((shownRows.length - to) * ROW * squeezed())}</tbody>`;
+  element.innerHTML = `<thead><tr aria-rowindex="1">${head}</thead><tbody>${tall ? pad(above) : ''}${body}${tall ? pad(height - above - (to - from) * ROW) : ''}</tbody>`;
   if (sort) element.querySelector(`[data-sort="${sort}"]`)?.focus({ preventScroll: true });
   else if (place) (element.querySelector(`[data-at="${place}"]`) ?? $('window')).focus({ preventScroll: true });
 }
@@ -72,8 +78,8 @@ function rows() { // the visible rows, between two empty ones that stand for the
 /* Scrolls, within the table's own window, to where a place is seen. */
 function bringIn(place) {
   if (!isTall()) return;
-  const box = $('window'), y = place * ROW * squeezed(), room = box.clientHeight - 2 * ROW;
-  if (y < box.scrollTop || y > box.scrollTop + room) box.scrollTop = Math.max(0, y - room / 2);
+  const { first, seen, range } = scrolled();
+  if (place < first || place > first + seen - 1) $('window').scrollTop = Math.max(0, (place - seen / 2) / (shownRows.length - seen) * range);
 }
 /* Moves the stop of the Tab key, and the focus with it. */
 function moveTo(place) {
