@@ -40,7 +40,12 @@ SCRIPTS = (
     "bytes.js",
     "causes.js",
     "message.js",
+    "listing.js",
+    "facets.js",
     "tables.js",
+    "state.js",
+    "keys.js",
+    "print.js",
     "start.js",
 )
 

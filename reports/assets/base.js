@@ -23,10 +23,11 @@ const dur = ns => ns < 1e3 ? `${Math.round(ns)} ns` : ns < 1e6 ? `${Math.round(n
 const has = x => x === x && x !== null && x !== undefined; // neither NaN nor null
 
 /* What changed is told to whoever has asked: 'time' (the cursor), 'view' (the window, and what is drawn), 'message' (the
-   one that is open), 'table' (which rows are listed). So a file draws its own part and knows of no other. */
-const listeners = { time: [], view: [], message: [], table: [] };
+   one that is open), 'table' (which rows are listed), 'mark' (the row that is marked); 'wait' and 'channel' with the row or
+   number that was chosen on the timeline. So a file draws its own part and knows of no other. */
+const listeners = { time: [], view: [], message: [], table: [], mark: [], wait: [], channel: [] };
 const heed = (what, act) => listeners[what].push(act);
-const tell = what => listeners[what].forEach(act => act());
+const tell = (what, ...said) => listeners[what].forEach(act => act(...said));
 
 /* ---- packed data (columns.py): base64 → gunzip → byte planes → typed array --------------------------------- */
 async function gunzip(element) {

@@ -2,7 +2,7 @@
 const code = s => has(s) && SITES[s].text ? `<span class="code">${esc(SITES[s].text.trim())}</span>` : '';
 const siteLine = (word, s) => has(s) ? `${word} ${esc(place(s))}${code(s)}` : '';
 
-/* What lies at a point: { html, message?: row }, or undefined. Arrows first, then bars, then strips. */
+/* What lies at a point: { html, message?: row, wait?: row, channel?: number }, or undefined. Arrows first, then bars, then strips. */
 function hit(px, py) {
   const t = unX(px);
   for (const i of near(px)) for (const ends of arrowsOf(i)) {
@@ -22,7 +22,7 @@ function hit(px, py) {
   }
   for (const c of MODEL.strips) {
     const s = G.strips[c];
-    if (py >= s.y - 4 && py < s.y + s.h + 4) return { html: stripTip(c, t) };
+    if (py >= s.y - 4 && py < s.y + s.h + 4) return { channel: c, html: stripTip(c, t) };
   }
 }
 /* The messages drawn as arrows that could pass a pixel. */
@@ -54,7 +54,7 @@ function laneTip(lane, t) {
   const length = `${at(s.since)}, ${dur(s.until - s.since)}`;
   if (s.row < 0) return { html: `<b>${esc(who(lane))} ${s.reason === 'run' ? 'runs' : 'is not traced'}</b><span class="dim">${length}</span>` };
   const on = has(W.channel[s.row]) ? ` on ${esc(channelName(W.channel[s.row]))}` : '', by = has(W.by[s.row]) ? `<br>${W.open[s.row] ? 'waits for' : 'ended by'} ${esc(who(W.by[s.row]))}` : '';
-  return { html: `<b>${esc(who(lane))} ${MODEL.reasons[s.reason]}</b>${esc(MODEL.labels[W.label[s.row]] ?? '')}${on}${by}<br><span class="dim">${length}${W.open[s.row] ? ', never ended' : ''}</span>${has(W.site[s.row]) ? `<div>${siteLine('at', W.site[s.row])}</div>` : ''}` };
+  return { wait: s.row, html: `<b>${esc(who(lane))} ${MODEL.reasons[s.reason]}</b>${esc(MODEL.labels[W.label[s.row]] ?? '')}${on}${by}<br><span class="dim">${length}${W.open[s.row] ? ', never ended' : ''}</span>${has(W.site[s.row]) ? `<div>${siteLine('at', W.site[s.row])}</div>` : ''}` };
 }
 function stripTip(c, t) {
   const { kernel, user, reader } = fillAt(c, t), ch = CHANNELS[c], ends = (list, word) => list.length ? `${word}: ${esc(list.slice(0, 4).join(', '))}${list.length > 4 ? ` and ${list.length - 4} more` : ''}` : '';
@@ -81,7 +81,8 @@ function pointer() {
   addEventListener('pointerup', e => { // a press without a drag sets the time
     if (down && Math.hypot(e.clientX - down[0], e.clientY - down[1]) < 4) {
       const [x, y] = local(e), found = hit(x, y);
-      if (found && has(found.message)) pick(found.message);
+      if (has(found?.message)) pick(found.message);
+      else for (const what of ['wait', 'channel']) if (has(found?.[what])) tell(what, found[what]);
       const twice = e.timeStamp - last.timeStamp < 400 && Math.hypot(e.clientX - last.clientX, e.clientY - last.clientY) < 6;
       last = e;
       if (twice) ACTIONS.fit(); else go(unX(x)); // counted here: plotly covers the page while a button is down, so no dblclick comes

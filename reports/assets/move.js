@@ -1,4 +1,4 @@
-/* Moving about the timeline: wheel, fingers, keys, and plotly's own drag. */
+/* Moving about the timeline: wheel, fingers, and plotly's own drag. (The keys are in keys.js.) */
 const NEAREST = 50; // ns in view at the closest: a tick a few nanoseconds, finer than any clock here
 
 function zoomTo(a, b) {
@@ -12,15 +12,8 @@ function zoom(factor, centre = now >= view[0] && now <= view[1] ? now : (view[0]
 }
 const pan = share => zoomTo(view[0] + share * (view[1] - view[0]), view[1] + share * (view[1] - view[0]));
 
-const MOVES = { ',': () => pan(-0.25), '.': () => pan(0.25), 'shift ArrowLeft': () => pan(-0.25), 'shift ArrowRight': () => pan(0.25) };
 function moving() {
   const wrap = $('wrap'), left = () => $('plot').getBoundingClientRect().left;
-  addEventListener('keydown', e => { // before the page's other keys, for which shift makes no difference
-    const act = MOVES[`${e.shiftKey && e.key.startsWith('Arrow') ? 'shift ' : ''}${e.key}`];
-    if (!act || e.ctrlKey || e.metaKey || e.altKey || $('keys').open || e.target.matches('input, textarea, select')) return;
-    e.preventDefault(); e.stopImmediatePropagation();
-    act();
-  }, true);
   wrap.addEventListener('wheel', e => { // alone it scrolls the page: a timeline that swallows the wheel is a trap
     const across = e.shiftKey && !e.deltaX ? e.deltaY : e.deltaX;
     if (e.ctrlKey || e.metaKey) zoom(Math.exp(Math.max(-60, Math.min(60, e.deltaY)) * 0.006), unX(e.clientX - left()));

@@ -1,4 +1,4 @@
-/* Theme, keys, and the order in which the page comes up. `window.ipctrace.ready` is fulfilled when all is drawn. */
+/* Theme, buttons, and the order in which the page comes up. `window.ipctrace.ready` is fulfilled when all is drawn. */
 window.ipctrace = { times: {} };
 
 /* Without a choice the page follows the system; a choice holds for this page only: a file has no place to store it. */
@@ -6,21 +6,8 @@ const dark = () => (document.documentElement.dataset.theme ?? (matchMedia('(pref
 const repaint = () => { if (G && window.ipctrace.drawn && !window.ipctrace.drawn.exact) draw(); }; // only the heat map holds colours
 $('theme').addEventListener('click', () => { document.documentElement.dataset.theme = dark() ? 'light' : 'dark'; repaint(); });
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change', repaint);
-$('help').addEventListener('click', () => $('keys').showModal());
-$('close').addEventListener('click', () => $('keys').close());
 
-const KEYS = {
-  ' ': ACTIONS.play, ArrowLeft: ACTIONS.prev, ArrowRight: ACTIONS.next, '+': ACTIONS.zin, '=': ACTIONS.zin, '-': ACTIONS.zout, 0: ACTIONS.fit,
-  d: () => { if (has(MODEL.formed)) { ACTIONS.moment(); go(MODEL.formed); } }, m: () => walk(1), '/': () => $('q').focus(), t: () => $('theme').click(), '?': () => $('keys').showModal(),
-};
-function keys() {
-  addEventListener('keydown', e => {
-    if (e.ctrlKey || e.metaKey || e.altKey || $('keys').open || !KEYS[e.key]) return;
-    const target = e.target, pressed = target.matches('button, a, summary') && !e.key.startsWith('Arrow') && [' ', 'Enter'].includes(e.key);
-    if (target.matches('input, #window') && !(target.id === 'window' && e.key.length === 1 && e.key !== ' ') || pressed) return;
-    e.preventDefault();
-    KEYS[e.key]();
-  });
+function controls() { // the buttons, and the steps of the story
   for (const [id, act] of Object.entries(ACTIONS)) $(id)?.addEventListener('click', act);
   const chooseStep = e => { const li = e.target.closest('li'); if (li && (e.type === 'click' || e.key === 'Enter')) go(+li.dataset.t); };
   $('story')?.addEventListener('click', chooseStep);
@@ -44,29 +31,45 @@ function legend() {
   $('legend').innerHTML = parts.map(part => `<span>${part}</span>`).join('');
 }
 
+/* What scrolls sideways must be reached by keyboard, and what fits must not cost a press of Tab. */
+let measuring;
+function scrollStops() {
+  clearTimeout(measuring);
+  measuring = setTimeout(() => {
+    for (const box of document.querySelectorAll('.scroll:not(.window), pre, .src, .diff')) {
+      if (box.scrollWidth > box.clientWidth + 1) box.tabIndex = 0; else box.removeAttribute('tabindex');
+    }
+  }, 50);
+}
+
 async function library() { // plotly, compressed in the page: 0.7 MB in place of 1.5
   const source = new TextDecoder().decode(await gunzip($('library')));
   document.head.append(Object.assign(document.createElement('script'), { textContent: source }));
 }
 
 window.ipctrace.ready = (async () => {
-  const began = performance.now(), mark = name => { window.ipctrace.times[name] = performance.now() - began; };
-  const loaded = library().then(() => mark('library'));
+  const start = performance.now(), began = name => { window.ipctrace.times[name] = performance.now() - start; };
+  const loaded = library().then(() => began('library'));
   await Promise.all([openRun(), openPieces()]);
-  mark('data');
+  began('data');
   inspector();
   await loaded;
   await draw();
-  mark('drawn');
+  began('drawn');
   legend();
-  startTables();
+  await startTables();
   pointer();
   moving();
   exporting();
   $('gl').addEventListener('click', e => { const button = e.target.closest('[data-group]'); if (button) unfold(+button.dataset.group); });
-  keys();
-  mark('ready');
+  controls();
+  startKeys();
+  startPrint();
   if (location.hash === '#moment') ACTIONS.moment();
+  await startState();
+  scrollStops();
+  for (const what of ['message', 'view', 'time']) heed(what, scrollStops);
+  began('ready');
   let wait, width = innerWidth;
   new ResizeObserver(() => {
     if (innerWidth === width) return;

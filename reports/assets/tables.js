@@ -1,120 +1,199 @@
-/* The tables. A table is { size, columns, chips, open? }; a column is [title, value, show?, numeric?]: `value(i)` is what
-   is sorted and searched, `show(i)` its HTML. Rows are numbers into the typed columns: nothing is made before it is seen,
-   and above WINDOW rows only those in the scrolled window are in the page. */
-const WINDOW = 200, ROW = 30;
-const mono = text => `<span class="c">${text}</span>`;
-const or = (x, show, none = '·') => has(x) && x !== '' ? show(x) : none;
+/* The tables: tabs, search, facets, chips, sorted and windowed rows, and the way from a row to the timeline and back.
+   Above WINDOW rows only those in the scrolled window are in the page. One row is the stop of the Tab key; arrows move it. */
+const WINDOW = 200, ROW = 30, PAGE = 15;
+const TALLEST = 15e6; // px: browsers can't make an element much taller; past it the scroll bar is a scale
 
-function tables() {
-  const text = (title, value) => [title, value, i => or(value(i), v => esc(v))];
-  const code = (title, value) => [title, value, i => mono(or(value(i), v => esc(v)))];
-  const number = (title, value, show = n) => [title, value, i => or(value(i), v => show(v, i)), true];
-  const list = rows => [rows.length, key => i => rows[i][key]];
-  const [channelCount, channel] = list(CHANNELS), [findingCount, finding] = list(MODEL.findings), [streamCount, stream] = list(MODEL.streams);
-  const processes = [...new Map(LANES.map(lane => [lane.process, lane])).values()], [processCount, process] = list(processes);
-  return {
-    Messages: {
-      size: M.begin.length, bad: i => !has(M.written[i]), open: i => { pick(i, false); go(M.begin[i]); draw(); },
-      columns: [
-        number('#', i => M.number[i]), text('from', writerOf), text('to', i => has(M.written[i]) ? readerOf(i) : 'nobody yet'), text('channel', i => channelName(M.channel[i])),
-        number('bytes', i => M.size[i]), number('written', i => M.begin[i], v => at(v)),
-        ['in writer’s buffer', i => has(M.held[i]) ? M.held[i] : Infinity, i => has(M.held[i]) ? (M.held[i] > 0 ? dur(M.held[i]) : '·') : 'still there', true],
-        ['in channel', i => has(M.transit[i]) ? M.transit[i] : Infinity, i => M.unseen[i] ? 'not known' : has(M.transit[i]) ? dur(Math.max(0, M.transit[i])) : has(M.written[i]) ? 'still there' : 'never', true],
-        code('site', i => place(M.accept_site[i])), ['payload', i => textOf(i), i => `<span class="c">${or(textOf(i).slice(0, 160), v => esc(v), 'not recorded')}</span>`, false, 'text'],
-      ],
-      chips: [['stuck', i => !has(M.written[i])], ['over 100 ms', i => (has(M.held[i]) ? M.held[i] : Infinity) + (has(M.transit[i]) ? M.transit[i] : 0) > 1e8], ['merged', i => M.merged[i] === 1], ['end not traced', i => M.unseen[i] > 0], ['not read', i => has(M.written[i]) && !has(M.read[i])]],
-      none: `No bytes passed between processes. ${count(processes.length, 'program')} ran.`,
-    },
-    Blocking: {
-      size: W.begin.length, bad: i => W.open[i] && LANES[W.lane[i]]?.role === 'core', open: i => { go(W.begin[i]); },
-      columns: [
-        text('thread', i => who(W.lane[i])), ['reason', i => MODEL.reasons[REASONS[W.reason[i]]], i => `${swatch(REASONS[W.reason[i]])} ${MODEL.reasons[REASONS[W.reason[i]]]}`],
-        code('in', i => MODEL.labels[W.label[i]]), text('on', i => channelName(W.channel[i])), text('ended by', i => W.open[i] ? 'nobody' : has(W.by[i]) ? who(W.by[i]) : '·'), number('since', i => W.begin[i], v => at(v)),
-        ['for', i => W.length[i], i => dur(W.length[i]) + (W.open[i] ? (MODEL.verdict === 'deadlock' && LANES[W.lane[i]]?.role === 'core' ? ', for ever' : ', not ended') : ''), true], code('site', i => place(W.site[i])),
-      ],
-      chips: [['never ended', i => W.open[i] === 1], ...REASONS.filter(r => !['run', 'unseen'].includes(r)).map(r => [MODEL.reasons[r], i => REASONS[W.reason[i]] === r])],
-      none: 'No thread waited for anything.',
-    },
-    Channels: {
-      size: channelCount, bad: i => MODEL.stuck.some(s => s.channel === i),
-      columns: [
-        text('channel', channel('name')), text('kind', channel('kind')), number('inode', channel('inode'), v => v), text('writers', channel('writers')), text('readers', channel('readers')),
-        number('messages', channel('messages')), number('bytes written', channel('written')), number('left in it', channel('left')), number('capacity', channel('capacity')), number('in writer’s buffer', i => fillAt(i, END).user), code('path', channel('path')),
-      ],
-      chips: [['unread bytes', i => CHANNELS[i].left > 0]], none: 'No descriptor led to a channel.',
-    },
-    Processes: {
-      size: processCount, bad: () => false,
-      columns: [number('pid', process('pid'), v => v), text('name', process('program')), ['traced', i => processes[i].traced ? 'yes' : 'no', i => processes[i].traced ? 'yes' : 'no: known from /proc'], number('started', process('started'), v => at(v)), ['ended', process('ended'), i => or(processes[i].ended, v => at(v), 'alive at the end'), true]],
-      chips: [['not traced', i => !processes[i].traced]], none: 'No process.',
-    },
-    Streams: {
-      size: streamCount, bad: i => MODEL.streams[i].held > 0,
-      columns: [text('process', stream('process')), code('stream', stream('name')), number('fd', stream('fd')), text('leads to', stream('to')), text('buffering', stream('buffering')), text('because', stream('why')), number('held, bytes', stream('held')), number('peak, bytes', stream('peak')), number('flushes', stream('flushes'))],
-      chips: [['holds bytes', i => MODEL.streams[i].held > 0]], none: 'No stream of a traced program led to a pipe, a file or a terminal.',
-    },
-    Findings: {
-      size: findingCount, bad: i => MODEL.findings[i].severity === 'error',
-      columns: [['code', finding('code'), i => `<a href="#${esc(MODEL.findings[i].code)}"><b>${esc(MODEL.findings[i].code)}</b></a>`], text('name', finding('name')), text('severity', finding('severity')), text('certainty', finding('certainty')), ['what is so', finding('text'), i => esc(MODEL.findings[i].text), false, 'wrap'], code('site', i => place(MODEL.findings[i].site)), text('threads', finding('threads'))],
-      chips: [['errors', i => MODEL.findings[i].severity === 'error']], none: 'Nothing found.',
-    },
-  };
-}
+let TABLES, tab = 'Messages', sorting = null, shownRows = new Uint32Array(0), stop = 0; // sorting: [column, 1 or -1]; stop: a place in shownRows
+let marked = null; // { table, row }: the row that was chosen, here or on the timeline
 
-let TABLES, tab = 'Messages', sorting = null, chip = null, shownRows = [], counts = {};
-
-/* Row numbers that pass the chip and the search, in the chosen order. */
-function chosen(t) {
-  const words = $('q').value.toLowerCase(), test = t.chips.find(([label]) => label === chip)?.[1], rows = [];
-  const matches = i => t.columns.some(([, value]) => { const v = value(i); return typeof v === 'string' ? v.toLowerCase().includes(words) : has(v) && String(v).includes(words); });
-  for (let i = 0; i < t.size; i++) if ((!test || test(i)) && (!words || matches(i))) rows.push(i);
+/* Row numbers in the chosen order; what has no value comes last. Keys are numbers: a text's place among all texts. */
+function inOrder(t, rows) {
   if (!sorting) return rows;
-  const value = t.columns[sorting[0]][1], way = sorting[1];
-  const keys = new Map(rows.map(i => [i, value(i)]));
-  return rows.sort((i, j) => { const a = keys.get(i), b = keys.get(j); return !has(a) ? 1 : !has(b) ? -1 : (a > b ? 1 : a < b ? -1 : 0) * way; });
+  const [k, way] = sorting, { value } = t.columns[k], keys = new Float64Array(t.size), missing = way * Infinity;
+  if (t.columns[k].unit) for (const i of rows) { const v = value(i); keys[i] = !has(v) ? missing : v === Infinity ? 1e300 : v; }
+  else {
+    const texts = new Map();
+    for (const i of rows) texts.set(value(i), 0);
+    [...texts.keys()].filter(has).sort((a, b) => a < b ? -1 : 1).forEach((v, place) => texts.set(v, place));
+    for (const i of rows) { const v = value(i); keys[i] = has(v) && v !== '' ? texts.get(v) : missing; }
+  }
+  return rows.slice().sort((i, j) => way * (keys[i] - keys[j]) || 0);
 }
 
-function table() {
-  const t = TABLES[tab];
-  shownRows = chosen(t);
-  counts[tab] ??= t.chips.map(([, test]) => { let c = 0; for (let i = 0; i < t.size; i++) if (test(i)) c++; return c; });
-  $('tabs').innerHTML = Object.keys(TABLES).map(name => `<button role="tab" aria-selected="${name === tab}" data-tab="${name}">${name} ${n(TABLES[name].size)}</button>`).join('');
-  const used = t.chips.map((c, k) => [c[0], counts[tab][k]]).filter(([label, c], k) => c || k < 4);
-  $('filters').innerHTML = t.size ? used.map(([label, c]) => `<button aria-pressed="${label === chip}" data-chip="${label}">${label} ${n(c)}</button>`).join('') : '';
-  const tall = shownRows.length > WINDOW;
+function drawTable() {
+  const t = TABLES[tab], all = chosen(t, $('q').value), tall = all.rows.length > WINDOW;
+  shownRows = inOrder(t, all.rows);
+  stop = marked?.table === tab ? Math.max(0, shownRows.indexOf(marked.row)) : 0;
+  drawTabs();
+  $('filters').innerHTML = t.size ? t.chips.map(([label], k) => `<button aria-pressed="${label === chip}" data-chip="${esc(label)}">${esc(label)} ${n(all.chips[k])}</button>`).join('') : '';
+  drawFacets(t, all.facets);
   $('window').classList.toggle('tall', tall);
   $('window').scrollTop = 0;
   rows();
-  $('count').textContent = tall || shownRows.length !== t.size ? `${n(shownRows.length)} of ${n(t.size)}` : '';
+  $('count').textContent = tall || shownRows.length !== t.size ? `${n(shownRows.length)} of ${n(t.size)}` : t.size ? count(t.size, 'row') : '';
   tell('table');
+}
+function drawTabs() { // one is the stop of the Tab key; arrows go to the others
+  const focused = document.activeElement?.dataset?.tab;
+  $('tabs').innerHTML = Object.keys(TABLES).map(name => `<button role="tab" id="tab-${keyOf(name)}" aria-controls="panel" aria-selected="${name === tab}" tabindex="${name === tab ? 0 : -1}" data-tab="${name}">${name} <span>${n(TABLES[name].size)}</span></button>`).join('');
+  $('panel').setAttribute('aria-labelledby', `tab-${keyOf(tab)}`);
+  if (focused) $(`tab-${keyOf(tab)}`).focus({ preventScroll: true });
+}
+
+const isTall = () => shownRows.length > WINDOW;
+/* The scrolled window: how many rows are seen at once, px that it can scroll, px of all rows, and the place (a fraction)
+   of the first that is seen. */
+function scrolled() {
+  const box = $('window'), height = Math.min(TALLEST, shownRows.length * ROW), seen = box.clientHeight / ROW - 1; // less the heading
+  const range = height - seen * ROW;
+  return { seen, range, height, first: Math.min(1, box.scrollTop / range) * (shownRows.length - seen) };
 }
 
 function rows() { // the visible rows, between two empty ones that stand for the rest
-  const t = TABLES[tab], tall = shownRows.length > WINDOW, q = $('q').value;
+  const t = TABLES[tab], tall = isTall(), q = $('q').value, element = $('table');
+  const focused = element.contains(document.activeElement) ? document.activeElement : null, { sort, at: place } = focused?.dataset ?? {};
+  element.setAttribute('aria-rowcount', shownRows.length + 1);
+  element.setAttribute('role', t.level ? 'treegrid' : 'grid');
+  element.setAttribute('aria-label', tab);
   if (!shownRows.length) {
-    const why = `No ${tab.toLowerCase()} match${chip ? ` “${chip}”` : ''}${q ? `${chip ? ' and' : ''} “${esc(q)}”` : ''}.`;
-    $('table').innerHTML = `<tbody><tr><td class="empty">${t.size ? `${why} <button id="clear">Show all ${n(t.size)}</button>` : t.none}</tbody>`;
+    const said = [chip && `“${esc(chip)}”`, ...Object.keys(t.about ?? {}).filter(which => has(facets[which])).map(which => `“${esc(FACETS[which].names()[facets[which]])}”`), q && `“${esc(q)}”`].filter(Boolean).join(' and ');
+    element.setAttribute('role', 'table');
+    element.innerHTML = `<tbody><tr><td class="empty">${t.size ? `No ${tab.toLowerCase()} match ${said}. <button id="clear">Show all ${n(t.size)}</button>` : esc(t.none)}</tbody>`;
     return;
   }
-  const from = tall ? Math.max(0, Math.floor($('window').scrollTop / ROW) - 20) : 0, to = tall ? Math.min(shownRows.length, from + 62) : shownRows.length;
-  const head = t.columns.map(([title, , , numeric], k) => `<th class="${numeric ? 'num' : ''}" aria-sort="${sorting?.[0] === k ? (sorting[1] > 0 ? 'ascending' : 'descending') : 'none'}"><button data-sort="${k}">${title}</button>`).join('');
+  const { first, height } = scrolled(), from = tall ? Math.max(0, Math.floor(first) - 20) : 0, to = tall ? Math.min(shownRows.length, from + 62) : shownRows.length;
+  const above = Math.max(0, $('window').scrollTop - (first - from) * ROW);
+  const head = t.columns.map(({ title, unit, key }, k) => `<th scope="col" class="${unit ? 'num' : ''}" aria-sort="${sorting?.[0] === k ? (sorting[1] > 0 ? 'ascending' : 'descending') : 'none'}"><button data-sort="${k}" title="Sort; search with ${key}:">${title}</button>`).join('');
   const pad = height => height > 0 ? `<tr class="pad" aria-hidden="true"><td colspan="${t.columns.length}" style="height:${height}px">` : '';
-  const body = shownRows.slice(from, to).map(i => `<tr class="${t.bad(i) ? 'bad' : ''}"${t.open ? ` data-row="${i}"` : ''}>${t.columns.map(([, value, show, numeric, style]) => `<td class="${numeric ? 'num' : style ?? ''}">${show(i)}`).join('')}`).join('');
-  $('table').innerHTML = `<thead><tr>${head}</thead><tbody>${pad(from * ROW)}${body}${pad((shownRows.length - to) * ROW)}</tbody>`;
+  const tabbable = Math.min(to - 1, Math.max(from, stop)); // there is always one that Tab comes to
+  const body = Array.from(shownRows.subarray(from, to), (i, k) => {
+    const at = from + k, mine = marked?.table === tab && marked.row === i;
+    return `<tr class="${t.bad(i) ? 'bad' : ''}${mine ? ' marked' : ''}" data-row="${i}" data-at="${at}" tabindex="${at === tabbable ? 0 : -1}" aria-rowindex="${at + 2}" aria-selected="${mine}"${t.level && !sorting ? ` aria-level="${t.level(i)}"` : ''}>${t.columns.map(({ show, unit, style }) => `<td class="${unit ? 'num' : style ?? ''}">${show(i)}`).join('')}`;
+  }).join('');
+  element.innerHTML = `<thead><tr aria-rowindex="1">${head}</thead><tbody>${tall ? pad(above) : ''}${body}${tall ? pad(height - above - (to - from) * ROW) : ''}</tbody>`;
+  if (sort) element.querySelector(`[data-sort="${sort}"]`)?.focus({ preventScroll: true });
+  else if (place) (element.querySelector(`[data-at="${place}"]`) ?? $('window')).focus({ preventScroll: true });
 }
 
-function startTables() {
-  TABLES = tables();
+/* Scrolls, within the table's own window, to where a place is seen. */
+function bringIn(place) {
+  if (!isTall()) return;
+  const { first, seen, range } = scrolled();
+  if (place < first || place > first + seen - 1) $('window').scrollTop = Math.max(0, (place - seen / 2) / (shownRows.length - seen) * range);
+}
+/* Moves the stop of the Tab key, and the focus with it. */
+function moveTo(place) {
+  stop = Math.min(shownRows.length - 1, Math.max(0, place));
+  bringIn(stop);
+  rows();
+  const row = $('table').querySelector(`[data-at="${stop}"]`);
+  row?.focus({ preventScroll: true });
+  (isTall() ? $('window') : row)?.scrollIntoView({ block: 'nearest' });
+}
+
+/* ---- a row, and its place on the timeline --------------------------------------------------------------------------- */
+/* Sets the time and, where it must, the window, so that the span is seen whole and wide enough to be seen at all. */
+function lookAt(begin, end) {
+  const width = view[1] - view[0], long = end - begin, seen = begin >= view[0] && end <= view[1];
+  now = Math.min(END, Math.max(0, begin));
+  if (seen && (!long || long / perPixel() >= 8)) return cursor();
+  const wanted = long ? Math.max(long * (long > END / 3 ? 1.1 : 4), 20_000) : Math.min(width, END), middle = (begin + end) / 2;
+  return zoomTo(middle - wanted / 2, middle + wanted / 2);
+}
+let opening = false; // a row is being opened here: what it picks is marked already
+function openRow(i, place) {
+  const t = TABLES[tab], where = t.where?.(i);
+  stop = place;
+  mark(tab, i);
+  opening = true;
+  t.open?.(i);
+  opening = false;
+  if (where) {
+    lookAt(where[0], where[1]);
+    const { top, bottom } = $('tl').getBoundingClientRect(); // a row is a link to the timeline: one goes there
+    if (top < 0 || bottom > innerHeight) $('tl').scrollIntoView({ block: bottom - top > innerHeight ? 'start' : 'center' });
+  }
+  if (tab === 'Messages') draw();
+}
+/* Marks a thing, by its table and row: the row is shaded, and its place on the timeline outlined. */
+function mark(name, row) {
+  marked = { table: name, row };
+  if (name === tab) rows();
+  tell('mark');
+}
+/* Back from the timeline to the row that is marked. */
+function toMarked() {
+  if (!marked) return;
+  reveal(marked.table, marked.row);
+  moveTo(stop);
+}
+/* The other way: shows the row of what was chosen on the timeline, without the filters that hide it. */
+function reveal(name, row) {
+  if (!TABLES || opening) return;
+  const moved = tab !== name;
+  if (moved) { tab = name; sorting = chip = null; }
+  marked = { table: name, row };
+  if (moved || !shownRows.includes(row)) {
+    drawTable();
+    if (!shownRows.includes(row)) { clearFilters(); drawTable(); }
+  }
+  stop = shownRows.indexOf(row);
+  bringIn(stop);
+  rows();
+  tell('mark');
+}
+function clearFilters() {
+  chip = null;
+  $('q').value = '';
+  for (const which of Object.keys(FACETS)) delete facets[which];
+}
+/* The outline of what is marked, over its lane or strip. */
+function outline() {
+  const where = marked && TABLES[marked.table].where?.(marked.row), box = $('marked');
+  const place = where && (G.lanes[where[2]] ?? G.strips[where[3]]);
+  box.hidden = !place || where[1] < view[0] || where[0] > view[1];
+  if (box.hidden) return;
+  const left = Math.max(-4, X(where[0]) - 2), right = Math.min(plotWidth() + 4, X(where[1]) + 2), top = place.bar ?? place.y;
+  box.style.cssText = `left:${left}px;width:${Math.max(6, right - left)}px;top:${top + TOP - 3}px;height:${(place.barH ?? place.h) + 6}px`;
+}
+
+/* ---- what a person does --------------------------------------------------------------------------------------------- */
+function chooseTable(name) { tab = name; sorting = chip = null; drawTable(); }
+const neighbourTable = way => { const names = Object.keys(TABLES); return names[(names.indexOf(tab) + way + names.length) % names.length]; };
+
+function clicked(e) {
+  const button = e.target.closest('button'), { tab: name, chip: label, sort } = button?.dataset ?? {}, row = e.target.closest('tr[data-row]');
+  if (name) chooseTable(name);
+  else if (label) { chip = chip === label ? null : label; drawTable(); $('filters').querySelector(`[data-chip="${CSS.escape(label)}"]`)?.focus({ preventScroll: true }); }
+  else if (sort) { sorting = sorting?.[0] === +sort && sorting[1] > 0 ? [+sort, -1] : [+sort, 1]; drawTable(); }
+  else if (button?.id === 'clear') { clearFilters(); drawTable(); $('q').focus(); }
+  else if (row && !e.target.closest('a') && !getSelection().toString()) openRow(+row.dataset.row, +row.dataset.at);
+}
+const STEPS = { ArrowDown: () => stop + 1, ArrowUp: () => stop - 1, PageDown: () => stop + PAGE, PageUp: () => stop - PAGE, Home: () => 0, End: () => shownRows.length - 1 };
+function pressed(e) { // in the rows: arrows move, Enter opens; in the tabs: arrows choose
+  if (e.ctrlKey || e.metaKey || e.altKey || e.shiftKey) return;
+  const row = e.target.closest('tr[data-row]'), way = { ArrowRight: 1, ArrowLeft: -1 }[e.key];
+  if (row && e.target === row && STEPS[e.key]) { stop = +row.dataset.at; moveTo(STEPS[e.key]()); } else if (row && e.target === row && e.key === 'Enter') openRow(+row.dataset.row, +row.dataset.at);
+  else if (e.target.id === 'q' && e.key === 'ArrowDown' && shownRows.length) moveTo(stop);
+  else if (e.target.dataset.tab && (way || e.key === 'Home' || e.key === 'End')) chooseTable(way ? neighbourTable(way) : Object.keys(TABLES).at(e.key === 'End' ? -1 : 0));
+  else return;
+  e.preventDefault();
+  e.stopPropagation();
+}
+
+async function startTables() {
+  TABLES = await listing();
   if (!TABLES.Messages.size && TABLES.Blocking.size) tab = 'Blocking';
-  $('tables').addEventListener('click', e => {
-    const { tab: name, chip: label, sort } = e.target.dataset, row = e.target.closest('tr[data-row]');
-    if (name) { tab = name; sorting = chip = null; } else if (label) chip = chip === label ? null : label;
-    else if (sort) sorting = sorting?.[0] === +sort && sorting[1] > 0 ? [+sort, -1] : [+sort, 1];
-    else if (e.target.id === 'clear') { chip = null; $('q').value = ''; } else { if (row && !getSelection().toString()) TABLES[tab].open(+row.dataset.row); return; }
-    table();
-  });
+  $('tables').addEventListener('click', clicked);
+  $('tables').addEventListener('keydown', pressed);
+  $('facets').addEventListener('change', e => { const { facet } = e.target.dataset; if (e.target.value === '') delete facets[facet]; else facets[facet] = +e.target.value; drawTable(); });
   let wait;
-  $('q').addEventListener('input', () => { clearTimeout(wait); wait = setTimeout(table, TABLES[tab].size > 5000 ? 250 : 0); });
-  $('window').addEventListener('scroll', () => { if (shownRows.length > WINDOW) rows(); }, { passive: true });
-  table();
+  $('q').addEventListener('input', () => { clearTimeout(wait); wait = setTimeout(drawTable, TABLES[tab].size > 5000 ? 250 : 0); });
+  $('window').addEventListener('scroll', () => { if (isTall()) rows(); }, { passive: true });
+  heed('message', () => { if (has(picked)) reveal('Messages', picked); });
+  heed('wait', row => reveal('Blocking', row));
+  heed('channel', row => reveal('Channels', row));
+  heed('mark', outline);
+  heed('view', outline);
+  drawTable();
 }

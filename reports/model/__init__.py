@@ -9,19 +9,21 @@ is NaN in a column, null in the JSON.
 from __future__ import annotations
 
 from ..run import Run
+from .blame import blame
 from .channels import channels
 from .lanes import lanes
 from .marks import marks
 from .messages import messages
 from .part import Part
 from .pieces import pieces
+from .processes import processes
 from .races import races
 from .texts import texts
 from .waits import waits
 
 __all__ = ["build"]
 
-PARTS = (lanes, channels, texts, waits, messages, pieces, races, marks)
+PARTS = (lanes, channels, processes, texts, waits, messages, pieces, races, marks, blame)
 
 
 def build(run: Run) -> Part:
