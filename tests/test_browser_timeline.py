@@ -266,6 +266,21 @@ def test_above_eighty_lanes_rows_fold_and_open(show, processes, threads):
     assert page.evaluate("document.activeElement.dataset.group !== undefined")
 
 
+def test_a_run_of_thousands_of_channels_and_lines_opens_from_packed_lists(show):
+    build = TraceBuilder()
+    parent = build.process("many.py")
+    pipes = [build.pipe(parent, build.site("/work/many.py", number, f"pipe {number}")) for number in range(1500)]
+    child = build.fork(parent)
+    build.write(parent, pipes[-1].writer, b"the last", site=1499)
+    build.read(child, pipes[-1].reader, b"the last")
+    opened = show(render(analyze(build.trace(ended="interrupted"))))
+    page = opened.page
+    assert {"channels", "sites"} <= set(page.evaluate("MODEL.long"))
+    assert page.evaluate("[CHANNELS.length >= 1500, SITES[1499].line, place(M.write_site[0])]") == [True, 1499, "many.py:1499"]
+    assert shape(page, "arrows").count("M") == 1
+    assert opened.complaints == []
+
+
 @pytest.mark.parametrize("kind", ["svg", "png"])
 @pytest.mark.parametrize("trace", [deadlock_trace, hostile_trace, lambda: big_trace(4000)], ids=["deadlock", "hostile", "busy"])
 def test_a_view_is_saved_as_a_file_that_needs_nothing_else(show, trace, kind, tmp_path):

@@ -14,14 +14,14 @@ const unX = px => view[0] + px * perPixel();
 
 function geometry() { // top to bottom, in pixels: { rows, lanes (the row of each), strips, height, tight }
   const small = narrow(), rows = rowsShown(), many = rows.length;
-  const tight = folding || many > 24, [laneH, barH] = folding ? [22, 12] : many > 24 ? [22, 12] : small ? [46, 16] : [38, 16];
+  const tight = folding || many > 24, [laneH, barH] = tight ? [small ? 36 : 22, 12] : small ? [46, 16] : [38, 16];
   const lanes = [], strips = {};
   let y = 4;
   rows.forEach((row, place) => {
     const before = rows[place - 1], apart = before && (folding ? !row.inner : LANES[before.lanes[0]].process !== LANES[row.lanes[0]].process);
     if (apart) y += folding ? 4 : 12;
     const slim = row.inner && many > 2 * FOLD, [h, bar] = slim ? [10, 8] : [laneH, barH];
-    Object.assign(row, { row: place, y, h, slim, bar: y + (small && !tight ? 22 : Math.max(1, (h - bar) >> 1)), barH: bar });
+    Object.assign(row, { row: place, y, h, slim, bar: y + (small && !slim ? 22 : Math.max(1, (h - bar) >> 1)), barH: bar });
     y += h;
     for (const lane of row.lanes) if (!(row.folded && row.open)) lanes[lane] = row;
   });

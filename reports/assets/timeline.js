@@ -121,7 +121,7 @@ function usersOf(c, ends) {
 function gutter(small, tight) {
   const rows = G.rows.map((row, place) => {
     const t = LANES[row.lanes[0]], before = G.rows[place - 1], first = !before || row.inner || LANES[before.lanes[0]].process !== t.process;
-    const box = (html, title) => `<div style="top:${row.y + TOP + (small && !tight ? 3 : 0)}px;height:${row.h}px" title="${title}">${html}</div>`;
+    const box = (html, title) => `<div style="top:${row.y + TOP + (small ? 3 : 0)}px;height:${row.h}px" title="${title}">${html}</div>`;
     if (row.folded) return box(`<button data-group="${row.group}" aria-expanded="${row.open}">${row.open ? '▾' : '▸'} <b>${esc(row.name)}</b> <span class="s">${sizeOf(row)}</span></button>`, esc(row.name));
     if (row.slim) return ''; // no room: the tooltip has the name
     const name = `<span class="p">${esc(t.program)} <span class="pid">${t.pid}</span></span>`, thread = `<span class="${t.role === 'core' ? 'k' : 's'}${t.task ? ' task' : ''}">${esc(t.thread)}</span>`;
