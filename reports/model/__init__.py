@@ -13,13 +13,14 @@ from .channels import channels
 from .lanes import lanes
 from .marks import marks
 from .messages import messages
+from .moment import moment
 from .part import Part
 from .texts import texts
 from .waits import waits
 
 __all__ = ["build"]
 
-PARTS = (lanes, channels, texts, waits, messages, marks)
+PARTS = (lanes, channels, texts, waits, messages, marks, moment)
 
 
 def build(run: Run) -> Part:
