@@ -23,7 +23,7 @@ from .model import build
 from .run import Run
 from .story import story
 
-STYLES = ("tokens.css", "page.css", "timeline.css", "tables.css")
+STYLES = ("tokens.css", "page.css", "timeline.css", "moment.css", "tables.css")
 # One subject a file; they share one scope and are loaded as one script, in this order.
 SCRIPTS = (
     "base.js",
@@ -32,6 +32,9 @@ SCRIPTS = (
     "heat.js",
     "timeline.js",
     "hover.js",
+    "instant.js",
+    "waitgraph.js",
+    "moment.js",
     "message.js",
     "tables.js",
     "start.js",

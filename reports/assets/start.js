@@ -10,7 +10,7 @@ $('help').addEventListener('click', () => $('keys').showModal());
 $('close').addEventListener('click', () => $('keys').close());
 
 const KEYS = {
-  ' ': ACTIONS.play, ArrowLeft: ACTIONS.prev, ArrowRight: ACTIONS.next, '+': ACTIONS.zin, '=': ACTIONS.zin, '-': ACTIONS.zout, 0: ACTIONS.fit,
+  ' ': ACTIONS.play, ArrowLeft: ACTIONS.prev, ArrowRight: ACTIONS.next, '[': ACTIONS.back, ']': ACTIONS.along, '+': ACTIONS.zin, '=': ACTIONS.zin, '-': ACTIONS.zout, 0: ACTIONS.fit,
   d: () => { if (has(MODEL.formed)) { ACTIONS.moment(); go(MODEL.formed); } }, m: () => walk(1), '/': () => $('q').focus(), t: () => $('theme').click(), '?': () => $('keys').showModal(),
 };
 function keys() {
@@ -48,6 +48,7 @@ window.ipctrace.ready = (async () => {
   const began = performance.now(), mark = name => { window.ipctrace.times[name] = performance.now() - began; };
   const loaded = library().then(() => mark('library'));
   await openRun();
+  await startMoment();
   mark('data');
   inspector();
   await loaded;

@@ -44,7 +44,7 @@ function nearest(group, out, most) {
 
 /* Cells of a group: lane → { column, row }, columns from 0. Who waits stands to the left of whom it waits for; outside a
    loop's right column, to the right. */
-function cells(group, out) {
+function gridOf(group, out) {
   const loop = loopOf(group, out), placed = new Map(), waiting = new Map(), inside = new Set(group);
   for (const lane of group) for (const to of out.get(lane) ?? []) if (inside.has(to) && to !== lane) waiting.set(to, [...waiting.get(to) ?? [], lane]);
   const seen = new Set(loop);
@@ -77,10 +77,10 @@ function cells(group, out) {
 }
 
 /* Boxes in pixels: { boxes: lane → { x, y, w, h }, height, listed }, for a width. */
-function boxes(groups, out, width) {
-  const made = groups.map(group => cells(group, out)), columns = Math.max(...made.map(({ placed }) => Math.max(...[...placed.values()].map(cell => cell.column)) + 1));
+function boxesOf(groups, out, width) {
+  const made = groups.map(group => gridOf(group, out)), columns = Math.max(...made.map(({ placed }) => Math.max(...[...placed.values()].map(cell => cell.column)) + 1));
   const w = Math.min(CARD.most, (width - 2 - (columns - 1) * CARD.gap) / columns), found = new Map();
-  if (columns > 1 && w < CARD.least) return list(made, width);
+  if (columns > 1 && w < CARD.least) return listBoxes(made, width);
   let x = 1, y = 1, tallest = 0;
   const gap = columns > 1 ? Math.min(120, (width - 2 - columns * w) / (columns - 1)) : CARD.gap;
   for (const { placed } of made) { // side by side as far as there is room
@@ -92,7 +92,7 @@ function boxes(groups, out, width) {
   }
   return { boxes: found, height: y + tallest - CARD.below, listed: false };
 }
-function list(made, width) {
+function listBoxes(made, width) {
   const found = new Map(), gutter = width > 500 ? 110 : 62;
   let y = 1;
   for (const { placed, loop } of made) {
@@ -107,41 +107,41 @@ function list(made, width) {
 /* Text is cut to its room by a rule of thumb, as in shapes.py: a sans character is half its size wide, a mono one 0.6. */
 const WIDE = { b: 7.4, m: 7.25, s: 6.1 };
 const fitted = (text, room, style) => { const most = Math.max(3, Math.floor(room / WIDE[style])); return text.length > most ? `${text.slice(0, most - 1)}…` : text; };
-const line = (text, x, y, style, kind, anchor = 'start') => `<text x="${x.toFixed(1)}" y="${y.toFixed(1)}" class="${style} ${kind}" text-anchor="${anchor}">${esc(text)}</text>`;
+const svgText = (text, x, y, style, kind, anchor = 'start') => `<text x="${x.toFixed(1)}" y="${y.toFixed(1)}" class="${style} ${kind}" text-anchor="${anchor}">${esc(text)}</text>`;
 
 /* What a wait is called in a card: `waits for data on pipe A`. */
 const waitSaid = wait => `${MODEL.reasons[wait.reason]}${has(wait.channel) && wait.reason !== 'child' && wait.reason !== 'sleep' ? ` ${wait.reason === 'noroom' ? 'in' : 'on'} ${channelName(wait.channel)}` : ''}`;
 /* 'knot', 'behind' or '': what a wait that never ends is in the knot that has closed. */
 const partOf = (wait, t) => !wait?.open || !formedBy(t) ? '' : LANES[wait.lane].role === 'core' ? 'knot' : LANES[wait.lane].role === 'victim' ? 'behind' : '';
 
-function card(lane, wait, { x, y, w, h }, t, held) {
+function waitCard(lane, wait, { x, y, w, h }, t, held) {
   const part = partOf(wait, t), reason = wait?.reason ?? (LANES[lane].traced ? 'run' : 'unseen'), spot = wait ? null : lastSeen(lane, t);
   const site = place(wait ? wait.site : spot?.site), left = x + 24, room = w - 34, holds = held.get(lane);
   const told = wait ? waitSaid(wait) : LANES[lane].traced ? 'runs' : 'not traced';
-  const said = holds ? `holds ${n(holds)} B` : '', third = [wait?.call, site].filter(Boolean).join(' · ');
+  const said = holds ? `holds ${n(holds)} B` : '', third = [site, wait?.call].filter(Boolean).join(' · ');
   return `<g class="card ${part}" data-lane="${lane}"${wait && wait.row >= 0 ? ` data-wait="${wait.row}"` : ''}><title>${esc(`${who(lane)} ${told}${third ? `, ${third}` : ''}`)}</title>`
     + `<rect class="box" x="${x.toFixed(1)}" y="${y.toFixed(1)}" width="${w.toFixed(1)}" height="${h}" rx="8"/><rect x="${(x + 8).toFixed(1)}" y="${(y + 9).toFixed(1)}" width="8" height="${h - 18}" rx="2" fill="url(#p-${reason})" stroke="var(--${reason})" stroke-opacity=".6"/>`
-    + line(fitted(who(lane), room - (said ? said.length * 6.1 + 10 : 0), 'b'), left, y + 22, 'b', '') + (said ? line(said, x + w - 10, y + 22, 's', 'held', 'end') : '')
-    + line(fitted(told, room, 's'), left, y + 40, 's', 'said') + (third ? line(fitted(third, room, 'm'), left, y + 56, 'm', '') : '') + '</g>';
+    + svgText(fitted(who(lane), room - (said ? said.length * 6.1 + 10 : 0), 'b'), left, y + 22, 'b', '') + (said ? svgText(said, x + w - 10, y + 22, 's', 'held', 'end') : '')
+    + svgText(fitted(told, room, 's'), left, y + 40, 's', 'said') + (third ? svgText(fitted(third, room, 'm'), left, y + 56, 'm', '') : '') + '</g>';
 }
 
-const tip = (x, y, ux, uy) => `M${x.toFixed(1)} ${y.toFixed(1)}l${(-9 * ux - 4.5 * uy).toFixed(1)} ${(-9 * uy + 4.5 * ux).toFixed(1)}l${(9 * uy).toFixed(1)} ${(-9 * ux).toFixed(1)}z`;
+const arrowTip = (x, y, ux, uy) => `M${x.toFixed(1)} ${y.toFixed(1)}l${(-9 * ux - 4.5 * uy).toFixed(1)} ${(-9 * uy + 4.5 * ux).toFixed(1)}l${(9 * uy).toFixed(1)} ${(-9 * ux).toFixed(1)}z`;
 /* The way of an edge between two boxes: [path, tip]. `slot` moves it aside, where several meet. */
-function way(a, b, slot, both) {
+function edgeWay(a, b, slot, both) {
   const f = v => v.toFixed(1), ay = a.y + a.h / 2, by = b.y + b.h / 2;
-  if (a === b) return [`M${f(a.x + a.w)} ${f(ay - 12)}h14q8 0 8 8v8q0 8 -8 8h-6`, tip(a.x + a.w, ay + 12, -1, 0)];
+  if (a === b) return [`M${f(a.x + a.w)} ${f(ay - 12)}h14q8 0 8 8v8q0 8 -8 8h-6`, arrowTip(a.x + a.w, ay + 12, -1, 0)];
   if (Math.abs(a.x - b.x) < a.w / 2) { // one above the other
     const down = b.y > a.y, x = a.x + a.w / 2 + (both ? (down ? -12 : 12) : 0), y1 = down ? a.y + a.h : a.y, y2 = down ? b.y : b.y + b.h;
-    if (Math.abs(y2 - y1) < 60 + CARD.height / 2) return [`M${f(x)} ${f(y1)}V${f(y2 - (down ? 8 : -8))}`, tip(x, y2, 0, down ? 1 : -1)];
-    return [`M${f(a.x)} ${f(ay)}C${f(a.x - 34)} ${f(ay)} ${f(b.x - 34)} ${f(by)} ${f(b.x - 9)} ${f(by)}`, tip(b.x, by, 1, 0)]; // past who stands between
+    if (Math.abs(y2 - y1) < 60 + CARD.height / 2) return [`M${f(x)} ${f(y1)}V${f(y2 - (down ? 8 : -8))}`, arrowTip(x, y2, 0, down ? 1 : -1)];
+    return [`M${f(a.x)} ${f(ay)}C${f(a.x - 34)} ${f(ay)} ${f(b.x - 34)} ${f(by)} ${f(b.x - 9)} ${f(by)}`, arrowTip(b.x, by, 1, 0)]; // past who stands between
   }
   const onward = b.x > a.x, side = both ? (onward ? -10 : 10) : 0, x1 = onward ? a.x + a.w : a.x, x2 = onward ? b.x : b.x + b.w, y1 = ay + side, y2 = by + side + slot, bend = (x2 - x1) / 2;
-  return [`M${f(x1)} ${f(y1)}C${f(x1 + bend)} ${f(y1)} ${f(x2 - bend)} ${f(y2)} ${f(x2 - (onward ? 8 : -8))} ${f(y2)}`, tip(x2, y2, onward ? 1 : -1, 0)];
+  return [`M${f(x1)} ${f(y1)}C${f(x1 + bend)} ${f(y1)} ${f(x2 - bend)} ${f(y2)} ${f(x2 - (onward ? 8 : -8))} ${f(y2)}`, arrowTip(x2, y2, onward ? 1 : -1, 0)];
 }
 /* The same in a list: out to a track in the gutter, along it, and back in. */
-function track(a, b, k, slot) {
+function edgeTrack(a, b, k, slot) {
   const f = v => v.toFixed(1), x = a.x + a.w + 16 + 9 * k, y1 = a.y + a.h / 2 + (b.y > a.y ? 9 : -9), y2 = b.y + b.h / 2 + (b.y > a.y ? -9 : 9) + slot, down = y2 > y1 ? 1 : -1;
-  return [`M${f(a.x + a.w)} ${f(y1)}H${f(x - 5)}q5 0 5 ${5 * down}V${f(y2 - 5 * down)}q0 ${5 * down} -5 ${5 * down}H${f(b.x + b.w + 8)}`, tip(b.x + b.w, y2, -1, 0)];
+  return [`M${f(a.x + a.w)} ${f(y1)}H${f(x - 5)}q5 0 5 ${5 * down}V${f(y2 - 5 * down)}q0 ${5 * down} -5 ${5 * down}H${f(b.x + b.w + 8)}`, arrowTip(b.x + b.w, y2, -1, 0)];
 }
 /* The narrowest free track for each span, shortest first, so that short waits lie inside long ones. */
 function tracks(edges, at) {
@@ -170,7 +170,7 @@ function waitGraph(waits, t, width, held) {
     room -= kept.length;
   }
   if (!groups.length) return { svg: '', drawn: [], hidden };
-  const { boxes: at, height, listed } = boxes(groups, out, width), drawn = groups.flat();
+  const { boxes: at, height, listed } = boxesOf(groups, out, width), drawn = groups.flat();
   const edges = waits.flatMap(wait => wait.to.map(one => ({ from: wait.lane, to: one.lane, channel: one.channel, why: one.why, part: partOf(wait, t) }))).filter(edge => at.has(edge.from) && at.has(edge.to));
   if (listed) tracks(edges.filter(edge => edge.from !== edge.to), at);
   const into = new Map();
@@ -181,9 +181,9 @@ function waitGraph(waits, t, width, held) {
   }
   const lines = edges.map(edge => {
     const a = at.get(edge.from), b = at.get(edge.to), both = out.get(edge.to)?.has(edge.from);
-    const [path, arrowhead] = edge.from === edge.to ? way(a, a, 0) : listed ? track(a, b, edge.track, edge.slot) : way(a, b, both ? 0 : edge.slot, both);
+    const [path, arrowhead] = edge.from === edge.to ? edgeWay(a, a, 0) : listed ? edgeTrack(a, b, edge.track, edge.slot) : edgeWay(a, b, both ? 0 : edge.slot, both);
     return `<g class="edge ${edge.part}" data-from="${edge.from}" data-to="${edge.to}"><title>${esc(`${who(edge.from)} waits for ${who(edge.to)}${edge.why ? `: ${edge.why}` : ''}`)}</title><path class="line" d="${path}"/><path class="tip" d="${arrowhead}"/></g>`;
   });
   const right = Math.max(...[...at.values()].map(box => box.x + box.w)) + (listed ? 110 : 26), w = Math.min(width, right);
-  return { svg: `<svg class="waits" width="${w.toFixed(0)}" height="${(height + 2).toFixed(0)}" viewBox="0 0 ${w.toFixed(0)} ${(height + 2).toFixed(0)}" aria-hidden="true">${lines.join('')}${drawn.map(lane => card(lane, of.get(lane), at.get(lane), t, held)).join('')}</svg>`, drawn, hidden };
+  return { svg: `<svg class="waits" width="${w.toFixed(0)}" height="${(height + 2).toFixed(0)}" viewBox="0 0 ${w.toFixed(0)} ${(height + 2).toFixed(0)}" aria-hidden="true">${lines.join('')}${drawn.map(lane => waitCard(lane, of.get(lane), at.get(lane), t, held)).join('')}</svg>`, drawn, hidden };
 }
