@@ -59,7 +59,7 @@ function passage(channel) {
   for (let k = 0, far = 0; k < rows.length; k++) { const i = rows[k]; far = Math.max(far, has(M.received[i]) ? M.received[i] : M.read[i]); reach[k] = far; }
   return passages[channel] = { rows, begin: gather(M.begin, rows), reach, stays, staysBegin: gather(M.begin, stays) };
 }
-const KEPT = 5; // messages of a place that are shown: those that leave it next
+const KEPT = 4; // messages of a place that are shown: those that leave it next
 /* { writer, kernel, reader: { rows: the KEPT that came first, count, bytes } } of a channel at t. */
 function contentsAt(channel, t) {
   const { rows, begin, reach, stays, staysBegin } = passage(channel), places = {};

@@ -2,7 +2,7 @@
    (waitgraph.js), what lies in the channels, and who is where in which line of source. */
 const BLOCKS = 8;  // channels that are shown; the rest is told in words
 const NEAR = END / 100; // an empty channel that was used this near is shown, too
-const PLACES = { writer: 'writer’s buffer', kernel: 'channel', reader: 'reader’s buffer' };
+const PLACES = ['writer', 'kernel', 'reader']; // where bytes lie, as they go
 
 /* Names in words: `a, b and c`, `a, b, c and 28 more`. */
 function named(names, most = 6) {
@@ -15,7 +15,7 @@ const alive = (lane, t) => t >= born(lane) && t <= gone(lane);
 /* lane → bytes in its own buffer that somebody waits for. */
 function heldBack(waits, t) {
   const held = new Map();
-  for (const channel of new Set(waits.map(wait => wait.channel).filter(channel => has(channel) && traffic[channel].rows.length))) {
+  for (const channel of new Set(waits.filter(wait => ['nodata', 'ready'].includes(wait.reason) && has(wait.channel)).map(wait => wait.channel))) {
     const { writer } = contentsAt(channel, t);
     if (writer.count && has(M.writer[writer.rows[0]])) held.set(M.writer[writer.rows[0]], (held.get(M.writer[writer.rows[0]]) ?? 0) + writer.bytes);
   }
@@ -26,7 +26,7 @@ function besides(waits, drawn, hidden, t) {
   const waiting = new Map(waits.map(wait => [wait.lane, wait])), parts = [], shown = new Set([...drawn, ...hidden]);
   const rest = LANES.map((_, lane) => lane).filter(lane => alive(lane, t) && !shown.has(lane));
   const told = (lanes, one, many) => { if (lanes.length) parts.push(`${esc(named(lanes.map(who)))} ${lanes.length > 1 ? many : one}`); };
-  if (hidden.length) parts.push(`${count(hidden.length, 'more thread')} ${hidden.length > 1 ? 'are' : 'is'} part of it, too`);
+  if (hidden.length) parts.push(`${count(hidden.length, 'more thread')} of these (${esc(named(hidden.map(who), 4))})`);
   told(rest.filter(lane => !waiting.has(lane) && LANES[lane].traced), 'runs', 'run');
   told(rest.filter(lane => waiting.get(lane)?.reason === 'sleep'), 'sleeps', 'sleep');
   told(rest.filter(lane => waiting.has(lane) && waiting.get(lane).reason !== 'sleep'), 'waits for nobody that is known', 'wait for nobody that is known');
@@ -40,7 +40,7 @@ const inWords = (waits, t) => [`At ${at(t)}:`, ...waits.slice(0, NODES).map(wait
 function drawGraph(waits, t) {
   const { svg, drawn, hidden } = waitGraph(waits, t, Math.floor($('moment-graph').clientWidth), heldBack(waits, t));
   const rest = besides(waits, drawn, hidden, t);
-  $('moment-graph').innerHTML = `<figcaption class="sr">${esc(inWords(waits, t))}</figcaption>${svg}${svg ? '' : `<p class="none">${waits.length ? 'Nobody waits for another thread.' : 'Nobody waits.'}</p>`}${rest ? `<p class="dim">${svg ? 'Beside it: ' : ''}${rest}</p>` : ''}`;
+  $('moment-graph').innerHTML = `<figcaption class="sr">${esc(inWords(waits, t))}</figcaption>${svg}${svg ? '' : `<p class="none">${waits.length ? 'Nobody waits for another thread.' : 'Nobody waits.'}</p>`}${rest ? `<p class="dim">${svg ? 'Not drawn: ' : ''}${rest}</p>` : ''}`;
 }
 
 /* ---- what lies in the channels -------------------------------------------------------------------------------------- */
@@ -65,25 +65,50 @@ function channelsAt(waits, t) {
 }
 
 const lostAt = (i, place, t) => place !== 'kernel' && has(place === 'writer' ? M.writer[i] : M.reader[i]) && t > gone(place === 'writer' ? M.writer[i] : M.reader[i]);
-function segmentOf(i, place, t) {
-  const text = textOf(i), lost = lostAt(i, place, t), title = `Message ${M.number[i]}: ${sizeSaid(1, M.size[i])} from ${writerOf(i)}${lost ? ', lost with its program' : ''}`;
-  return `<button class="seg ${place}${lost ? ' lost' : ''}" style="flex-grow:${Math.max(1, Math.log2(M.size[i] + 2)).toFixed(2)}" data-message="${i}" aria-pressed="${i === picked}" title="${esc(title)}"><b>${sizeSaid(1, M.size[i])}</b>${text ? ` <span>${esc(text.slice(0, 80))}</span>` : ''}</button>`;
+/* The beginning of a payload: as text where it is text, else its bytes in hexadecimal. */
+function glimpse(i) {
+  const bytes = bytesOf(i).subarray(0, 80), odd = bytes.reduce((sum, value) => sum + (value < 9 || (value > 13 && value < 32) || value === 127), 0);
+  if (odd * 10 <= bytes.length) return textOf(i).slice(0, 80);
+  return [...bytes.subarray(0, 16)].map(value => value.toString(16).padStart(2, '0')).join(' ') + (M.size[i] > 16 ? ' …' : '');
 }
-function holdOf(channel, place, { rows, count: many, bytes }, t) {
+function segmentOf(i, place, t) {
+  const text = glimpse(i), lost = lostAt(i, place, t), title = `Message ${M.number[i]}: ${sizeSaid(1, M.size[i])} from ${writerOf(i)}${lost ? ', lost with its program' : ''}`;
+  return `<button class="seg ${place}${lost ? ' lost' : ''}" style="flex-grow:${Math.max(1, Math.log2(M.size[i] + 2)).toFixed(2)}" data-message="${i}" aria-pressed="${i === picked}" title="${esc(title)}"><b>${sizeSaid(1, M.size[i])}</b>${text ? ` <span>${esc(text)}</span>` : ''}</button>`;
+}
+/* One of the three places of a channel; `waits`: those on the channel. */
+function holdOf(channel, place, { rows, count: many, bytes }, t, waits, alone) {
   const ch = CHANNELS[channel], unknown = place === 'reader' ? ch.unseen.r : place === 'writer' ? ch.unseen.w : null;
-  const name = place === 'kernel' ? ch.name : place === 'writer' ? `${ch.unseen.w ?? (ch.writers || 'writer')}’s buffer` : `${ch.unseen.r ?? (ch.readers || 'reader')}’s buffer`;
+  const cut = waits.find(wait => wait.reason === 'noroom'), writing = place === 'writer' && cut && rows.some(i => M.writer[i] === cut.lane);
+  const name = { kernel: `in the ${ch.kind}`, writer: writing ? `in ${who(cut.lane)}’s write` : `${ch.unseen.w ?? (ch.writers || 'writer')}’s buffer`, reader: `${ch.unseen.r ?? (ch.readers || 'reader')}’s buffer` }[place];
   const size = !many ? '' : place === 'kernel' && ch.capacity && bytes ? `${n(bytes)} of ${n(ch.capacity)} B` : sizeSaid(many, bytes);
   const more = many > rows.length ? `<span class="more">and ${n(many - rows.length)} more</span>` : '';
-  const none = unknown && !many ? 'not traced' : 'empty';
-  return `<div class="hold ${place}${many ? '' : ' void'}"><div class="of" title="${esc(PLACES[place])}"><span>${esc(name)}</span> <span>${size}</span></div><div class="row">${many ? more + [...rows].reverse().map(i => segmentOf(i, place, t)).join('') : `<span class="none">${none}</span>`}</div></div>`;
+  // a write that waits for room for good has put its beginning into the channel: the message does not tell, the cut does
+  const full = cut?.open && place === 'kernel' && !many ? (ch.left ? `full: ${n(ch.left)} B of what is being written` : 'full') : '';
+  const none = full || (unknown && !many ? 'not traced' : 'empty');
+  return `<div class="hold ${place}${many ? '' : ' void'}${alone ? ' alone' : ''}"><div class="of"><span title="${esc(name)}">${esc(name)}</span> <span>${size}</span></div><div class="row">${many ? more + [...rows].reverse().map(i => segmentOf(i, place, t)).join('') : `<span class="none">${none}</span>`}</div></div>`;
+}
+/* `parent waits for data; a and b wait for room`. */
+function awaitedBy(waits) {
+  const by = new Map();
+  for (const wait of waits) by.set(wait.reason, [...by.get(wait.reason) ?? [], who(wait.lane)]);
+  return [...by].map(([reason, names]) => `${named(names, 3)} ${names.length > 1 ? MODEL.reasons[reason].replace(/^waits/, 'wait') : MODEL.reasons[reason]}`).join('; ');
 }
 function drawChannels(waits, t) {
   const { shown, more, bytes, empty } = channelsAt(waits, t), waiters = new Map();
   for (const wait of waits) if (has(wait.channel)) waiters.set(wait.channel, [...waiters.get(wait.channel) ?? [], wait]);
-  const blocks = shown.map(({ channel, places, awaited, before }) => {
-    const some = waiters.get(channel) ?? [], said = some.length ? `${named(some.map(one => who(one.lane)), 3)} ${some.length > 1 ? 'wait' : 'waits'} for ${some[0].reason === 'noroom' ? 'room' : 'data'}` : isFinite(before) ? `last used ${dur(t - before)} before` : 'not used yet';
-    return `<div class="channel" data-channel="${channel}"><div class="about"><b>${esc(channelName(channel))}</b><span class="${awaited === 2 ? 'red' : 'dim'}">${esc(said)}</span></div>${Object.keys(PLACES).map(place => holdOf(channel, place, places[place], t)).join('')}</div>`;
-  });
+  const blocks = [], hollow = [];
+  for (const { channel, places, awaited, before } of shown) {
+    const ch = CHANNELS[channel], some = waiters.get(channel) ?? [], said = some.length ? awaitedBy(some) : isFinite(before) ? `last used ${dur(t - before)} before` : 'not used yet';
+    const about = `<div class="about"><b>${esc(ch.name)}</b><span class="${awaited === 2 ? 'red' : 'dim'}">${esc(said)}</span>`;
+    const full = some.some(wait => wait.open && wait.reason === 'noroom'), ends = `${ch.unseen.w ?? (ch.writers || 'nobody')} → ${ch.unseen.r ?? (ch.readers || 'nobody')}`;
+    if (!full && PLACES.every(place => !places[place].count)) { // nothing to draw: two lines
+      hollow.push(`<div class="channel" data-channel="${channel}">${about}<span class="none">${ch.unseen.w || ch.unseen.r ? 'nothing known to lie in it' : 'empty'} · ${esc(ends)}</span></div></div>`);
+      continue;
+    }
+    const alone = ch.kind === 'queue' && !places.writer.count && !places.reader.count; // within a process nothing is buffered twice
+    blocks.push(`<div class="channel full" data-channel="${channel}">${about}</div>${(alone ? ['kernel'] : PLACES).map(place => holdOf(channel, place, places[place], t, some, alone)).join('')}</div>`);
+  }
+  if (hollow.length) blocks.push(`<div class="hollow">${hollow.join('')}</div>`);
   const rest = [more ? `${count(more, 'more channel')} ${more > 1 ? 'hold' : 'holds'} ${n(bytes)} B` : '', empty && shown.length ? `${more ? n(empty) : count(empty, 'more channel')} ${empty > 1 ? 'are' : 'is'} empty` : ''].filter(Boolean).join('; ');
   const nothing = USED.length ? 'Nothing lies in any channel, and none was used near this moment.' : 'No descriptor led to a channel between threads.';
   $('moment-channels').innerHTML = (blocks.join('') || `<p class="none">${nothing}</p>`) + (rest ? `<p class="dim">And ${rest}.</p>` : '');
@@ -132,5 +157,6 @@ async function startMoment() {
   SEEN = await load('seen');
   heed('time', () => drawMoment());
   heed('message', () => drawMoment());
+  (window.requestIdleCallback ?? setTimeout)(() => sightings()); // so that the first step is no slower than the others
   $('moment-channels').addEventListener('click', e => { const one = e.target.closest('[data-message]'); if (one) pick(+one.dataset.message); });
 }

@@ -3,7 +3,8 @@
    wide, one card lies under the other and the waits run in a gutter beside them. A wait's words are in its card, so that
    no two labels can meet. Red is the knot once it has closed and nothing else; behind it is dashed grey. */
 const NODES = 12; // drawn; the rest is told in words
-const CARD = { height: 66, least: 164, most: 270, gap: 52, below: 24 };
+const CARD = { height: 66, low: 48, least: 164, most: 270, gap: 52, below: 24 };
+const ROWS = 5; // past which cards are low: without the line, which the list beside them has
 
 /* The threads of the graph in groups that hang together, those of the knot first, then the larger: [[lane, …], …]. */
 function connected(waits) {
@@ -81,23 +82,24 @@ function boxesOf(groups, out, width) {
   const made = groups.map(group => gridOf(group, out)), columns = Math.max(...made.map(({ placed }) => Math.max(...[...placed.values()].map(cell => cell.column)) + 1));
   const w = Math.min(CARD.most, (width - 2 - (columns - 1) * CARD.gap) / columns), found = new Map();
   if (columns > 1 && w < CARD.least) return listBoxes(made, width);
+  const high = Math.max(...made.map(({ placed }) => Math.max(...[...placed.values()].map(cell => cell.row)) + 1)) > ROWS ? CARD.low : CARD.height;
   let x = 1, y = 1, tallest = 0;
   const gap = columns > 1 ? Math.min(120, (width - 2 - columns * w) / (columns - 1)) : CARD.gap;
   for (const { placed } of made) { // side by side as far as there is room
     const all = [...placed.values()], across = Math.max(...all.map(cell => cell.column)) + 1, down = Math.max(...all.map(cell => cell.row)) + 1;
     if (x > 1 && x + across * w + (across - 1) * gap > width) { x = 1; y += tallest; tallest = 0; }
-    for (const [lane, { column, row }] of placed) found.set(lane, { x: x + column * (w + gap), y: y + row * (CARD.height + CARD.below), w, h: CARD.height });
+    for (const [lane, { column, row }] of placed) found.set(lane, { x: x + column * (w + gap), y: y + row * (high + CARD.below), w, h: high });
     x += across * (w + gap) + 24;
-    tallest = Math.max(tallest, down * (CARD.height + CARD.below) + 8);
+    tallest = Math.max(tallest, down * (high + CARD.below) + 8);
   }
   return { boxes: found, height: y + tallest - CARD.below, listed: false };
 }
 function listBoxes(made, width) {
-  const found = new Map(), gutter = width > 500 ? 110 : 62;
+  const found = new Map(), gutter = width > 500 ? 110 : 62, h = made.reduce((sum, { placed }) => sum + placed.size, 0) > ROWS ? CARD.low : CARD.height;
   let y = 1;
   for (const { placed, loop } of made) {
     const others = [...placed].filter(([lane]) => !loop.includes(lane)).sort(([, a], [, b]) => a.row - b.row || a.column - b.column).map(([lane]) => lane);
-    for (const lane of [...loop, ...others]) { found.set(lane, { x: 1, y, w: Math.min(420, width - gutter), h: CARD.height }); y += CARD.height + 14; }
+    for (const lane of [...loop, ...others]) { found.set(lane, { x: 1, y, w: Math.min(420, width - gutter), h }); y += h + 14; }
     y += 10;
   }
   return { boxes: found, height: y - 20, listed: true };
@@ -122,17 +124,17 @@ function waitCard(lane, wait, { x, y, w, h }, t, held) {
   return `<g class="card ${part}" data-lane="${lane}"${wait && wait.row >= 0 ? ` data-wait="${wait.row}"` : ''}><title>${esc(`${who(lane)} ${told}${third ? `, ${third}` : ''}`)}</title>`
     + `<rect class="box" x="${x.toFixed(1)}" y="${y.toFixed(1)}" width="${w.toFixed(1)}" height="${h}" rx="8"/><rect x="${(x + 8).toFixed(1)}" y="${(y + 9).toFixed(1)}" width="8" height="${h - 18}" rx="2" fill="url(#p-${reason})" stroke="var(--${reason})" stroke-opacity=".6"/>`
     + svgText(fitted(who(lane), room - (said ? said.length * 6.1 + 10 : 0), 'b'), left, y + 22, 'b', '') + (said ? svgText(said, x + w - 10, y + 22, 's', 'held', 'end') : '')
-    + svgText(fitted(told, room, 's'), left, y + 40, 's', 'said') + (third ? svgText(fitted(third, room, 'm'), left, y + 56, 'm', '') : '') + '</g>';
+    + svgText(fitted(told, room, 's'), left, y + 40, 's', 'said') + (third && h === CARD.height ? svgText(fitted(third, room, 'm'), left, y + 56, 'm', '') : '') + '</g>';
 }
 
 const arrowTip = (x, y, ux, uy) => `M${x.toFixed(1)} ${y.toFixed(1)}l${(-9 * ux - 4.5 * uy).toFixed(1)} ${(-9 * uy + 4.5 * ux).toFixed(1)}l${(9 * uy).toFixed(1)} ${(-9 * ux).toFixed(1)}z`;
 /* The way of an edge between two boxes: [path, tip]. `slot` moves it aside, where several meet. */
 function edgeWay(a, b, slot, both) {
   const f = v => v.toFixed(1), ay = a.y + a.h / 2, by = b.y + b.h / 2;
-  if (a === b) return [`M${f(a.x + a.w)} ${f(ay - 12)}h14q8 0 8 8v8q0 8 -8 8h-6`, arrowTip(a.x + a.w, ay + 12, -1, 0)];
+  if (a === b) return [`M${f(a.x + a.w)} ${f(ay - 26)}h12q6 0 6 6v4q0 6 -6 6h-5`, arrowTip(a.x + a.w, ay - 10, -1, 0)];
   if (Math.abs(a.x - b.x) < a.w / 2) { // one above the other
     const down = b.y > a.y, x = a.x + a.w / 2 + (both ? (down ? -12 : 12) : 0), y1 = down ? a.y + a.h : a.y, y2 = down ? b.y : b.y + b.h;
-    if (Math.abs(y2 - y1) < 60 + CARD.height / 2) return [`M${f(x)} ${f(y1)}V${f(y2 - (down ? 8 : -8))}`, arrowTip(x, y2, 0, down ? 1 : -1)];
+    if (Math.abs(y2 - y1) < 2 * CARD.below + b.h) return [`M${f(x)} ${f(y1)}V${f(y2 - (down ? 8 : -8))}`, arrowTip(x, y2, 0, down ? 1 : -1)];
     return [`M${f(a.x)} ${f(ay)}C${f(a.x - 34)} ${f(ay)} ${f(b.x - 34)} ${f(by)} ${f(b.x - 9)} ${f(by)}`, arrowTip(b.x, by, 1, 0)]; // past who stands between
   }
   const onward = b.x > a.x, side = both ? (onward ? -10 : 10) : 0, x1 = onward ? a.x + a.w : a.x, x2 = onward ? b.x : b.x + b.w, y1 = ay + side, y2 = by + side + slot, bend = (x2 - x1) / 2;
@@ -140,7 +142,7 @@ function edgeWay(a, b, slot, both) {
 }
 /* The same in a list: out to a track in the gutter, along it, and back in. */
 function edgeTrack(a, b, k, slot) {
-  const f = v => v.toFixed(1), x = a.x + a.w + 16 + 9 * k, y1 = a.y + a.h / 2 + (b.y > a.y ? 9 : -9), y2 = b.y + b.h / 2 + (b.y > a.y ? -9 : 9) + slot, down = y2 > y1 ? 1 : -1;
+  const f = v => v.toFixed(1), x = a.x + a.w + 16 + 9 * k, y1 = a.y + a.h / 2, y2 = b.y + b.h / 2 + (b.y > a.y ? -13 : 13) + slot / 3, down = y2 > y1 ? 1 : -1;
   return [`M${f(a.x + a.w)} ${f(y1)}H${f(x - 5)}q5 0 5 ${5 * down}V${f(y2 - 5 * down)}q0 ${5 * down} -5 ${5 * down}H${f(b.x + b.w + 8)}`, arrowTip(b.x + b.w, y2, -1, 0)];
 }
 /* The narrowest free track for each span, shortest first, so that short waits lie inside long ones. */
@@ -177,7 +179,7 @@ function waitGraph(waits, t, width, held) {
   for (const edge of edges) if (edge.from !== edge.to) into.set(edge.to, [...into.get(edge.to) ?? [], edge]);
   for (const some of into.values()) { // several arrows into one card lie side by side, in the order of where they come from
     some.sort((p, q) => at.get(p.from).y - at.get(q.from).y);
-    some.forEach((edge, k) => { edge.slot = (k - (some.length - 1) / 2) * Math.min(9, 44 / some.length); });
+    some.forEach((edge, k) => { edge.slot = (k - (some.length - 1) / 2) * Math.min(9, 34 / some.length); });
   }
   const lines = edges.map(edge => {
     const a = at.get(edge.from), b = at.get(edge.to), both = out.get(edge.to)?.has(edge.from);
