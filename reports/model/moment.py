@@ -1,11 +1,13 @@
 """What the page knows of an instant beyond the waits' own rows: whom an open wait is for, and what /proc showed.
 
-A wait that ended tells who ended it (`waits.by`). One that never did has no such row: the wait-for graph of the cut says
-whom it waits for, and there may be several. A thread that isn't traced has no waits at all; when it was seen to wait
-from outside is in `seen`.
+A wait that ended tells who ended it (`waits.by`). One that never did can't: the wait-for graph of the cut says whom it
+waits for, and there may be several. A thread that isn't traced has no waits at all; when it was seen to wait from
+outside is in `seen`.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import pandas as pd
 from ipctrace.tracer.schema import REASONS
@@ -16,18 +18,18 @@ from .part import Part
 
 
 def moment(run: Run) -> Part:
-    """`graph`: who waits at the cut (`waiters`: lane, reason, since in ns, channel, site, why) and for whom (`edges`:
+    """`graph`: who waits at the cut (`waiters`: lane, reason, since in ns, channel, site) and for whom (`edges`:
     from and to as lanes, channel, why); None without one. Columns `seen.…`: an interval in which a lane that isn't
     traced was seen to wait: begin, end (ns), open, reason (of `reasons`), lane, channel."""
     return Part({"graph": _graph(run)}, _seen(run))
 
 
-def _graph(run: Run) -> dict[str, list[dict[str, object]]] | None:
+def _graph(run: Run) -> dict[str, list[dict[str, Any]]] | None:
     if run.graph is None:
         return None
     lanes = [run.lane_of(waiter) for waiter in run.graph.waiters]
     waiters = [
-        {"lane": lane, "reason": one.reason, "since": one.since, "channel": one.channel, "site": one.site, "why": one.evidence}
+        {"lane": lane, "reason": one.reason, "since": one.since, "channel": one.channel, "site": one.site}
         for lane, one in zip(lanes, run.graph.waiters, strict=True)
         if lane is not None and one.reason != "run"
     ]  # fmt: skip
