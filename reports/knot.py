@@ -91,7 +91,7 @@ class Knot:
             return Line("waits for its end" if waiter.reason == "child" else REASONS.get(waiter.reason, "runs"), "", 0)
         channel = self.run.channels[waiter.channel]
         name, left, capacity = self.run.channel_name(waiter.channel), channel["left"], channel["capacity"]
-        held = f"{left or 0:,} of {capacity:,} bytes" if capacity else count(left or 0, "byte")
+        held = f"{left:,} of {capacity:,} bytes" if capacity and left is not None else count(left or 0, "byte")
         between = "in" if waiter.reason == "noroom" else "on"
         level = 1.0 if waiter.reason == "noroom" else 0.0
         return Line(f"{REASONS[waiter.reason]} {between} {name}", "" if left is None else held, level)
