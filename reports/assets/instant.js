@@ -45,7 +45,7 @@ const waitsAt = t => LANES.map((_, lane) => waitOf(lane, t)).filter(Boolean);
 function whereabouts(i, t) {
   if (t < M.begin[i]) return null;
   if (!(t >= M.written[i])) return 'writer';
-  if (!(t >= M.read[i])) return 'kernel';
+  if (!(t >= M.read[i])) return M.lost?.[i] && !has(M.read[i]) ? null : 'kernel'; // a datagram that nobody will ever get lies nowhere
   return t >= M.received[i] || M.unseen[i] === 2 ? null : 'reader';
 }
 /* channel → { rows, begin, reach, stays, staysBegin }: messages that end somewhere, with the latest end up to and with

@@ -1,8 +1,8 @@
 /* The panel under the timeline: everything at the cursor's time, redrawn whenever it moves. Who waits for whom
    (waitgraph.js), what lies in the channels, and who is where in which line of source. */
 const BLOCKS = 8;  // channels that are shown; the rest is told in words
-const NEAR = END / 100; // an empty channel that was used this near is shown, too
-const PLACES = ['writer', 'kernel', 'reader']; // where bytes lie, as they go
+const NEARBY = END / 100; // an empty channel that was used this near is shown, too
+const HOLDS = ['writer', 'kernel', 'reader']; // where bytes lie, as they go
 
 /* Names in words: `a, b and c`, `a, b, c and 28 more`. */
 function named(names, most = 6) {
@@ -55,7 +55,7 @@ function channelsAt(waits, t) {
   for (const channel of USED) {
     const places = contentsAt(channel, t), whole = Object.values(places), full = whole.some(one => one.count), [before, after] = usedNear(channel, t);
     const open = has(picked) && M.channel[picked] === channel;
-    const worth = (awaited.get(channel) ?? 0) * 4 + (full ? 3 : 0) + (open ? 2 : 0) + (Math.min(t - before, after - t) <= NEAR ? 1 : 0);
+    const worth = (awaited.get(channel) ?? 0) * 4 + (full ? 3 : 0) + (open ? 2 : 0) + (Math.min(t - before, after - t) <= NEARBY ? 1 : 0);
     if (worth) found.push({ channel, places, awaited: awaited.get(channel) ?? 0, worth, bytes: whole.reduce((sum, one) => sum + one.bytes, 0), full, before });
     else empty++;
   }
@@ -64,7 +64,9 @@ function channelsAt(waits, t) {
   return { shown: found.slice(0, BLOCKS).sort((a, b) => a.channel - b.channel), more: hold.length, bytes: hold.reduce((sum, one) => sum + one.bytes, 0), empty: empty + more.length - hold.length };
 }
 
-const lostAt = (i, place, t) => place !== 'kernel' && has(place === 'writer' ? M.writer[i] : M.reader[i]) && t > gone(place === 'writer' ? M.writer[i] : M.reader[i]);
+/* A buffer is gone with its process. */
+const outlived = (lane, t) => has(lane) && LANES.every((one, k) => one.process !== LANES[lane].process || t > gone(k));
+const lostAt = (i, place, t) => place !== 'kernel' && outlived(place === 'writer' ? M.writer[i] : M.reader[i], t);
 /* The beginning of a payload: as text where it is text, else its bytes in hexadecimal. */
 function glimpse(i) {
   const bytes = bytesOf(i).subarray(0, 80), odd = bytes.reduce((sum, value) => sum + (value < 9 || (value > 13 && value < 32) || value === 127), 0);
@@ -75,11 +77,12 @@ function segmentOf(i, place, t) {
   const text = glimpse(i), lost = lostAt(i, place, t), title = `Message ${M.number[i]}: ${sizeSaid(1, M.size[i])} from ${writerOf(i)}${lost ? ', lost with its program' : ''}`;
   return `<button class="seg ${place}${lost ? ' lost' : ''}" style="flex-grow:${Math.max(1, Math.log2(M.size[i] + 2)).toFixed(2)}" data-message="${i}" aria-pressed="${i === picked}" title="${esc(title)}"><b>${sizeSaid(1, M.size[i])}</b>${text ? ` <span>${esc(text)}</span>` : ''}</button>`;
 }
+const bufferOf = (ch, access) => { const name = endOf(ch, access); return name === 'nobody' ? (access === 'w' ? 'writer’s' : 'reader’s') : `${name}’s`; };
 /* One of the three places of a channel; `waits`: those on the channel. */
 function holdOf(channel, place, { rows, count: many, bytes }, t, waits, alone) {
   const ch = CHANNELS[channel], unknown = place === 'reader' ? ch.unseen.r : place === 'writer' ? ch.unseen.w : null;
   const cut = waits.find(wait => wait.reason === 'noroom'), writing = place === 'writer' && cut && rows.some(i => M.writer[i] === cut.lane);
-  const name = { kernel: `in the ${ch.kind}`, writer: writing ? `in ${who(cut.lane)}’s write` : `${ch.unseen.w ?? (ch.writers || 'writer')}’s buffer`, reader: `${ch.unseen.r ?? (ch.readers || 'reader')}’s buffer` }[place];
+  const name = { kernel: `in the ${ch.kind}`, writer: writing ? `in ${who(cut.lane)}’s write` : `${bufferOf(ch, 'w')} buffer`, reader: `${bufferOf(ch, 'r')} buffer` }[place];
   const size = !many ? '' : place === 'kernel' && ch.capacity && bytes ? `${n(bytes)} of ${n(ch.capacity)} B` : sizeSaid(many, bytes);
   const more = many > rows.length ? `<span class="more">and ${n(many - rows.length)} more</span>` : '';
   // a write that waits for room for good has put its beginning into the channel: the message does not tell, the cut does
@@ -93,6 +96,8 @@ function awaitedBy(waits) {
   for (const wait of waits) by.set(wait.reason, [...by.get(wait.reason) ?? [], who(wait.lane)]);
   return [...by].map(([reason, names]) => `${named(names, 3)} ${names.length > 1 ? MODEL.reasons[reason].replace(/^waits/, 'wait') : MODEL.reasons[reason]}`).join('; ');
 }
+/* Who wrote or read a channel, or else could. */
+const endOf = (ch, access) => ch.unseen[access] ?? ((access === 'w' ? ch.writers : ch.readers) || named([...new Set(ch.open[access].map(one => one.replace(/ fd \d+$/, '')))], 3) || 'nobody');
 function drawChannels(waits, t) {
   const { shown, more, bytes, empty } = channelsAt(waits, t), waiters = new Map();
   for (const wait of waits) if (has(wait.channel)) waiters.set(wait.channel, [...waiters.get(wait.channel) ?? [], wait]);
@@ -100,13 +105,13 @@ function drawChannels(waits, t) {
   for (const { channel, places, awaited, before } of shown) {
     const ch = CHANNELS[channel], some = waiters.get(channel) ?? [], said = some.length ? awaitedBy(some) : isFinite(before) ? `last used ${dur(t - before)} before` : 'not used yet';
     const about = `<div class="about"><b>${esc(ch.name)}</b><span class="${awaited === 2 ? 'red' : 'dim'}">${esc(said)}</span>`;
-    const full = some.some(wait => wait.open && wait.reason === 'noroom'), ends = `${ch.unseen.w ?? (ch.writers || 'nobody')} → ${ch.unseen.r ?? (ch.readers || 'nobody')}`;
-    if (!full && PLACES.every(place => !places[place].count)) { // nothing to draw: two lines
+    const full = some.some(wait => wait.open && wait.reason === 'noroom'), ends = `${endOf(ch, 'w')} → ${endOf(ch, 'r')}`;
+    if (!full && HOLDS.every(place => !places[place].count)) { // nothing to draw: two lines
       hollow.push(`<div class="channel" data-channel="${channel}">${about}<span class="none">${ch.unseen.w || ch.unseen.r ? 'nothing known to lie in it' : 'empty'} · ${esc(ends)}</span></div></div>`);
       continue;
     }
     const alone = ch.kind === 'queue' && !places.writer.count && !places.reader.count; // within a process nothing is buffered twice
-    blocks.push(`<div class="channel full" data-channel="${channel}">${about}</div>${(alone ? ['kernel'] : PLACES).map(place => holdOf(channel, place, places[place], t, some, alone)).join('')}</div>`);
+    blocks.push(`<div class="channel full" data-channel="${channel}">${about}</div>${(alone ? ['kernel'] : HOLDS).map(place => holdOf(channel, place, places[place], t, some, alone)).join('')}</div>`);
   }
   if (hollow.length) blocks.push(`<div class="hollow">${hollow.join('')}</div>`);
   const rest = [more ? `${count(more, 'more channel')} ${more > 1 ? 'hold' : 'holds'} ${n(bytes)} B` : '', empty && shown.length ? `${more ? n(empty) : count(empty, 'more channel')} ${empty > 1 ? 'are' : 'is'} empty` : ''].filter(Boolean).join('; ');
@@ -143,7 +148,7 @@ function drawMoment(force) {
   shownAs = state;
   const began = performance.now(), waits = waitsAt(now), focus = document.activeElement?.closest('#moment-channels [data-message]')?.dataset.message;
   $('moment-h').textContent = `At ${at(now, digits())}`;
-  const knot = formedBy(now) && MODEL.core.length ? `${MODEL.verdict === 'deadlock' ? 'the deadlock closed' : 'it has stood still'} ${now > MODEL.formed ? `${dur(now - MODEL.formed)} before` : 'just now'}` : '';
+  const closed = formedBy(now) && MODEL.core.length ? dur(now - MODEL.formed) : '', knot = !closed ? '' : MODEL.verdict === 'deadlock' ? `the deadlock closed ${now > MODEL.formed ? `${closed} before` : 'just now'}` : `it has stood still for ${closed}`;
   const there = LANES.filter((_, lane) => alive(lane, now)).length;
   $('moment-sum').textContent = [`${waits.length ? n(waits.length) : 'none'} of ${count(there, 'thread')} ${waits.length > 1 ? 'wait' : 'waits'}`, knot].filter(Boolean).join(', ');
   drawGraph(waits, now);
