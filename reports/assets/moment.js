@@ -105,9 +105,9 @@ function drawChannels(waits, t) {
   for (const { channel, places, awaited, before } of shown) {
     const ch = CHANNELS[channel], some = waiters.get(channel) ?? [], said = some.length ? awaitedBy(some) : isFinite(before) ? `last used ${dur(t - before)} before` : 'not used yet';
     const about = `<div class="about"><b>${esc(ch.name)}</b><span class="${awaited === 2 ? 'red' : 'dim'}">${esc(said)}</span>`;
-    const full = some.some(wait => wait.open && wait.reason === 'noroom'), ends = `${endOf(ch, 'w')} → ${endOf(ch, 'r')}`;
+    const full = some.some(wait => wait.open && wait.reason === 'noroom'), ends = [endOf(ch, 'w'), endOf(ch, 'r')];
     if (!full && HOLDS.every(place => !places[place].count)) { // nothing to draw: two lines
-      hollow.push(`<div class="channel" data-channel="${channel}">${about}<span class="none">${ch.unseen.w || ch.unseen.r ? 'nothing known to lie in it' : 'empty'} · ${esc(ends)}</span></div></div>`);
+      hollow.push(`<div class="channel" data-channel="${channel}">${about}<span class="none">${ch.unseen.w || ch.unseen.r ? 'nothing known to lie in it' : 'empty'}${ends.every(one => one === 'nobody') ? '' : ` · ${esc(ends.join(' → '))}`}</span></div></div>`);
       continue;
     }
     const alone = ch.kind === 'queue' && !places.writer.count && !places.reader.count; // within a process nothing is buffered twice
