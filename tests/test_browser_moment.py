@@ -333,3 +333,64 @@ def test_the_panel_is_printed_whole(show):
     go(page, 4 * MS)
     page.emulate_media(media="print")
     assert page.evaluate("$('moment-where').scrollHeight <= $('moment-where').clientHeight + 1")
+
+
+def behind_trace():
+    """Two wait for each other; a third waits for one of them, a fourth for the third; a thread beside them runs."""
+    build = TraceBuilder()
+    first = build.process("knot.py")
+    pipes = [build.pipe(first) for _ in range(4)]
+    second = build.fork(first, keep=(pipes[1].reader, pipes[0].writer, pipes[2].writer))
+    third = build.fork(first, program="behind.py", keep=(pipes[2].reader, pipes[3].writer))
+    fourth = build.fork(first, program="last.py", keep=(pipes[3].reader,))
+    build.thread(build.process_of(first), "logger")
+    keep = {pipes[0].reader, pipes[1].writer}
+    build.close(first, *sorted({end for pipe in pipes for end in (pipe.reader, pipe.writer)} - keep))
+    for thread, pipe in zip((first, second, third, fourth), pipes, strict=True):
+        build.begin(thread, "os.read", fd=pipe.reader, channel=pipe.channel, size=32)
+    build.after(50 * MS)
+    build.look(2)
+    return build.trace(ended="deadlock", status=None)
+
+
+def test_who_waits_behind_the_knot_is_grey_and_who_runs_is_told(show):
+    analysis = analyze(behind_trace())
+    page = show(render(analysis)).page
+    go(page, analysis.graph.time)
+    run = Run(analysis)
+    roles = {
+        role: {run.lane_of(one) for one in analysis.graph.waiters if one.role == role}
+        for role in ("core", "victim", "bystander")
+    }
+    lanes = "style => [...document.querySelectorAll(`#moment-graph .card.${style}`)].map(e => +e.dataset.lane)"
+    assert set(page.evaluate(lanes, "knot")) == roles["core"]
+    assert set(page.evaluate(lanes, "behind")) == roles["victim"]
+    assert len(roles["victim"]) == 2
+    for lane in roles["bystander"]:
+        assert f"{page.evaluate(f'who({lane})')} runs" in page.inner_text("#moment-graph")
+
+
+def test_who_is_not_traced_waits_as_it_was_seen_from_outside(show):
+    build = TraceBuilder()
+    parent = build.process("ask.py")
+    down, up = build.pipe(parent), build.pipe(parent)
+    awk = build.fork(
+        parent, "awk", traced=False, op="fork_exec", keep=(down.reader, up.writer), syscall="read", fd=down.reader
+    )
+    build.close(parent, down.reader, up.writer)
+    build.after(MS)
+    seen = []
+    for _ in range(3):
+        seen.append(build.now)
+        build.sample(awk)
+        build.after(5 * MS)
+    analysis = analyze(build.trace(ended="duration"))
+    (interval,) = analysis.sampled.to_dict("records")
+    page = show(render(analysis)).page
+    lane = Run(analysis).lane_of_process[build.process_of(awk)]
+    said = f"document.querySelector('#moment-where li[data-lane=\"{lane}\"]').innerText"
+    go(page, seen[0] - MS // 2)
+    assert "not traced" in page.evaluate(said)
+    go(page, (interval["begin"] + interval["end"]) // 2)
+    assert "waits for data" in page.evaluate(said)
+    assert "seen from outside" in page.evaluate(said)
