@@ -24,7 +24,7 @@ from .model.part import shorten
 from .run import Run
 from .story import story
 
-STYLES = ("tokens.css", "page.css", "timeline.css", "message.css", "tables.css", "figures.css")
+STYLES = ("tokens.css", "page.css", "timeline.css", "moment.css", "message.css", "tables.css", "figures.css")
 # One subject a file; they share one scope and are loaded as one script, in this order.
 SCRIPTS = (
     "base.js",
@@ -37,6 +37,9 @@ SCRIPTS = (
     "move.js",
     "hover.js",
     "export.js",
+    "instant.js",
+    "waitgraph.js",
+    "moment.js",
     "bytes.js",
     "causes.js",
     "message.js",

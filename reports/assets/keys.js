@@ -24,6 +24,7 @@ const KEYS = {
   ],
   Things: [
     [['m', 'M'], 'm M', 'next, previous message', () => walk(1), () => walk(-1)],
+    [['[', ']'], '[ ]', 'back, on along the open message, then its channel', ACTIONS.back, ACTIONS.along],
     [['w', 'W'], 'w W', 'next, previous wait', () => nextWait(1), () => nextWait(-1)],
   ],
   Tables: [

@@ -166,17 +166,25 @@ function go(t) { // set the time; move the window only if it lies outside
   const half = (view[1] - view[0]) / 2;
   if (now < view[0] || now > view[1]) zoomTo(now - half, now + half); else cursor();
 }
+/* Play goes from step to step of the story; without one from event to event, of many only so many that what is in view
+   passes in about a minute. Never by wall time: gaps would be waited out. */
 let timer = null;
-function play() { // from step to step of the story, or from event to event: never by wall time, gaps would be waited out
+const STOPS = 120;
+function stopAfter(t, stops) {
+  if (stops.length) return stops.find(stop => stop > t + 1);
+  const next = neighbour(Math.max(t, t + (view[1] - view[0]) / STOPS - 1), 1);
+  return t < END ? next : undefined;
+}
+function play() {
   if (timer) { clearInterval(timer); timer = null; } else {
-    const stops = [...document.querySelectorAll('#story li')].map(li => +li.dataset.t), next = () => stops.length ? stops.find(t => t > now + 1) : neighbour(now, 1);
-    if (next() === undefined || now >= END) go(stops[0] ?? 0);
-    timer = setInterval(() => { const t = next(); if (t === undefined || t >= END) play(); else go(t); }, stops.length ? 1100 : 400);
+    const stops = [...document.querySelectorAll('#story li')].map(li => +li.dataset.t);
+    if (now >= END || stopAfter(now, stops) === undefined) go(stops[0] ?? 0);
+    timer = setInterval(() => { const t = stopAfter(now, stops); if (t !== undefined) go(t); if (stopAfter(now, stops) === undefined) play(); }, stops.length ? 1100 : 500);
   }
   $('play').textContent = timer ? '❚❚' : '▶';
   $('play').setAttribute('aria-label', timer ? 'Pause' : 'Play');
 }
 const ACTIONS = {
-  play, prev: () => go(neighbour(now, -1)), next: () => go(neighbour(now, 1)), zin: () => zoom(0.4), zout: () => zoom(2.5),
+  play, prev: () => go(neighbour(now, -1)), next: () => go(neighbour(now, 1)), back: () => go(alongMessage(now, -1)), along: () => go(alongMessage(now, 1)), zin: () => zoom(0.4), zout: () => zoom(2.5),
   fit: () => zoomTo(0, END), moment: () => has(MODEL.formed) && zoomTo(MODEL.formed - 1.2e6, MODEL.formed + 0.8e6),
 };

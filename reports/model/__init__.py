@@ -14,6 +14,7 @@ from .channels import channels
 from .lanes import lanes
 from .marks import marks
 from .messages import messages
+from .moment import moment
 from .part import Part
 from .pieces import pieces
 from .processes import processes
@@ -23,7 +24,7 @@ from .waits import waits
 
 __all__ = ["build"]
 
-PARTS = (lanes, channels, processes, texts, waits, messages, pieces, races, marks, blame)
+PARTS = (lanes, channels, processes, texts, waits, messages, pieces, races, marks, moment, blame)
 
 
 def build(run: Run) -> Part:
