@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -100,9 +100,9 @@ def axis(figure: go.Figure, run: Run, threads: Sequence[int], title: str, said: 
     )
 
 
-def ticks(names: list[str]) -> dict[str, Any]:
+def ticks(names: list[str], brief: Callable[[str], str] = short) -> dict[str, Any]:
     """Names along an axis whose places are 0, 1, 2 …: two may be alike."""
-    return {"tickvals": list(range(len(names))), "ticktext": [safe(short(one)) for one in names]}
+    return {"tickvals": list(range(len(names))), "ticktext": [safe(brief(one)) for one in names]}
 
 
 def layout(figure: go.Figure, title: str, said: list[str], height: int) -> go.Figure:

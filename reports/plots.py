@@ -19,7 +19,7 @@ from .figures import latency as latencies
 from .figures import matrix as matrices
 from .figures import sizes as sizing
 from .figures import space_time as diagrams
-from .figures.drawing import percent
+from .figures.drawing import fitted, percent
 from .figures.interleaving import interleaving
 from .figures.lanes import lanes
 from .figures.reasons import WORDS
@@ -222,7 +222,8 @@ def latency(analysis: Analysis) -> go.Figure:
         range=[np.log10(powers[0]) - 0.05, np.log10(powers[-1]) + 0.05],
     )  # fmt: skip
     names = [str(one) for one in found.channels["name"]]
-    return figure.update_yaxes(**ticks(names), range=[len(names) - 0.5, -0.5], row=len(heights), col=1)
+    places = ticks(names, fitted)
+    return figure.update_yaxes(**places, range=[len(names) - 0.5, -0.5], row=len(heights), col=1)
 
 
 def sizes(analysis: Analysis) -> go.Figure:

@@ -104,8 +104,13 @@ class Run:
         if self.graph is None:
             return by
         at = self.graph.waiters
-        holders = {at[edge.waiter].event: at[edge.holder].thread for edge in reversed(self.graph.edges)}
-        known = waits["event"].map({event: thread for event, thread in holders.items() if thread is not None})
+        holders: dict[int, int] = {}
+        for edge in sorted(self.graph.edges, key=lambda edge: edge.waiter == edge.holder):  # others before itself
+            thread = at[edge.holder].thread
+            for event in (at[edge.waiter].event, at[edge.waiter].outer):  # the wait may be known as either
+                if event is not None and thread is not None:
+                    holders.setdefault(event, thread)
+        known = waits["event"].map(holders)
         return by.where(by.notna() | ~waits["open"], known.astype("Int64"))
 
     def unseen(self, channel: int, access: str) -> tuple[str | None, int | None]:

@@ -324,3 +324,24 @@ def test_a_notebook_shows_verdict_headline_and_findings():
     assert shown.count("<tr>") == len(run.findings) + 1
     hostile = Recorded(hostile_trace())._repr_html_()
     assert "<img" not in hostile and "<script" not in hostile and OVERRIDE not in hostile
+
+
+def test_a_wait_inside_a_call_is_for_whom_the_inner_call_waits():
+    """The table names the call of the program, the graph the system's call inside it; and itself only if none other."""
+    build = TraceBuilder()
+    parent = build.process("mutual.py")
+    up, down = build.pipe(parent), build.pipe(parent)
+    child = build.fork(parent)  # both keep all ends: each could write what it waits for itself
+    for thread, fd, channel in ((parent, down.reader, down.channel), (child, up.reader, up.channel)):
+        build.begin(thread, "Connection.recv", fd=fd, channel=channel)
+        build.begin(thread, "os.read", fd=fd, channel=channel, size=4)
+    build.after(50_000_000)
+    build.look(2)
+    run = Run(analyze(build.trace(ended="deadlock", status=None)))
+    assert run.graph is not None
+    assert set(run.waited_for[run.analysis.blocking["open"]]) == {parent, child}
+    assert all(run.waited_for != run.analysis.blocking["thread"])
+
+
+def test_the_caption_says_the_scale_once(run):
+    assert latency.draw(run).count("logarithmic") <= 1

@@ -41,9 +41,14 @@ def svg(height: float, label: str, parts: Iterable[str], width: float | None = N
 
 
 def short(name: str) -> str:
-    """A name where there is little room: of `parent/logger` only `logger`."""
-    last = shown(name).rpartition("/")[2] or shown(name)
-    return last if len(last) <= NAME else f"{last[: NAME - ENDING - 1]}…{last[-ENDING:]}"
+    """A thread's name where there is little room: of `parent/logger` only `logger`."""
+    return fitted(name.rpartition("/")[2] or name)
+
+
+def fitted(name: str) -> str:
+    """A name, without its middle where it is too long."""
+    told = shown(name)
+    return told if len(told) <= NAME else f"{told[: NAME - ENDING - 1]}…{told[-ENDING:]}"
 
 
 def gutter(names: Sequence[tuple[str, str]], row: float, top: float = 0) -> str:

@@ -11,7 +11,7 @@ from ipctrace.analysis.messages import stages
 
 from ..markup import count, escape, span
 from ..run import Run, rows
-from .drawing import across, bar, beside, figure, gutter, nothing, short, svg, text
+from .drawing import across, bar, beside, figure, fitted, gutter, nothing, svg, text
 
 CHANNELS = 5
 STEPS = 5  # columns a decade
@@ -104,11 +104,9 @@ def draw(run: Run) -> str:
             f"{span(channel['median'])}, 95 of 100 within {span(channel['most'])}, longest {span(channel['longest'])}"
         )
         parts.append(whisker(place(channel["median"]), place(channel["most"]), place(channel["longest"]), y, title))
-    slow = [(short(channel["name"]), channel["name"]) for channel in slowest]
+    slow = [(fitted(channel["name"]), channel["name"]) for channel in slowest]
     names = f'<div class="stacked">{sides}{gutter(slow, CHANNEL)}</div>'
-    says = (
-        f"{slowest_of(slowest[0]) if slowest else 'How many messages were how long where'}. The scale is logarithmic."
-    )
+    says = slowest_of(slowest[0]) if slowest else "How many messages were how long where"
     label = "; ".join([
         *(whole for _, whole in named),
         *(f"{channel['name']}: half within {span(channel['median'])}" for channel in slowest),

@@ -132,14 +132,15 @@ def written(amount: float) -> str:
 
 
 def knot_cells(run: Run, found: Matrix) -> set[tuple[int, int]]:
-    """(row, column) of each edge inside the knot."""
+    """(row, column) of each edge inside the knot that is waited for here."""
     if run.graph is None:
         return set()
     at = run.graph.waiters
     place: dict[int | None, int] = {thread: number for number, thread in enumerate(found.threads.shown)}
     inside = [edge for edge in run.graph.edges if at[edge.waiter].role == at[edge.holder].role == "core"]
     both = [(place.get(at[edge.waiter].thread), place.get(at[edge.holder].thread)) for edge in inside]
-    return {(row, column) for row, column in both if row is not None and column is not None}
+    cells = {(row, column) for row, column in both if row is not None and column is not None}
+    return {cell for cell in cells if found.count[cell]}
 
 
 def notes(run: Run, found: Matrix, knotted: bool) -> list[str]:
