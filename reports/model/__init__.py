@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from ..run import Run
 from .channels import channels
+from .ends import ends
 from .lanes import lanes
 from .marks import marks
 from .messages import messages
@@ -21,7 +22,7 @@ from .waits import waits
 
 __all__ = ["build"]
 
-PARTS = (lanes, channels, texts, waits, messages, pieces, races, marks)
+PARTS = (lanes, channels, texts, waits, messages, ends, pieces, races, marks)
 
 
 def build(run: Run) -> Part:
