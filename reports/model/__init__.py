@@ -11,6 +11,7 @@ from __future__ import annotations
 from ..run import Run
 from .blame import blame
 from .channels import channels
+from .ends import ends
 from .lanes import lanes
 from .marks import marks
 from .messages import messages
@@ -24,7 +25,7 @@ from .waits import waits
 
 __all__ = ["build"]
 
-PARTS = (lanes, channels, processes, texts, waits, messages, pieces, races, marks, moment, blame)
+PARTS = (lanes, channels, processes, texts, waits, messages, ends, pieces, races, marks, moment, blame)
 
 
 def build(run: Run) -> Part:

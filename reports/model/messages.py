@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from ipctrace.analysis.datagrams import PACKETS
-from ipctrace.analysis.events import NONE, Ints, optional, pick, whole
 
 from ..columns import pack, squeeze
 from ..run import Run
+from .order import begins
 from .part import Part, mapped
 
 PAYLOAD_BUDGET = 4 * 2**20  # bytes of payload in one page; past it most messages keep a shorter beginning, or none
@@ -22,23 +21,6 @@ def gaps(table: pd.DataFrame) -> pd.Series[Any]:
     bytes a message. The page adds them up again (data.js)."""
     ends = (table["first"] + table["size"]).groupby(table["channel"])
     return table["first"] - ends.ffill().groupby(table["channel"]).shift(fill_value=0)
-
-
-def begins(run: Run) -> pd.Series:
-    """When each message was handed over, ns; where only that is known, when its write returned, or began, or its read
-    returned."""
-    table = run.analysis.messages
-    tried = optional(pick(whole(run.trace.events["enter"]), whole(table["write_event"])))
-    known = table["accepted"].fillna(table["written"]).fillna(pd.Series(tried)).fillna(table["read"])
-    return known.fillna(0).astype("int64")
-
-
-def places(run: Run) -> Ints:
-    """The row that each message has in the page: they lie in order of their begins."""
-    order = begins(run).argsort(kind="stable").to_numpy()
-    found = np.empty(len(order), dtype="int64")
-    found[order] = np.arange(len(order))
-    return found
 
 
 def messages(run: Run) -> Part:
@@ -74,13 +56,6 @@ def messages(run: Run) -> Part:
     short[:WHOLE] = short[-WHOLE:] = False
     short &= table["read"].notna().to_numpy()
     kept = [data[:limit] if cut else data for data, cut in zip(payloads, short.tolist(), strict=True)]
-    receive = whole(table["receive_event"])
-    sites, outer = whole(run.trace.events["site"]), pd.Series(pick(run.outermost, receive))
-    got_by, calls = pd.factorize(run.calls(outer[receive != NONE], arguments=False))
-    by = np.zeros(len(table), dtype="int64")
-    by[receive != NONE] = got_by + 1
-    ops = table["op"].astype("category").cat.remove_unused_categories()
-    channels = run.trace.channels
     columns = {
         "number": pack(table["message"] + 1, differences=True),  # as sentences count them
         "begin": pack(begin, differences=True),
@@ -101,20 +76,9 @@ def messages(run: Run) -> Part:
         "ambiguous": pack(table["ambiguous"]),
         "kept": pack([len(data) for data in kept]),
         "cut": pack([len(some) < len(data) for some, data in zip(kept, payloads, strict=True)]),  # by the page
-        "lost": pack(table["lost"]),
-        "leaving": pack(table["written"].isna() & table["write_event"].notna()),  # its write has not returned
-        "op": pack(ops.cat.codes.astype("int64") + 1),
-        "receive": pack(by),
-        "receiver": pack(mapped(pd.Series(pick(whole(run.trace.events["thread"]), receive)), run.lane_of_thread)),
-        "receive_site": pack(pd.Series(optional(pick(sites, receive)))),
     }
     return Part(
-        {
-            "payload_limit": limit, "payloads": (run.facts.get("options") or {}).get("payload"),
-            # what handed over and what got a message, by messages.op and messages.receive; 0 is not known
-            "ops": ["", *map(str, ops.cat.categories)], "receives": ["", *map(str, calls)],
-            "datagrams": channels.loc[channels["form"].isin(PACKETS), "channel"].tolist(),
-        },
+        {"payload_limit": limit, "payloads": (run.facts.get("options") or {}).get("payload")},
         {f"messages.{name}": column for name, column in columns.items()},
         {"payload": squeeze(b"".join(kept))},
     )

@@ -9,7 +9,7 @@ from ipctrace.analysis.events import NEVER, NONE, Flags, Ints, whole
 
 from ..columns import pack
 from ..run import Run
-from .messages import places
+from .order import places
 from .part import Part, mapped
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from ..columns import pack
 from ..run import Run
-from .messages import places
+from .order import places
 from .part import Part, mapped
 
 
