@@ -53,6 +53,7 @@ window.ipctrace.ready = (async () => {
   const began = performance.now(), mark = name => { window.ipctrace.times[name] = performance.now() - began; };
   const loaded = library().then(() => mark('library'));
   await openRun();
+  takenByPieces();
   mark('data');
   inspector();
   await loaded;
