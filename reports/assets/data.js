@@ -81,6 +81,26 @@ async function openRun() {
     flows.push({ in: flow(M.begin, rows), out: flow(M.written, some(rows, M.written)), taken: flow(M.read, some(rows, M.read)), given: flow(M.given, some(rows, M.given)) });
   });
 }
+/* A message that several reads got leaves its channel piece by piece, where the page knows the pieces (P, C: causes.js). */
+function takenByPieces() {
+  if (typeof P === 'undefined' || !P?.message) return;
+  const split = i => M.reads[i] > 1 && has(M.read[i]), channels = new Set();
+  for (let i = 0; i < M.reads.length; i++) if (split(i)) channels.add(M.channel[i]);
+  for (const c of channels) {
+    const moves = { taken: [[], []], given: [[], []] }, move = (what, t, size) => { moves[what][0].push(t); moves[what][1].push(size); };
+    for (const i of traffic[c].rows) {
+      if (!split(i)) { if (has(M.read[i])) move('taken', M.read[i], M.size[i]); if (has(M.given[i])) move('given', M.given[i], M.size[i]); continue; }
+      const atOnce = M.given[i] === M.read[i]; // no buffer between the reads and the program
+      if (!atOnce && has(M.given[i])) move('given', M.given[i], M.size[i]);
+      for (const { from, to, read } of piecesOf(i)) {
+        const t = read >= 0 && has(C.length[read]) ? C.begin[read] + C.length[read] : M.read[i];
+        move('taken', t, to - from);
+        if (atOnce) move('given', t, to - from);
+      }
+    }
+    for (const what of ['taken', 'given']) flows[c][what] = running(...moves[what].map(values => Float64Array.from(values)));
+  }
+}
 /* values[rows], as numbers. */
 function gather(values, rows) {
   const made = new Float64Array(rows.length);

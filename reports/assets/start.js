@@ -51,6 +51,7 @@ window.ipctrace.ready = (async () => {
   const start = performance.now(), began = name => { window.ipctrace.times[name] = performance.now() - start; };
   const loaded = library().then(() => began('library'));
   await Promise.all([openRun(), openPieces()]);
+  takenByPieces();
   await startMoment();
   began('data');
   inspector();
