@@ -9,6 +9,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,9 @@ def missing(why: str) -> None:
     pytest.skip(why)
 
 
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    """A headless Chromium, closed at the end of the session."""
+@cache
+def started() -> tuple[Any, Any]:
+    """Playwright and its headless Chromium: one for all modules that import the fixture, as each has its own."""
     executable = next(filter(None, map(shutil.which, BROWSERS)), None)
     if executable is None:
         missing(f"none of {', '.join(BROWSERS)} is on the path")
@@ -36,10 +37,19 @@ def browser() -> Iterator[Any]:
     except ImportError:
         missing("playwright is not installed")
     arguments = [*QUIET, "--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else QUIET
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=executable, args=arguments)
-        yield started
-        started.close()
+    playwright = sync_playwright().start()
+    return playwright, playwright.chromium.launch(executable_path=executable, args=arguments)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """A headless Chromium, closed at the end of the session."""
+    yield started()[1]
+    if started.cache_info().currsize:  # not closed yet for another module
+        playwright, chromium = started()
+        chromium.close()
+        playwright.stop()
+        started.cache_clear()
 
 
 @dataclass
