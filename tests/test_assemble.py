@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ipctrace.tracer.assemble import Frame, Look, Observations, assemble, nesting
@@ -109,6 +110,28 @@ def test_a_pipe_that_is_made_with_known_numbers_is_another_channel(tmp_path: Pat
     trace = trace_of(tmp_path)
     assert column(trace.events, "channel") == [0, 1]
     assert column(trace.channels, "generation") == [0, 1]
+
+
+def made_by_two(folder: Path, *, apart: int = 100, closed: bool = False, kind: str = "file") -> list[Any]:
+    """Two processes that each say to have made what has the same numbers: the channels of their opens."""
+    for number, time in ((1, 2000), (2, 2000 + apart)):
+        writer = LogWriter(folder, 100 + number, 1, 1000 + number)
+        writer.begin()
+        writer.define(table.CHANNEL, kind, 15, 4711, "/tmp/a", channel=number, time=time - 1)
+        writer.leave(writer.enter("open", time, channel=number), time + 5, result=3, extra=1)
+        if closed and number == 1:
+            writer.call("os.close", time + 10, time + 11, fd=3, channel=number)
+    lives = [Life(101, 1, 1001, ended=9_000_000_000), Life(102, 101, 1002, ended=9_000_000_000)]
+    return column(trace_of(folder, lives=lives).events.query("op == 'open'"), "channel")
+
+
+def test_of_two_that_make_one_file_at_once_one_has_made_it(tmp_path: Path) -> None:
+    assert made_by_two(tmp_path) == [0, 0]
+
+
+@pytest.mark.parametrize("other", [{"closed": True}, {"apart": 2_000_000_000}, {"kind": "pipe"}], ids=str)
+def test_a_file_that_could_have_gone_is_another_when_it_is_made_again(tmp_path: Path, other: dict[str, Any]) -> None:
+    assert made_by_two(tmp_path, **other) == [0, 1]
 
 
 def test_calls_nest_in_their_thread_and_not_across_exec(tmp_path: Path) -> None:

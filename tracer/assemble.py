@@ -43,6 +43,9 @@ def _codes(*kinds: str) -> list[int]:
 
 _OFFSET_KINDS, _POSITION_KINDS = _codes("accept", "write"), _codes("load", "store")
 _MAKING = [*_codes("make", "pair", "entry"), table.CODE["os.forkpty"]]
+_CLOSING = _codes("close")
+_CLOSING_MANY = table.CODE["os.closerange"]
+AT_ONCE = 1_000_000_000  # ns between two opens of one name that may both have found that there was no file
 _OPENING = [table.CODE["os.open"], table.CODE["open"]]
 _RESIZES = (1031, 1032)  # F_SETPIPE_SZ, F_GETPIPE_SZ of fcntl(2)
 _ACQUIRE_KINDS, _SELECT_KINDS = _codes("acquire"), _codes("select")
@@ -453,6 +456,15 @@ class _Local:
 Key = tuple[Any, ...]
 
 
+class _Birth(NamedTuple):
+    """Something was made: when, by which log's process, which calls it by which number."""
+
+    time: int
+    log: int
+    channel: int
+    kind: str
+
+
 class _Channels:
     """Channels by (device, inode) and generation: a pipe that is made with numbers seen before is another one.
 
@@ -465,14 +477,41 @@ class _Channels:
         self._objects: dict[Key, int] = {}
         self._lives: defaultdict[Key, dict[int, int]] = defaultdict(dict)  # → how often it had been made → id
         self._made = [_made(log) for log in logs]
-        self._births: defaultdict[Key, list[int]] = defaultdict(list)
-        for log, made in zip(logs, self._made, strict=True):
+        births: defaultdict[Key, list[_Birth]] = defaultdict(list)
+        for index, (log, made) in enumerate(zip(logs, self._made, strict=True)):
             for definition in log.definitions:
                 if definition.code == table.CHANNEL and definition.channel in made:
-                    self._births[_key(definition)].append(made[definition.channel])
-        for births in self._births.values():
-            births.sort()
+                    birth = _Birth(made[definition.channel], index, definition.channel, definition.text["kind"])
+                    births[_key(definition)].append(birth)
+        self._births = defaultdict[Key, list[int]](list) | {key: self._distinct(each) for key, each in births.items()}
         self._ends: list[Endpoint] = []
+
+    def _distinct(self, births: list[_Birth]) -> list[int]:
+        """When something new was made, in order. Of processes that make a file of one name at once each finds that
+        there is none yet, and takes itself for the maker: but while the first has it open, no other can be made."""
+        births = sorted(births)
+        return [
+            birth.time
+            for place, birth in enumerate(births)
+            if birth.kind != "file" or not any(self._open_until(first, birth) for first in births[:place])
+        ]
+
+    def _open_until(self, birth: _Birth, other: _Birth) -> bool:
+        """Whether a file is known to be open still in the process that made it as another says to make it."""
+        if birth.log == other.log or other.time - birth.time > AT_ONCE:
+            return False
+        records = self._logs[birth.log].records
+        closes = (np.isin(records["op"], _CLOSING) & (records["channel"] == birth.channel)) | (
+            records["op"] == _CLOSING_MANY
+        )
+        process = self._census.processes[self._census.of_log(birth.log)]
+        later = (self._logs[log].header.started for log in process.logs if log != birth.log)
+        ended = process.life.ended
+        return not (
+            (closes & (records["enter"] < other.time)).any()
+            or (ended is not None and ended < other.time)
+            or any(birth.time < started < other.time for started in later)
+        )
 
     def define(self, definition: Definition, log: int, process: int) -> int:
         """The id of what a log defines."""
