@@ -5,11 +5,14 @@ const siteLine = (word, s) => has(s) ? `${word} ${esc(place(s))}${code(s)}` : ''
 /* What lies at a point: { html, message?: row, wait?: row, channel?: number }, or undefined. Arrows first, then bars, then strips. */
 function hit(px, py) {
   const t = unX(px);
+  let nearest = -1, least = 6; // px
   for (const i of near(px)) for (const ends of arrowsOf(i)) {
     const [x0, y0, x1, y1] = ends, ax = X(x0), bx = X(x1), length = (bx - ax) ** 2 + (y1 - y0) ** 2;
     const u = Math.max(0, Math.min(1, ((px - ax) * (bx - ax) + (py - y0) * (y1 - y0)) / length));
-    if (Math.hypot(px - ax - u * (bx - ax), py - y0 - u * (y1 - y0)) < 6) return { message: i, html: messageTip(i) };
+    const away = Math.hypot(px - ax - u * (bx - ax), py - y0 - u * (y1 - y0));
+    if (away < least) [nearest, least] = [i, away];
   }
+  if (nearest >= 0) return { message: nearest, html: messageTip(nearest) };
   for (const i of never) { // the stub of one that never left
     const l = G.lanes[M.writer[i]];
     if (l && Math.abs(X(has(M.written[i]) ? M.written[i] : M.begin[i]) - px) < 7 && py > l.bar + l.barH && py < l.bar + l.barH + 14) return { message: i, html: messageTip(i) };
