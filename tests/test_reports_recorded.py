@@ -114,6 +114,10 @@ def opens_messages(page):
         })"""
     )
     for row in random.Random(1).sample(rows, min(3, len(rows))):
+        page.evaluate(
+            "i => scrollTo(0, scrollY + document.getElementById('plot').getBoundingClientRect().top + arrow(i)[1] - 300)",
+            row,
+        )
         over(page, row)
         page.mouse.down()
         page.mouse.up()
