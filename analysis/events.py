@@ -203,7 +203,7 @@ def by_number(values: Ints, count: int) -> Callable[[int], Ints]:
 def _coded(words: pd.Series) -> tuple[Codes, Any]:
     """Each word's number (-1: empty), as small as it can be, and the words by number."""
     codes, names = pd.factorize(words)
-    return codes.astype(np.min_scalar_type(-len(names) - 1)), names
+    return codes.astype(np.min_scalar_type(-len(names) - 1)), names.astype("str")
 
 
 def _named(codes: Codes, names: Any, wanted: tuple[str, ...]) -> Flags:
