@@ -101,7 +101,6 @@ class Events:
         self.pending, self.parent = whole(table["pending"]), whole(table["parent"])
         self.extra, self.owner = whole(table["extra"]), whole(table["owner"])
         self.timed = table["timed"].to_numpy(dtype=bool)
-        self._enclosing: dict[str, Ints] = {}
         self._kinds, self._kind_names = _coded(table["kind"])
         self._ops, self._op_names = _coded(table["op"])
         self._waits, self._wait_names = _coded(table["wait"])
@@ -170,19 +169,18 @@ class Events:
         """For every event the outermost call around it; see `outermost`."""
         return outermost(self.parent, self.is_kind(*LIVES))
 
-    def enclosing(self, kind: str) -> Ints:
-        """For every event the innermost event of `kind` around it (not itself), or NONE."""
-        known = self._enclosing.get(kind)
-        if known is not None:
-            return known
-        wanted = self.is_kind(kind)
-        found = self.parent.copy()
+    def enclosing(self, kind: str, chosen: Ints) -> Ints:
+        """For each of these events the innermost event of `kind` around it (not itself), or NONE."""
+        found = self.parent[chosen]
         nested = np.flatnonzero(found >= 0)
-        while len(nested := nested[~wanted[found[nested]]]):
+        while len(nested := nested[~_named(self._kinds[found[nested]], self._kind_names, (kind,))]):
             found[nested] = self.parent[found[nested]]
             nested = nested[found[nested] >= 0]
-        self._enclosing[kind] = found
         return found
+
+    def inside(self, kind: str, event: int) -> int:
+        """The innermost event of `kind` around one event, or NONE."""
+        return int(self.enclosing(kind, np.array([event]))[0])
 
     def last_of_thread(self, threads: int) -> Ints:
         """The last event that each thread entered and that is open at the end: where it is now; NONE: nowhere."""
