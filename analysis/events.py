@@ -61,6 +61,16 @@ def distinct(numbers: Ints, count: int) -> Ints:
     return np.flatnonzero(there)
 
 
+def different(*columns: Ints) -> Iterator[tuple[int, ...]]:
+    """The different rows of columns of ids (or `NONE`), in order of their first appearance."""
+    key = np.zeros(len(columns[0]), dtype="int64")
+    for column in columns:
+        key *= int(column.max(initial=-1)) + 2
+        key += np.maximum(column, -1) + 1
+    first = np.flatnonzero(~pd.Series(key, copy=False).duplicated().to_numpy())
+    yield from zip(*(column[first].tolist() for column in columns), strict=True)
+
+
 def rows_of(table: pd.DataFrame) -> Iterator[Any]:
     """The rows of a table, for loops: a named tuple each."""
     yield from table.itertuples(index=False)
@@ -82,8 +92,10 @@ def outermost(parent: Ints, lives: Flags) -> Ints:
     inner = np.flatnonzero(above >= 0)
     above[inner[lives[above[inner]]]] = NONE
     top = np.arange(len(parent))
-    while (nested := above[top] >= 0).any():
+    nested = np.flatnonzero(above >= 0)
+    while len(nested):
         top[nested] = above[top[nested]]
+        nested = nested[above[top[nested]] >= 0]
     return top
 
 

@@ -31,7 +31,7 @@ class Payloads:
         self._all = pa.LargeBinaryArray.from_buffers(
             pa.large_binary(), len(kept) + 1, [None, pa.py_buffer(self._offset), data or pa.py_buffer(b"")]
         )
-        self._row = np.full(events, len(kept), dtype="int64")
+        self._row = np.full(events, len(kept), dtype="int32")  # half as large as ids are
         self._row[whole(trace.payloads["event"])] = np.arange(len(kept))
 
     def __getitem__(self, event: int) -> bytes:
