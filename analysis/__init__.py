@@ -32,11 +32,13 @@ def analyze(trace: Trace) -> Analysis:
     graph = wait_graph(situation, knot) if knot is not None else None
     context = Context(run, situation, knot, graph)
     found = find(context)
+    races = run.races
+    vars(run).pop("causality", None)  # of ten million events it is half a gigabyte, and nobody asks it again
     return Analysis(
         trace=trace, verdict=verdict(context, found), findings=found, graph=graph, names=run.names,
         process_names=run.process_names, channel_names=run.channel_names, messages=run.messages, blocking=run.blocking,
         channels=_channels(run, situation), streams=_streams(run), descriptors=run.spans, busy=run.busy,
-        races=run.races, pieces=run.pieces, sampled=run.sampled, matrix=run.matrix, path=run.path, edges=run.edges,
+        races=races, pieces=run.pieces, sampled=run.sampled, matrix=run.matrix, path=run.path, edges=run.edges,
         lanes=_lanes(run, graph),
     )  # fmt: skip
 

@@ -70,7 +70,7 @@ def blocking(run: Run) -> pd.DataFrame:
     thread, owner = events.thread[event], _owners(run, event)
     opened = events.exit[event] == NEVER
     by = np.where((by == NONE) & opened, owner, by)
-    reasons = events.table["wait"].iloc[event].fillna("nodata").astype("str").reset_index(drop=True)
+    reasons = events.table["wait"].iloc[event].astype("str").fillna("nodata").reset_index(drop=True)
     since, until, writer = _hold(run, event, by_event, begin, end)
     held = until - since
     by = np.where((by == NONE) & opened, writer, by)

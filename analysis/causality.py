@@ -7,11 +7,13 @@ any edge gives are concurrent, whatever the clock on the wall said.
 
 A clock counts, for every thread, its points that others have heard of: the begins and ends that edges leave from. Only
 getting changes what a thread knows, and only what it gives on after that shows, so one row of counts is kept for each
-run of gets without a point between (a *stretch*): stretches × threads × 4 bytes, however many events there are.
+run of gets without a point between (a *stretch*): stretches × threads × 4 bytes, however many events there are. Where
+that is much, a row is there as long as another stretch still needs it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
@@ -19,8 +21,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from .events import Events, Flags, Ints, distinct
-from .timeline import Nodes, Timeline
+from .events import NEVER, Events, Flags, Ints, distinct
+from .timeline import Nodes, Timeline, spread
 
 if TYPE_CHECKING:
     from .run import Run
@@ -30,7 +32,8 @@ GETS = ("read", "receive", "take", "input", "load", "acquire", "await", "wait", 
 Counts = npt.NDArray[np.int32]
 _FEW = 16  # rows of clocks that are merged one by one
 _AT_ONCE = 4096  # rows of clocks that are merged at a time
-_ENTRIES = 1 << 26  # of clocks that are kept at a time: 256 MB
+_ENTRIES = 1 << 24  # of clocks that are kept at a time: 64 MB
+_GETS = 1 << 20  # that are gone through at a time
 
 
 def gets(events: Events) -> Flags:
@@ -52,7 +55,6 @@ class Causality:
     def __init__(self, run: Run, marked: Nodes | None = None) -> None:
         self.run = run
         self._marked = marked or Nodes(np.zeros(0, dtype="int64"), np.zeros(0, dtype=bool))
-        self._blocks: dict[int, Counts] = {}
 
     @cached_property
     def edges(self) -> pd.DataFrame:
@@ -72,13 +74,11 @@ class Causality:
 
     def clock(self, event: int) -> dict[int, int]:
         """The event's vector clock, in readable form: thread → the latest point that it comes after, as an event."""
-        node = self.moment(np.array([event]))
-        clock = {}
-        for block in range(-(-len(self.run.trace.threads) // self._width)):
-            known = self._known(node, block)
-            for thread in np.flatnonzero(known).tolist():
-                at = self._first[block * self._width + thread] + known[thread] - 1
-                clock[block * self._width + thread] = int(self._points.event[at])
+        threads = len(self.run.trace.threads)
+        known = self._known(self.moment(np.full(threads, event)), np.arange(threads))
+        heard = np.flatnonzero(known)
+        points = self._points.event[self._first[heard] + known[heard] - 1]
+        clock = dict(zip(heard.tolist(), points.tolist(), strict=True))
         return clock | {int(self.run.events.thread[event]): event}
 
     @cached_property
@@ -102,14 +102,7 @@ class Causality:
         told = self._told(one[across], _some(after, across), need)
         found[across[told]] = True
         across, need = across[~told], need[~told]
-        stretch, partial = self._stretch_at(_some(after, across))
-        for block in np.unique(one[across] // self._width).tolist():
-            here = np.flatnonzero(one[across] // self._width == block)
-            column = one[across[here]] - block * self._width
-            found[across[here]] = self._clocks(block)[stretch[here], column] >= need[here]
-            for at, thread in zip(here.tolist(), column.tolist(), strict=True):
-                if partial[at] and not found[across[at]]:
-                    found[across[at]] = self._known(_some(after, across[at : at + 1]), block)[thread] >= need[at]
+        found[across] = self._known(_some(after, across), one[across], need) >= need
         return found
 
     # The nodes: each begin or end has a time and, among those of one time, a place
@@ -276,28 +269,78 @@ class Causality:
         _, _, giver, count, _ = self._gotten
         owner, _, _, last = self._stretches
         source = self._stretch_of_points(giver, count)
-        order = np.argsort(self._came[last - 1], kind="stable")
+        _, after, _, came, _, _ = self._ranked
+        came = came[np.lexsort((came, self.run.events.thread[after.event]))]
+        order = np.argsort(came[last - 1], kind="stable")
         previous = np.where(np.append(-1, owner)[:-1] == owner, np.arange(len(owner)), 0)
         return order, previous, source
 
     @cached_property
-    def _came(self) -> Ints:
-        """The place in the order of time of each get."""
-        _, after, _, came, _, _ = self._ranked
-        return came[np.lexsort((came, self.run.events.thread[after.event]))]
+    def _clocks(self) -> Counts:
+        """A row a stretch, from 1 (0: nothing known): how many points of each thread are known once it is over."""
+        rows, threads = len(self._stretches[0]) + 1, len(self.run.trace.threads)
+        clocks = np.zeros((rows, threads), dtype="int32")
+        for _ in self._spread(clocks, np.arange(rows), 0):
+            pass
+        return clocks
+
+    @cached_property
+    def _slots(self) -> Ints:
+        """Each stretch's row where a row is used again once no later stretch needs it; 0: what knows nothing."""
+        order, previous, source = self._plan
+        news, first, last = self._news
+        place = np.empty(len(order), dtype="int64")
+        place[order] = np.arange(len(order))
+        needed = np.append(-1, place)
+        np.maximum.at(needed, previous, place)
+        np.maximum.at(needed, source[news], np.repeat(place, last - first))
+        done = np.argsort(needed[1:], kind="stable") + 1
+        bounds = np.searchsorted(needed[done], np.arange(len(order) + 1)).tolist()
+        slots, free, many, over = [0] * (len(order) + 1), list[int](), 1, done.tolist()
+        for at, stretch in enumerate((order + 1).tolist()):
+            if not free:
+                free.append(many)
+                many += 1
+            slots[stretch] = free.pop()
+            free += [slots[each] for each in over[bounds[at] : bounds[at + 1]]]
+        return np.array(slots)
+
+    def _counts(self, stretch: Ints, thread: Ints) -> Ints:
+        """For each how many points of a thread are known once a stretch (from 1; 0: none) is over.
+
+        Where there is room, all clocks are kept; else they are gone through in order, and only what is asked is noted.
+        """
+        threads = len(self.run.trace.threads)
+        if self._roomy:
+            return self._clocks[stretch, thread].astype("int64")
+        found = np.zeros(len(stretch), dtype="int64")
+        slots, order, width = self._slots, self._plan[0], self._width
+        place = np.empty(len(order) + 1, dtype="int64")
+        place[order + 1] = np.arange(len(order))
+        for begin in range(0, threads, width):
+            asked = np.flatnonzero((thread >= begin) & (thread < begin + width) & (stretch > 0))
+            if not len(asked):
+                continue
+            asked = asked[np.argsort(place[stretch[asked]], kind="stable")]
+            bounds = np.searchsorted(place[stretch[asked]], np.arange(len(order) + 1)).tolist()
+            column, noted = thread[asked] - begin, np.zeros(len(asked), dtype="int32")
+            clocks = np.zeros((int(slots.max(initial=0)) + 1, min(width, threads - begin)), dtype="int32")
+            for at, row in enumerate(self._spread(clocks, slots, begin)):
+                low, high = bounds[at], bounds[at + 1]
+                if low < high:
+                    noted[low:high] = row[column[low:high]]
+            found[asked] = noted
+        return found
 
     @cached_property
     def _width(self) -> int:
-        """For how many threads the clocks are kept at a time; each thread's counts spread by themselves."""
-        return int(max(_ENTRIES // (len(self._stretches[0]) + 1), 1))
+        """For how many threads clocks are gone through at a time; each thread's counts spread by themselves."""
+        return int(max(_ENTRIES // (self._slots.max(initial=0) + 1), 1))
 
-    def _clocks(self, block: int) -> Counts:
-        """A row a stretch, from 1 (0: nothing known): how many points of each thread of a block of threads are known
-        once it is over."""
-        if block not in self._blocks:
-            self._blocks.clear()  # one at a time: that is what blocks are for
-            self._blocks[block] = self._spread(block)
-        return self._blocks[block]
+    @cached_property
+    def _roomy(self) -> bool:
+        """Whether there is room for all clocks at once."""
+        return (len(self._stretches[0]) + 1) * len(self.run.trace.threads) <= _ENTRIES
 
     @cached_property
     def _news(self) -> tuple[Ints, Ints, Ints]:
@@ -312,45 +355,47 @@ class Causality:
         bounds = np.searchsorted(stretch[latest], np.arange(len(first) + 1))
         return latest, bounds[:-1], bounds[1:]
 
-    def _spread(self, block: int) -> Counts:
+    def _spread(self, clocks: Counts, slots: Ints, begin: int) -> Iterator[Counts]:
+        """The clocks of the threads from `begin` on, stretch by stretch in an order in which they can be computed, each
+        in its slot of `clocks`."""
         news, first, last = self._news
         giver, count = self._gotten[2][news], self._gotten[3][news]
         order, previous, source = self._plan
-        source = source[news]
-        begin = block * self._width
-        width = min(self._width, len(self.run.trace.threads) - begin)
-        clocks = np.zeros((len(first) + 1, width), dtype="int32")
-        column = np.where((giver >= begin) & (giver < begin + width), giver - begin, -1)
-        rows = zip(
-            *(each[order].tolist() for each in (np.arange(1, len(first) + 1), previous, first, last)), strict=True
-        )
+        source = slots[source[news]]
+        column = np.where((giver >= begin) & (giver < begin + clocks.shape[1]), giver - begin, -1)
+        rows = zip(*(each[order].tolist() for each in (slots[1:], slots[previous], first, last)), strict=True)
         sources, columns, counts = source.tolist(), column.tolist(), count.tolist()
         maximum = np.maximum
-        for stretch, earlier, low, high in rows:
-            row = clocks[stretch]
+        for slot, earlier, low, high in rows:
+            row = clocks[slot]
             if high - low > _FEW:
                 row[:] = _merged(clocks, clocks[earlier], source[low:high], column[low:high], count[low:high])
-                continue
-            known = clocks[earlier]
-            for get in range(low, high):
-                known = maximum(known, clocks[sources[get]], out=row)
-                if columns[get] >= 0 and row[columns[get]] < counts[get]:
-                    row[columns[get]] = counts[get]
-        return clocks
+            else:
+                known = clocks[earlier]
+                for get in range(low, high):
+                    known = maximum(known, clocks[sources[get]], out=row)
+                    if columns[get] >= 0 and row[columns[get]] < counts[get]:
+                        row[columns[get]] = counts[get]
+            yield row
 
-    def _known(self, node: Nodes, block: int) -> Counts:
-        """What is known at one node: as a row of `_clocks`."""
-        clocks = self._clocks(block)
-        [stretch], [partial] = self._stretch_at(node)
-        if not partial:
-            return clocks[stretch]  # type: ignore[no-any-return]
-        after, line, giver, count, _ = self._gotten
-        begin = int(line.begin(self.run.events.thread[node.event])[0])
-        low = int(self._stretches[3][stretch - 1]) if stretch else begin
-        high = begin + int(self._within(after, line, node, "right")[0])
-        column = giver[low:high] - block * self._width
-        column[(column < 0) | (column >= clocks.shape[1])] = -1
-        return _merged(clocks, clocks[stretch], self._plan[2][low:high], column, count[low:high])
+    def _known(self, nodes: Nodes, thread: Ints, enough: Ints | int = NEVER) -> Ints:
+        """How many points of a thread are known at each node; where it is `enough`, it may be more."""
+        stretch, partial = self._stretch_at(nodes)
+        found = self._counts(stretch, thread)
+        rest = np.flatnonzero(partial & (found < enough))
+        if len(rest):  # what it got after its last stretch that was over
+            after, line, giver, count, _ = self._gotten
+            some = _some(nodes, rest)
+            begin = line.begin(self.run.events.thread[some.event])
+            low = np.where(stretch[rest] > 0, self._stretches[3][stretch[rest] - 1], begin)
+            high = begin + self._within(after, line, some, "right")
+            for part in np.array_split(np.arange(len(rest)), int((high - low).sum()) // _GETS + 1):
+                which, get = spread(low[part], high[part])
+                wanted = thread[rest[part]][which]
+                told = self._counts(self._plan[2][get], wanted)
+                own = np.where(giver[get] == wanted, count[get], 0)
+                np.maximum.at(found, rest[part][which], np.maximum(told, own))
+        return found
 
     def _before(self, a: int, b: int) -> bool:
         one, two = self.moment(np.array([a])), self.moment(np.array([b]))

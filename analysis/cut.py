@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from ipctrace.tracer.schema import OBJECTS
 
-from .events import NEVER, NONE, Ints, by_number, groups, number, rows_of
+from .events import NEVER, NONE, Ints, by_number, different, groups, number, rows_of
 from .run import Run
 
 SLACK = 50_000_000  # ns within which a signal is delivered and handled
@@ -192,10 +192,9 @@ class Cut:
     def wrote(self) -> dict[int, set[int]]:
         """Channel → the processes whose bytes came to be read there."""
         done = (self.run.lanes.channel != NONE) & (self.events.result > 0) & self.events.is_kind("write")
-        pairs = pd.DataFrame({"channel": self.run.lanes.channel[done], "process": self.events.process[done]})
         found: dict[int, set[int]] = {}
-        for row in rows_of(pairs.drop_duplicates()):
-            found.setdefault(row.channel, set()).add(row.process)
+        for channel, process in different(self.run.lanes.channel[done], self.events.process[done]):
+            found.setdefault(channel, set()).add(process)
         return found
 
     @cached_property
@@ -253,12 +252,10 @@ class Cut:
     def uses(self) -> dict[tuple[int, str], set[int]]:
         """(channel, r or w) → threads that moved bytes there, or handed them to a stream on their way."""
         moved = self.events.is_kind("read", "take", "write", "accept") & (self.events.channel != NONE)
-        ways = np.where(self.events.is_kind("read", "take")[moved], "r", "w")
-        channels, threads = self.run.lanes.channel[moved], self.events.thread[moved]
-        pairs = pd.DataFrame({"channel": channels, "way": ways, "thread": threads})
+        written = self.events.is_kind("write", "accept")[moved].astype("int64")
         found: dict[tuple[int, str], set[int]] = {}
-        for channel, way, thread in rows_of(pairs.drop_duplicates()):
-            found.setdefault((channel, way), set()).add(thread)
+        for channel, out, thread in different(self.run.lanes.channel[moved], written, self.events.thread[moved]):
+            found.setdefault((channel, "w" if out else "r"), set()).add(thread)
         peers = self.trace.channels["peer"]
         for row in rows_of(self.trace.users):  # of events that were dropped
             peer = number(peers.iloc[row.channel]) if row.access == "w" else None
@@ -277,9 +274,8 @@ class Cut:
     @cached_property
     def _touched(self) -> dict[tuple[int, int], set[int]]:
         about = self.events.channel != NONE
-        columns = {"channel": self.events.channel, "process": self.events.process, "thread": self.events.thread}
-        threads = pd.DataFrame({name: column[about] for name, column in columns.items()}).drop_duplicates()
+        columns = (self.events.channel, self.events.process, self.events.thread)
         found: dict[tuple[int, int], set[int]] = {}
-        for row in rows_of(threads):
-            found.setdefault((row.channel, row.process), set()).add(row.thread)
+        for channel, process, thread in different(*(column[about] for column in columns)):
+            found.setdefault((channel, process), set()).add(thread)
         return found

@@ -61,6 +61,16 @@ def distinct(numbers: Ints, count: int) -> Ints:
     return np.flatnonzero(there)
 
 
+def different(*columns: Ints) -> Iterator[tuple[int, ...]]:
+    """The different rows of columns of ids (or `NONE`), in order of their first appearance."""
+    key = np.zeros(len(columns[0]), dtype="int64")
+    for column in columns:
+        key *= int(column.max(initial=-1)) + 2
+        key += np.maximum(column, -1) + 1
+    first = np.flatnonzero(~pd.Series(key, copy=False).duplicated().to_numpy())
+    yield from zip(*(column[first].tolist() for column in columns), strict=True)
+
+
 def rows_of(table: pd.DataFrame) -> Iterator[Any]:
     """The rows of a table, for loops: a named tuple each."""
     yield from table.itertuples(index=False)
@@ -82,8 +92,10 @@ def outermost(parent: Ints, lives: Flags) -> Ints:
     inner = np.flatnonzero(above >= 0)
     above[inner[lives[above[inner]]]] = NONE
     top = np.arange(len(parent))
-    while (nested := above[top] >= 0).any():
+    nested = np.flatnonzero(above >= 0)
+    while len(nested):
         top[nested] = above[top[nested]]
+        nested = nested[above[top[nested]] >= 0]
     return top
 
 
@@ -101,7 +113,6 @@ class Events:
         self.pending, self.parent = whole(table["pending"]), whole(table["parent"])
         self.extra, self.owner = whole(table["extra"]), whole(table["owner"])
         self.timed = table["timed"].to_numpy(dtype=bool)
-        self._enclosing: dict[str, Ints] = {}
         self._kinds, self._kind_names = _coded(table["kind"])
         self._ops, self._op_names = _coded(table["op"])
         self._waits, self._wait_names = _coded(table["wait"])
@@ -170,19 +181,18 @@ class Events:
         """For every event the outermost call around it; see `outermost`."""
         return outermost(self.parent, self.is_kind(*LIVES))
 
-    def enclosing(self, kind: str) -> Ints:
-        """For every event the innermost event of `kind` around it (not itself), or NONE."""
-        known = self._enclosing.get(kind)
-        if known is not None:
-            return known
-        wanted = self.is_kind(kind)
-        found = self.parent.copy()
+    def enclosing(self, kind: str, chosen: Ints) -> Ints:
+        """For each of these events the innermost event of `kind` around it (not itself), or NONE."""
+        found = self.parent[chosen]
         nested = np.flatnonzero(found >= 0)
-        while len(nested := nested[~wanted[found[nested]]]):
+        while len(nested := nested[~_named(self._kinds[found[nested]], self._kind_names, (kind,))]):
             found[nested] = self.parent[found[nested]]
             nested = nested[found[nested] >= 0]
-        self._enclosing[kind] = found
         return found
+
+    def inside(self, kind: str, event: int) -> int:
+        """The innermost event of `kind` around one event, or NONE."""
+        return int(self.enclosing(kind, np.array([event]))[0])
 
     def last_of_thread(self, threads: int) -> Ints:
         """The last event that each thread entered and that is open at the end: where it is now; NONE: nowhere."""
@@ -203,7 +213,7 @@ def by_number(values: Ints, count: int) -> Callable[[int], Ints]:
 def _coded(words: pd.Series) -> tuple[Codes, Any]:
     """Each word's number (-1: empty), as small as it can be, and the words by number."""
     codes, names = pd.factorize(words)
-    return codes.astype(np.min_scalar_type(-len(names) - 1)), names
+    return codes.astype(np.min_scalar_type(-len(names) - 1)), names.astype("str")
 
 
 def _named(codes: Codes, names: Any, wanted: tuple[str, ...]) -> Flags:

@@ -26,10 +26,9 @@ def critical(run: Run) -> pd.DataFrame:
     waits = run.blocking.sort_values(["thread", "begin"], kind="stable", ignore_index=True)
     thread, begin, end, event = (whole(waits[name]) for name in ("thread", "begin", "end", "event"))
     line = Timeline(thread, begin, end)
-    over, left, via = _passes(run, waits, begin, end)
-    to = np.where(over != NONE, over, thread)  # whose wait comes next, going back from `left`
+    passes, left, via = _passes(run, waits, begin, end)
+    to = np.where(passes != NONE, passes, thread)  # whose wait comes next, going back from `left`
     place = line.last(to, left)
-    steps, nexts = list(zip(to.tolist(), left.tolist(), via.tolist(), strict=True)), place.tolist()
     creators = _creators(run)
 
     pieces: list[tuple[int, int, int, int, int]] = []  # thread, begin, end, wait (-1: it runs), via
@@ -37,7 +36,6 @@ def critical(run: Run) -> pd.DataFrame:
     if time < run.cut:
         pieces.append((now, time, run.cut, -1, NONE))
     wait, came = int(line.last(np.array([now]), np.array([time]))[0]), NONE
-    begins, ends = begin.tolist(), end.tolist()
     while time > 0:
         if wait < 0:
             born, parent, moment, by = creators[now] if now != NONE else (0, NONE, 0, NONE)
@@ -50,18 +48,19 @@ def critical(run: Run) -> pd.DataFrame:
                 pieces.append((NONE, 0, time, -1, NONE))
                 break
             continue
-        if ends[wait] < time:
-            pieces.append((now, ends[wait], time, -1, came))
-        passed, moment, by = steps[wait]
-        pieces.append((now, moment, min(ends[wait], time), wait, by))
+        over = int(end[wait])
+        if over < time:
+            pieces.append((now, over, time, -1, came))
+        passed, moment, by = int(to[wait]), int(left[wait]), int(via[wait])
+        pieces.append((now, moment, min(over, time), wait, by))
         # a wait that was cut short by its thread's end is nobody's doing: from its begin on as before
-        if ends[wait] > time:
-            pieces[-1] = (now, begins[wait], time, wait, NONE)
-            time, came = begins[wait], int(event[wait])
+        if over > time:
+            pieces[-1] = (now, int(begin[wait]), time, wait, NONE)
+            time, came = int(begin[wait]), int(event[wait])
             wait = wait - 1 if wait > 0 and thread[wait - 1] == now else -1
             continue
         came = by if passed != now else int(event[wait])
-        now, time, wait = passed, moment, nexts[wait]
+        now, time, wait = passed, moment, int(place[wait])
     return _table(run, waits, pieces[::-1])
 
 

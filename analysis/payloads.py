@@ -22,7 +22,8 @@ class Payloads:
     """Event → the bytes that were kept of it; empty where none were."""
 
     def __init__(self, trace: Trace, events: int) -> None:
-        kept = pa.chunked_array(pa.array(trace.payloads["data"], pa.large_binary(), from_pandas=True)).combine_chunks()
+        chunks = pa.chunked_array(pa.array(trace.payloads["data"], pa.large_binary(), from_pandas=True))
+        kept = chunks.chunk(0) if chunks.num_chunks == 1 else chunks.combine_chunks()  # of one: the table itself
         _, offsets, data = kept.buffers()
         self._offset = np.frombuffer(offsets, dtype="int64")[kept.offset : kept.offset + len(kept) + 1]
         self._offset = np.append(self._offset, self._offset[-1])  # one more, for no bytes
@@ -30,7 +31,7 @@ class Payloads:
         self._all = pa.LargeBinaryArray.from_buffers(
             pa.large_binary(), len(kept) + 1, [None, pa.py_buffer(self._offset), data or pa.py_buffer(b"")]
         )
-        self._row = np.full(events, len(kept), dtype="int64")
+        self._row = np.full(events, len(kept), dtype="int32")  # half as large as ids are
         self._row[whole(trace.payloads["event"])] = np.arange(len(kept))
 
     def __getitem__(self, event: int) -> bytes:

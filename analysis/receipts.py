@@ -67,7 +67,7 @@ def _taken(events: Events, buffers: Ints, wanted: Ints, upto: Ints) -> Ints:
     takes = takes[np.lexsort((events.exit[takes], buffers[takes]))]
     # all that was read before the last read within a take had been taken
     least = np.zeros(len(events), dtype="int64")
-    within = events.enclosing("take")[reads]
+    within = events.enclosing("take", reads)
     nested = within >= 0
     np.maximum.at(least, within[nested], before[reads][nested])
 

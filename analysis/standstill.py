@@ -157,7 +157,7 @@ def loop_of(situation: Situation, thread: int) -> Loop | None:
 def _codes(situation: Situation, own: Ints) -> Ints:
     """A number for what an event is: its call and its place."""
     table = situation.events.table
-    pairs = pd.MultiIndex.from_arrays([table["op"].to_numpy()[own], situation.events.site[own]])
+    pairs = pd.MultiIndex.from_arrays([table["op"].iloc[own], situation.events.site[own]])
     codes: Ints = pd.factorize(pairs)[0].astype("int64")
     return codes
 

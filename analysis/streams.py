@@ -44,7 +44,7 @@ def account(trace: Trace, events: Events, handed: Units, until: Ints, leads_to: 
     np.maximum.at(peak, events.stream[raw], events.result[raw])
 
     flushing = np.flatnonzero(events.is_kind("flush") & (events.stream != NONE))
-    implicit = (events.enclosing("input")[flushing] != NONE) | (events.site[flushing] == NONE)
+    implicit = (events.enclosing("input", flushing) != NONE) | (events.site[flushing] == NONE)
     alive = until == NEVER
     table = trace.streams.copy()
     table["held"] = np.where(alive, stuck, 0)

@@ -29,7 +29,7 @@ class Units:
 def units(events: Events, payloads: Payloads) -> Units:
     """What each accept, or the accepts of one print, put into a stream."""
     chosen = np.flatnonzero(events.is_kind("accept") & (events.stream != NONE) & (events.size > 0))
-    chosen = chosen[events.enclosing("accept")[chosen] == NONE]  # writelines writes
+    chosen = chosen[events.enclosing("accept", chosen) == NONE]  # writelines writes
     chosen = chosen[np.lexsort((chosen, events.offset[chosen], events.stream[chosen]))]
     stream, start = events.stream[chosen], events.offset[chosen]
     end = start + events.size[chosen]

@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from ..tracer.schema import TABLES, Trace, frame
+from ..tracer.schema import TABLES, Trace, frame, words
 
 EMPTIED = ("payloads", "environment")
 PATHS = {
@@ -71,7 +71,10 @@ def _facts(facts: dict[str, Any], path: Callable[[str], str]) -> dict[str, Any]:
 
 def _each(texts: pd.Series[Any], rewrite: Callable[[str], str]) -> pd.Series[Any]:
     """The column with each different text rewritten once; empty ones stay empty."""
-    return texts.map({text: rewrite(text) for text in texts.dropna().unique()}).astype(texts.dtype)
+    rewritten = {text: rewrite(text) for text in texts.dropna().unique()}
+    if isinstance(texts.dtype, pd.CategoricalDtype):
+        return words(texts.cat.codes.to_numpy(), [rewritten.get(text, "") for text in texts.cat.categories])
+    return texts.map(rewritten).astype(texts.dtype)
 
 
 class _Paths:

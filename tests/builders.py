@@ -660,8 +660,7 @@ def big_trace(messages: int, seed: int = 0) -> Trace:
     build.now = int(events["exit"].max(initial=build.now)) + STEP
     trace = build.trace(ended="duration")
     few, many = trace.tables["events"], frame("events", events)
-
-    trace.tables["events"] = pd.concat([few, many], ignore_index=True)
+    trace.tables["events"] = frame("events", dict(pd.concat([few, many], ignore_index=True)))
     trace.tables["payloads"] = pd.concat([trace.tables["payloads"], frame("payloads", {"event": events["event"], "data": content})],
                                          ignore_index=True)  # fmt: skip
     trace.facts["events"] = len(trace.tables["events"])

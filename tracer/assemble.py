@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyarrow as pa
 
 from . import schema
 from .endpoints import Endpoint, connect
@@ -309,8 +308,8 @@ class _Assembly:
         address = self._global("addresses", np.where(addressed, offsets, 0), sorted_log)
         columns: dict[str, Any] = {
             "event": np.arange(len(order)), "process": process[sorted_thread], "thread": sorted_thread,
-            "op": _texts(op, {code: name for code, name, _, _ in table.CALLS}), "kind": _texts(op, _KIND),
-            "wait": _texts(np.where(waits, op, 0), {code: wait or None for code, _, _, wait in table.CALLS}),
+            "op": _words(op, {code: name for code, name, _, _ in table.CALLS}), "kind": _words(op, _KIND),
+            "wait": _words(np.where(waits, op, 0), {code: wait or None for code, _, _, wait in table.CALLS}),
             "timed": timed & waits,
             "enter": entered[order] - origin, "exit": _nullable(left - origin, done),
             "fd": _nullable(records["fd"], records["fd"] != table.NO_FD),
@@ -321,7 +320,7 @@ class _Assembly:
             "extra": _nullable(records["extra"], returned & (records["extra"] != table.NONE)),
             "error": _nullable(records["error"], failed),
             "offset": _nullable(offsets, has_offset & ~addressed),
-            "address": _texts(address, dict(enumerate(self.addresses))),
+            "address": _words(address, dict(enumerate(self.addresses))),
             "owner": _nullable(offsets, np.isin(op, _ACQUIRE_KINDS) & (offsets > 0)),
             "pending": _nullable(records["pending"], done & (records["pending"] != table.NONE)),
             "parent": _present(parent),
@@ -657,11 +656,12 @@ def nesting(thread: Ints, enter: Ints, exit: Ints) -> Ints:
     return parent
 
 
-def _texts(codes: npt.NDArray[Any], names: Mapping[int, str | None]) -> pd.Series[str]:
+def _words(codes: npt.NDArray[Any], names: Mapping[int, str | None]) -> pd.Series[Any]:
     """A column of names from one of codes."""
-    every = pa.array([names.get(code) for code in range(max(256, len(names)))], pa.large_string())
-    taken = pa.array(codes, mask=np.asarray(codes) < 0) if np.min(codes, initial=0) < 0 else pa.array(codes)
-    return pd.Series(every.take(taken), dtype="str")
+    present, which = np.unique(codes, return_inverse=True)
+    told = [names.get(code) for code in present.tolist()]
+    number = {name: place for place, name in enumerate(dict.fromkeys(name for name in told if name is not None))}
+    return schema.words(np.array([-1 if name is None else number[name] for name in told])[which], [*number])
 
 
 def _nullable(values: npt.NDArray[Any], there: npt.NDArray[np.bool_]) -> pd.arrays.IntegerArray:

@@ -14,10 +14,11 @@ Conventions
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -306,6 +307,23 @@ def printable(text: str) -> str:
         return text.encode("utf-8", "backslashreplace").decode()
 
 
+# Text of which there are few different words: each is there once, and a row is its number.
+WORDS = {"events": ("op", "kind", "wait", "address")}
+
+
+def words(codes: Any, names: Sequence[str]) -> pd.Series[Any]:
+    """A column of such text, from the numbers of its rows (-1: empty) among names."""
+    ordered = sorted(set(names))
+    number = {name: place for place, name in enumerate(ordered)}
+    place = np.array([*(number[name] for name in names), -1], dtype=np.min_scalar_type(-len(names) - 1))
+    return pd.Series(pd.Categorical.from_codes(place[codes], pd.Index(ordered, dtype="str")))
+
+
+def _worded(texts: pd.Series[Any]) -> pd.Series[Any]:
+    codes, names = pd.factorize(texts)
+    return words(codes, names.tolist())
+
+
 def frame(name: str, columns: Mapping[str, Any] | None = None) -> pd.DataFrame:
     """Table `name` as a data frame with exactly its declared columns, order and types.
 
@@ -323,13 +341,16 @@ def frame(name: str, columns: Mapping[str, Any] | None = None) -> pd.DataFrame:
         else:
             raise KeyError(f"{name}.{column.name} is missing")
         dtype = _PANDAS[column.type, column.nullable]
-        if isinstance(values, pd.Series) and values.dtype == dtype and isinstance(values.index, pd.RangeIndex):
+        coded = column.name in WORDS.get(name, ())
+        if isinstance(values, pd.Series) and values.dtype == ("category" if coded else dtype) and isinstance(values.index, pd.RangeIndex):
             made[column.name] = values  # as it was loaded: there may be ten million, which aren't copied
             continue
         try:
             made[column.name] = pd.Series(values, dtype=dtype).reset_index(drop=True)
         except UnicodeEncodeError:  # a name of the system's that isn't UTF-8
             made[column.name] = pd.Series([value if value is None else printable(value) for value in values], dtype=dtype)
+        if coded:
+            made[column.name] = _worded(made[column.name])
     if given:
         raise KeyError(f"{name} has no column {', '.join(given)}")
     return pd.DataFrame(made, copy=False)

@@ -127,8 +127,11 @@ def _table(folder: Path, name: str, old: bool) -> Any:
     try:
         if old and name in _LATER and not (folder / f"{name}.parquet").exists():
             return schema.frame(name)
-        table = pq.ParquetFile(folder / f"{name}.parquet")
-        known, rows = set(table.schema_arrow.names), table.metadata.num_rows
+        file = folder / f"{name}.parquet"
+        known = set(pq.read_schema(file).names)
+        words = known.intersection(schema.WORDS.get(name, ()))
+        table = pq.ParquetFile(file, read_dictionary=[*words])
+        rows = table.metadata.num_rows
         columns: dict[str, Any] = {}
         for column in schema.TABLES[name].columns:
             if old and column.name not in known:
@@ -138,15 +141,28 @@ def _table(folder: Path, name: str, old: bool) -> Any:
             # one column after the other, so that only one is there twice; a KeyError where it is missing
             values = table.read([column.name]).column(column.name)
             if column.type == "bytes":
-                columns[column.name] = pd.Series(pd.arrays.ArrowExtensionArray(values))
+                joined = values.combine_chunks()  # who wants all of them as one needs no copy
+                many = joined if isinstance(joined, pa.ChunkedArray) else pa.chunked_array([joined])
+                columns[column.name] = pd.Series(pd.arrays.ArrowExtensionArray(many), copy=False)
+            elif column.name in words:
+                columns[column.name] = _words(values)
             elif column.type == "int" and column.nullable:
-                columns[column.name] = pd.Series(_integers(values))
+                columns[column.name] = pd.Series(_integers(values), copy=False)
             else:
                 columns[column.name] = values.to_pylist() if column.type == "texts" else values.to_pandas()
+        pa.default_memory_pool().release_unused()  # what reading took is half as much as the table
         return schema.frame(name, columns)
     except (OSError, KeyError, pa.ArrowException, ValueError, TypeError) as error:
         reason = "it is missing" if isinstance(error, FileNotFoundError) else str(error).splitlines()[0]
         raise IpctraceError(f"{folder} is damaged", f"{name}.parquet: {reason}", "record the program again") from error
+
+
+def _words(values: pa.ChunkedArray) -> Any:
+    """A column of few different words; in the file they are numbered."""
+    if not pa.types.is_dictionary(values.type):
+        raise TypeError(f"{values.type} where there should be text")
+    coded = values.unify_dictionaries().combine_chunks()
+    return schema.words(coded.indices.fill_null(-1).to_numpy(), coded.dictionary.to_pylist())
 
 
 def _integers(values: pa.ChunkedArray) -> pd.arrays.IntegerArray:

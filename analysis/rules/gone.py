@@ -186,7 +186,7 @@ def _missed(context: Context, agent: Agent, ends: Ends, death: Death) -> bool:
     """Whether what is left of the ends, one of which it held until it ended, will never be written to."""
     if reads_to_end(context.situation, agent):
         return False
-    message = agent.event is not None and context.run.events.enclosing("receive")[agent.event] != NONE
+    message = agent.event is not None and context.run.events.inside("receive", agent.event) != NONE
     wrote = agent.channel is not None and death.process in context.situation.wrote.get(agent.channel, ())
     others = ends.left - {agent.process}
     if others & ends.writers:  # somebody else who is there has written: the one that died may be missed by nobody

@@ -43,7 +43,7 @@ def lock_self(context: Context) -> Iterator[Finding]:
 def _handler(context: Context, waiter: Agent) -> int | None:
     """The signal handler that a wait happens in."""
     assert waiter.event is not None
-    found = int(context.run.events.enclosing("signal")[waiter.event])
+    found = context.run.events.inside("signal", waiter.event)
     return None if found == NONE else found
 
 

@@ -65,9 +65,10 @@ def _unmarked(run: Run) -> tuple[Ints, Ints]:
     events = run.events
     merged = run.got[run.got["merged"]]
     read, write = merged["read"].to_numpy(), merged["write"].to_numpy()
-    own = (events.stream == NONE) & (events.enclosing("take") == NONE) & (events.enclosing("receive") == NONE)
-    own &= ~np.isin(events.thread, _loops(run))
-    kept = own[read] & (write != NONE)
+    own = (events.stream[read] == NONE) & ~np.isin(events.thread[read], _loops(run))
+    for kind in ("take", "receive"):
+        own &= events.enclosing(kind, read) == NONE
+    kept = own & (write != NONE)
     read, write = read[kept], write[kept]
     unmarked = np.zeros(len(events), dtype=bool)
     unmarked[write] = True
@@ -269,7 +270,7 @@ def _runs(events_of: Ints, group: Ints) -> Gaps:
 
 def _sends(run: Run, shared: Ints) -> Gaps:
     """The messages of Connections: what each send wrote, a length and then the bytes."""
-    return _runs(shared, run.events.enclosing("send")[shared])
+    return _runs(shared, run.events.enclosing("send", shared))
 
 
 def _prints(run: Run, shared: Ints) -> Gaps:
@@ -289,7 +290,7 @@ def _prints(run: Run, shared: Ints) -> Gaps:
 def _framed(run: Run, shared: Ints) -> Gaps:
     """A thread's write of a few bytes that are the length of its next one on the channel: a message in two parts."""
     events, payloads, channel = run.events, run.payloads, run.lanes.channel
-    plain = shared[(events.stream[shared] == NONE) & (events.enclosing("send")[shared] == NONE)]
+    plain = shared[(events.stream[shared] == NONE) & (events.enclosing("send", shared) == NONE)]
     plain = plain[np.lexsort((plain, events.thread[plain], channel[plain]))]
     one, two = plain[:-1], plain[1:]
     pair = (events.thread[one] == events.thread[two]) & (channel[one] == channel[two])

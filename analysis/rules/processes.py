@@ -80,7 +80,7 @@ def feeder_join(context: Context) -> Iterator[Finding]:
         if joiner is None or queue in told:
             continue
         told.add(queue)
-        feed = int(events.enclosing("work")[agent.event])
+        feed = NONE if agent.event is None else events.inside("work", agent.event)
         size = number(events.size[feed]) if feed != NONE else None
         puts = np.flatnonzero((events.channel == queue) & events.is_op("multiprocessing.Queue.put")
                               & (events.process == agent.process))  # fmt: skip

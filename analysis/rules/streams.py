@@ -20,20 +20,21 @@ STREAM_CALLS = ("accept", "take", "flush")
 def reentrant_io(context: Context) -> Iterator[Finding]:
     """IPC212: a signal's handler used the very stream that the call which it interrupted was using."""
     run, events = context.run, context.run.events
-    handler = events.enclosing("signal")
-    inner = np.flatnonzero((handler != NONE) & (events.stream != NONE) & events.is_kind(*STREAM_CALLS))
-    outer = _interrupted(context, inner, handler[inner])
-    inner, outer = inner[outer != NONE], outer[outer != NONE]
+    inner = np.flatnonzero((events.parent != NONE) & (events.stream != NONE) & events.is_kind(*STREAM_CALLS))
+    handler = events.enclosing("signal", inner)
+    inner, handler = inner[handler != NONE], handler[handler != NONE]
+    outer = _interrupted(context, inner, handler)
+    inner, outer, handler = inner[outer != NONE], outer[outer != NONE], handler[outer != NONE]
     # A signal strikes inside a C call only where that waits in a system call; anywhere else it comes after it
-    within = events.is_kind("read", "write")[events.parent[handler[inner]]]
+    within = events.is_kind("read", "write")[events.parent[handler]]
     refused = events.error[inner] != NONE
     kept = within | refused
-    inner, outer, refused = inner[kept], outer[kept], refused[kept]
+    inner, outer, handler, refused = inner[kept], outer[kept], handler[kept], refused[kept]
     for stream in np.unique(events.stream[inner]).tolist():
         own = events.stream[inner] == stream
         chosen = np.flatnonzero(own & refused) if (own & refused).any() else np.flatnonzero(own)
         use, used = int(inner[chosen[0]]), int(outer[chosen[0]])
-        number_ = int(events.size[handler[use]])
+        number_ = int(events.size[handler[chosen[0]]])
         effect = (
             "which raised RuntimeError (reentrant call)"
             if refused[chosen[0]]

@@ -129,7 +129,7 @@ def status_lost(context: Context) -> Iterator[Finding]:
 def _taken(context: Context, wait: int, taker: int) -> tuple[str, str, int] | None:
     """What took a status before its wait: words, remedy, event; None where it was the same code that asks again."""
     run, events = context.run, context.run.events
-    handler = int(events.enclosing("signal")[taker])
+    handler = events.inside("signal", taker)
     same = events.thread[taker] == events.thread[wait] and handler == NONE
     if same and (events.size[taker] == events.size[wait] or events.site[taker] == events.site[wait]):
         return None

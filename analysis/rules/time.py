@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from ..events import groups, number, rows_of, whole
+from ..events import NONE, groups, number, rows_of, whole
 from ..findings import Context, finding, ids
 from ..naming import sentence, span
 from ..results import Finding
@@ -46,8 +47,10 @@ def late_sender(context: Context) -> Iterator[Finding]:
 def late_receiver(context: Context) -> Iterator[Finding]:
     """IPC404: the message of each channel that lay in it for longest."""
     run = context.run
-    lay = run.messages[run.messages["written"].notna() & run.messages["read"].notna() & run.messages["reader"].notna()]
-    lay = lay.assign(length=whole(lay["read"]) - whole(lay["written"]))
+    written, read, readers = (whole(run.messages[name]) for name in ("written", "read", "reader"))
+    known = (written != NONE) & (read != NONE) & (readers != NONE)
+    long = np.flatnonzero(known & (read - written >= _noticeable(context)))  # few, of rows that are long themselves
+    lay = run.messages.iloc[long].assign(length=(read - written)[long])
     for row in _worst(lay, _noticeable(context)):
         reader = int(row.reader)
         site, meanwhile = _meanwhile(context, reader, int(row.written), int(row.read))

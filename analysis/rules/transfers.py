@@ -8,7 +8,7 @@ from errno import EPIPE
 
 import numpy as np
 
-from ..events import NEVER, NONE, number
+from ..events import NEVER, NONE, Events, Flags, number
 from ..findings import Context, finding, ids
 from ..naming import plural, sentence, span
 from ..results import Finding
@@ -140,9 +140,10 @@ def _short_writes(run: Run) -> Iterator[Finding]:
     events = run.events
     # without a buffer above it, a stream's write is as short as the system's
     bare = np.isin(events.stream, run.trace.streams.loc[run.trace.streams["layer"] == "raw", "stream"])
-    alone = events.is_op(*ONE_BY_ONE) & (events.stream == NONE) & (events.enclosing("send") == NONE)
+    alone = events.is_op(*ONE_BY_ONE) & (events.stream == NONE)
     partial = (events.result > 0) & (events.result < events.size) & (events.channel != NONE)
-    short = partial & (alone | (bare & events.is_kind("write")))
+    alone = _outside(events, partial & alone, "send")
+    short = alone | (partial & bare & events.is_kind("write"))
     writes = np.flatnonzero(events.is_kind("write") & (events.channel != NONE))
     writes = writes[np.isin(events.channel[writes], events.channel[short])]
     attempts, partly = defaultdict[tuple[int, int], list[int]](list), defaultdict[tuple[int, int], list[int]](list)
@@ -194,11 +195,21 @@ def _ended_itself(run: Run, process: int) -> bool:
     return ended is not None and status is not None and status >= 0 and (stopped is None or ended < stopped)
 
 
+def _outside(events: Events, flags: Flags, *kinds: str) -> Flags:
+    """Those of the events that are flagged around which there is none of these kinds."""
+    chosen = np.flatnonzero(flags)
+    for kind in kinds:
+        chosen = chosen[events.enclosing(kind, chosen) == NONE]
+    found = np.zeros(len(events), dtype=bool)
+    found[chosen] = True
+    return found
+
+
 def _short_reads(run: Run) -> Iterator[Finding]:
     """A read that wanted the whole of a message, got a part of it, and was the channel's last."""
     events, lane = run.events, run.lanes.channel
     short = events.is_op(*READS) & (events.result > 0) & (events.result < events.size) & (events.channel != NONE)
-    short &= (events.stream == NONE) & (events.enclosing("receive") == NONE) & (events.enclosing("take") == NONE)
+    short = _outside(events, short & (events.stream == NONE), "receive", "take")
     reads = np.flatnonzero(events.is_kind("read") & (events.channel != NONE))
     hidden = run.mixed | run.one_sided
     last: dict[int, int] = dict(zip(events.channel[reads].tolist(), reads.tolist(), strict=True))

@@ -227,7 +227,7 @@ def held_up(context: Context) -> Iterator[Starved]:
 def _works_for(context: Context, agent: Agent) -> int | None:
     """The queue from which a worker took what it is at, if it waits for something else."""
     events = context.run.events
-    work = int(events.enclosing("work")[agent.event]) if agent.event is not None else NONE
+    work = events.inside("work", agent.event) if agent.event is not None else NONE
     if work == NONE:
         return None
     queue = waits.queue_of(context.situation, number(events.channel[work]))

@@ -95,7 +95,7 @@ def _interrupted(situation: Situation, agent: Agent, holder: Holder) -> bool:
     """Whether a signal handler waits for what its own thread took before the signal came."""
     if agent.event is None or holder.event is None:
         return False
-    handler = int(situation.events.enclosing("signal")[agent.event])
+    handler = situation.events.inside("signal", agent.event)
     return handler != NONE and bool(situation.events.enter[holder.event] < situation.events.enter[handler])
 
 

@@ -52,7 +52,7 @@ def _calls(run: Run) -> pd.DataFrame:
     out = (events["kind"] == "write") & events["channel"].isin(outward)
     picked = events[out | events["kind"].isin(OWN)]
     picked = picked[~_forked_within(picked)]
-    kind = picked["kind"].where(picked["kind"] != "write", "out")
+    kind = picked["kind"].astype("str").where(picked["kind"] != "write", "out")
     made = pd.DataFrame({
         "time": picked["enter"], "lane": mapped(picked["thread"], run.lane_of_thread).to_numpy(), "kind": kind,
         "other": np.nan, "arrived": np.nan, "number": np.nan, "site": picked["site"].astype("float64"), "text": None,

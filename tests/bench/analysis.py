@@ -36,7 +36,7 @@ from ipctrace.analysis.run import Run
 from ipctrace.analysis.situation import Situation
 from ipctrace.analysis.waiting import find_knot
 from ipctrace.tracer import store
-from ipctrace.tracer.schema import TABLES, WRAPPED, Trace
+from ipctrace.tracer.schema import TABLES, WORDS, WRAPPED, Trace, frame
 
 from tests.builders import FIRST_PID, Pipe, TraceBuilder
 
@@ -509,13 +509,13 @@ def _payloads(content: Content) -> pa.Array:
 def _joined(few: Trace, begun: int, columns: dict[str, Any], content: Content) -> Trace:
     """The builder's events, the many of the conversations between the first of them and the last."""
     many = len(columns["enter"])
-    table = few.tables["events"]
+    table = few.tables["events"].astype(dict.fromkeys(WORDS["events"], "str"))
     after = table[begun:].assign(event=table["event"][begun:] + many)
     mine = pd.DataFrame(
         {"event": begun + np.arange(many)} | {name: _series(values) for name, values in columns.items()}
     )
     mine = mine[table.columns].astype(table.dtypes)
-    few.tables["events"] = pd.concat([table[:begun], mine, after], ignore_index=True)
+    few.tables["events"] = frame("events", dict(pd.concat([table[:begun], mine, after], ignore_index=True)))
     data = pd.Series(pd.arrays.ArrowExtensionArray(pa.chunked_array([_payloads(content)])))
     few.tables["payloads"] = pd.DataFrame({"event": content[0], "data": data})
     few.facts["events"] = len(few.tables["events"])
