@@ -54,7 +54,23 @@ function inView() {
     if (M.held[i] > 0 && has(M.writer[i])) underline(M.writer[i], M.begin[i], M.written[i]);
   });
   const exact = seen <= ARROWS;
-  return { merged: new Map(), waits, bars, seen, held, exact, messages: exact ? drawn : latency.rows(), exactBars: bars <= BARS };
+  return { merged: new Map(), waits, bars, seen, held, exact, messages: exact ? thinned(drawn) : latency.rows(), exactBars: bars <= BARS };
+}
+/* Of many arrows those, the slowest first, that do not make a wall: at most DENSE in any cell 8 px wide and a row high. */
+const FEW = 100, DENSE = 2;
+function thinned(rows) {
+  if (rows.length <= FEW) return rows;
+  const columns = (plotWidth() >> 3) + 1, cells = new Uint8Array(columns * G.rows.length), kept = [], column = t => Math.min(columns - 1, Math.max(0, X(t) >> 3));
+  for (const i of [...rows].sort((a, b) => M.transit[b] - M.transit[a] || a - b)) {
+    const f = G.lanes[M.writer[i]]?.row, t = G.lanes[M.reader[i]]?.row;
+    if (!has(f) || !has(t) || f === t) { kept.push(i); continue; } // no arrow
+    const a = column(M.written[i]), b = column(M.read[i]), steps = Math.max(Math.abs(t - f), b - a), way = [];
+    for (let s = 0; s <= steps; s++) way.push(Math.round(f + (t - f) * s / steps) * columns + Math.round(a + (b - a) * s / steps));
+    if (way.reduce((sum, cell) => sum + cells[cell], 0) >= DENSE * way.length) continue;
+    for (const cell of way) cells[cell] = Math.min(255, cells[cell] + 1);
+    kept.push(i);
+  }
+  return kept.sort((a, b) => a - b);
 }
 /* The rows of the SLOWEST largest latencies seen, without sorting all: a histogram of logarithms finds the threshold. A
    bucket that fills up is thinned evenly, and equals are taken evenly, so that the arrows do not all lie at the left. */
@@ -186,6 +202,7 @@ function lost(P, kx) {
     const l = G.lanes[M.writer[i]], t = has(M.written[i]) ? M.written[i] : M.begin[i];
     if (!l || M.begin[i] > view[1]) continue;
     const y = l.bar + l.barH + 4, key = `${M.writer[i]} ${Math.round(X(t))} ${has(M.written[i])}`, inside = t >= view[0];
+    if (M.leaving[i]) continue; // in no buffer: its bar says that it waits for room
     if (!has(M.written[i])) spans.set(M.writer[i], Math.min(spans.get(M.writer[i]) ?? END, M.begin[i]));
     else if (M.held[i] > 0 && M.written[i] > view[0]) P.held.push(rect(M.begin[i], Math.max(M.written[i], M.begin[i] + 2 * kx), y - 3, 3));
     if (!inside || drawn.has(key)) continue;

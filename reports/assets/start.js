@@ -20,7 +20,7 @@ function legend() {
   if (LANES.some(l => l.traced)) seen.add('run');
   if (LANES.some(l => !l.traced)) seen.add('unseen');
   const parts = REASONS.filter(r => seen.has(r)).map(r => `${swatch(r)}${MODEL.reasons[r]}`);
-  if (M.held.some(v => v !== 0)) parts.push('<svg width="26" height="14" aria-hidden="true"><rect y="8" width="26" height="3" fill="var(--liquid2)"/></svg>bytes held in the writer’s buffer');
+  if (M.held.some((v, i) => v !== 0 && !M.leaving[i])) parts.push('<svg width="26" height="14" aria-hidden="true"><rect y="8" width="26" height="3" fill="var(--liquid2)"/></svg>bytes held in the writer’s buffer');
   if (MODEL.strips.some(c => flows[c].taken.sums.at(-1) > (flows[c].given.sums.at(-1) ?? 0) || M.unread.some(v => v > 0))) parts.push('<svg width="26" height="14" aria-hidden="true"><rect x=".5" y="3.5" width="25" height="9" fill="url(#p-reader)" stroke="var(--liquid2)"/></svg>bytes held in the reader’s buffer');
   if (M.merged.some(v => v)) parts.push('<svg width="26" height="14" aria-hidden="true"><path d="M3 7V12H23V7" fill="none" stroke="var(--ink2)" stroke-width="1.5"/></svg>several writes, one read');
   if (M.begin.length) parts.push('<svg width="26" height="14" aria-hidden="true"><path d="M1 2L20 10" stroke="var(--ink2)"/><path d="M25 12l-7 0l2-5z" fill="var(--ink2)"/></svg>message, written → read');
@@ -52,6 +52,7 @@ window.ipctrace.ready = (async () => {
   const loaded = library().then(() => began('library'));
   await Promise.all([openRun(), openPieces()]);
   takenByPieces();
+  if (!has(MODEL.formed)) now = resting = middleOfLongestWait();
   await startMoment();
   began('data');
   inspector();

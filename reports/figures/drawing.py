@@ -75,7 +75,8 @@ def figure(title: str, says: str, drawn: str, notes: Iterable[str] = (), style: 
 
 def nothing(title: str, says: str, style: str = "") -> str:
     """A figure that has nothing to show, and says so."""
-    return f'<figure class="{style}"><figcaption><b>{title}</b></figcaption><p class="none">{says}</p></figure>'
+    kind = f"nothing {style}".strip()
+    return f'<figure class="{kind}"><figcaption><b>{title}</b></figcaption><p class="none">{says}</p></figure>'
 
 
 def named(names: Sequence[str], count: int = 4) -> str:
