@@ -3,7 +3,7 @@ window.ipctrace = { times: {} };
 
 /* Without a choice the page follows the system; a choice holds for this page only: a file has no place to store it. */
 const dark = () => (document.documentElement.dataset.theme ?? (matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light')) === 'dark';
-const repaint = () => { if (G && window.ipctrace.drawn && !window.ipctrace.drawn.exact) draw(); }; // only the heat map holds colours
+const repaint = () => { if (G && window.ipctrace.drawn && (folding || !window.ipctrace.drawn.exact)) draw(); }; // only the heat map holds colours; it paints what is folded, too
 $('theme').addEventListener('click', () => { document.documentElement.dataset.theme = dark() ? 'light' : 'dark'; repaint(); });
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change', repaint);
 

@@ -96,12 +96,12 @@ function labels(seen) {
     put(formed > width - 170 ? 'kn left' : 'kn', formed, last.y + last.h - 3, `${word} since ${at(MODEL.formed)}`);
   }
   for (const c of MODEL.strips) {
-    const s = G.strips[c], stuck = MODEL.stuck.filter(one => one.channel === c).reduce((a, one) => a + one.size, 0);
+    const s = G.strips[c], writing = leavingAt(c, END), stuck = writing || MODEL.stuck.filter(one => one.channel === c).reduce((a, one) => a + one.size, 0);
     put('base', 0, s.y + s.h, '');
     if (scaleOf(c).full) put('capacity', 0, s.y + s.h - CHANNELS[c].capacity / scaleOf(c).scale * s.h, '');
     if (stuck) {
       const since = Math.max(X(Math.min(...never.filter(i => M.channel[i] === c && !has(M.written[i])).map(i => M.begin[i]))), 0);
-      if (since < width - 150 && stuck / scaleOf(c).scale > 0.5) put('st', since + 8, s.y + (leavingAt(c, END) ? 0 : 6), leavingAt(c, END) ? `${count(stuck, 'byte')}, the write never returned` : `${count(stuck, 'byte')}, never flushed`);
+      if (since < width - 150 && stuck / scaleOf(c).scale > 0.5) put('st', since + 8, s.y + (writing ? 0 : 6), writing ? `${count(stuck, 'byte')}, the write never returned` : `${count(stuck, 'byte')}, never flushed`);
     }
   }
   $('overlay').innerHTML = out.join('');

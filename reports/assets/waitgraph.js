@@ -120,7 +120,7 @@ function waitCard(lane, wait, { x, y, w, h }, t, held) {
   const part = partOf(wait, t), reason = wait?.reason ?? (LANES[lane].traced ? 'run' : 'unseen'), spot = wait ? null : lastSeen(lane, t);
   const site = place(wait ? wait.site : spot?.site), left = x + 24, room = w - 34, holds = held.get(lane);
   const told = wait ? waitSaid(wait) : LANES[lane].traced ? 'runs' : 'not traced';
-  const said = holds ? `holds ${n(holds)} B` : '', third = [site, wait?.call].filter(Boolean).join(' · ');
+  const said = holds ? `holds ${n(holds)} B` : '', third = [site.length > 24 ? `…${site.slice(-22)}` : site, wait?.call].filter(Boolean).join(' · ');
   return `<g class="card ${part}" data-lane="${lane}"${wait && wait.row >= 0 ? ` data-wait="${wait.row}"` : ''}><title>${esc(`${who(lane)} ${told}${third ? `, ${third}` : ''}`)}</title>`
     + `<rect class="box" x="${x.toFixed(1)}" y="${y.toFixed(1)}" width="${w.toFixed(1)}" height="${h}" rx="8"/><rect x="${(x + 8).toFixed(1)}" y="${(y + 9).toFixed(1)}" width="8" height="${h - 18}" rx="2" fill="url(#p-${reason})" stroke="var(--${reason})" stroke-opacity=".6"/>`
     + svgText(fitted(who(lane), room - (said ? said.length * 6.1 + 10 : 0), 'b'), left, y + 22, 'b', '') + (said ? svgText(said, x + w - 10, y + 22, 's', 'held', 'end') : '')

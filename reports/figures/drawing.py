@@ -19,7 +19,9 @@ def across(share: float) -> str:
 
 
 def percent(share: float) -> str:
-    """`62 %`, and of what is there but little, `under 1 %`."""
+    """`62 %`; of what is there but little `under 1 %`, and of nearly all `over 99 %`."""
+    if 0.995 <= share < 1:
+        return "over 99 %"
     return "under 1 %" if 0 < share < 0.005 else f"{100 * share:.0f} %"
 
 
