@@ -63,7 +63,8 @@ def exchanges(run: Run, channels: set[int | None]) -> list[Step]:
         by = None if row["write_event"] is None else int(run.outermost[int(row["write_event"])])
         verb = "prints" if outer is not None and calls[outer] == "print" else "writes"
         if accepted is not None and written is None and by is not None:  # its write has not returned
-            steps.append(Step(accepted, writer, f"{verb} {quoted}: {amount}, more than there is room for in {channel}."))
+            said = f"{verb} {quoted}: {amount}, more than there is room for in {channel}."
+            steps.append(Step(accepted, writer, said))
         elif accepted is not None and (written is None or outer != by):
             steps.append(
                 Step(accepted, writer, f"{verb} {quoted}: {amount} go into its <b>own buffer</b>, none into {channel}.")

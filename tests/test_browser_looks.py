@@ -110,6 +110,22 @@ def test_what_has_nothing_to_say_is_a_line(show):
     assert "0 pipes" not in page.inner_text("header")
 
 
+def test_a_channel_that_never_held_anything_has_no_strip_unless_the_knot_waits_on_it(show):
+    build = TraceBuilder()
+    parent = build.process("parent.py")
+    pipes = [build.pipe(parent) for _ in range(2)]
+    child = build.fork(parent)
+    build.write(parent, pipes[0].writer, b"")
+    build.write(parent, pipes[1].writer, b"seen\n")
+    build.after(MS)
+    build.read(child, pipes[1].reader, b"seen\n")
+    page = show(render(analyze(build.trace()))).page
+    assert page.evaluate("MODEL.strips") == [pipes[1].channel]
+    knotted = show(render(analyze(deadlock_trace()))).page
+    waited = knotted.evaluate("MODEL.graph.waiters.filter(one => MODEL.core.includes(one.lane)).map(one => one.channel)")
+    assert set(waited) <= set(knotted.evaluate("MODEL.strips"))
+
+
 def test_long_lists_are_folded(show):
     page = show(render(analyze(leaky_trace()))).page
     assert page.locator(".findings tbody tr:visible").count() == 6

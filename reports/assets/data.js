@@ -147,7 +147,7 @@ const leavingAt = (channel, t) => (leaving ??= never.filter(i => M.leaving[i])).
 /* Bytes in the kernel's channel, in its writers' buffers, and in its readers' at t. */
 function fillAt(channel, t) {
   const f = flows[channel], left = f.out.by(t), taken = f.taken.by(t);
-  return { kernel: Math.max(0, left - taken), user: Math.max(0, f.in.by(t) - left), reader: Math.max(0, taken - f.given.by(t)) };
+  return { kernel: Math.max(0, left - taken), user: Math.max(0, f.in.by(t) - Math.max(left, taken)), reader: Math.max(0, taken - f.given.by(t)) };
 }
 /* The next (way 1) or previous (-1) moment at which anything happened. */
 function neighbour(t, way) {

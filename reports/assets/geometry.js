@@ -227,7 +227,8 @@ function eachStep(channel, t0, t1, use) {
     if (l < d.length && d[l] < next) next = d[l];
     if (next > t) {
       const left = j ? flow.out.sums[j - 1] : 0, taken = k ? flow.taken.sums[k - 1] : 0, kernel = left - taken;
-      const user = (i ? flow.in.sums[i - 1] : 0) - left, reader = taken - (l ? flow.given.sums[l - 1] : 0);
+      const user = (i ? flow.in.sums[i - 1] : 0) - Math.max(left, taken), // what is read has left, whenever its write returned
+        reader = taken - (l ? flow.given.sums[l - 1] : 0);
       use(t, next, kernel > 0 ? kernel : 0, user > 0 ? user : 0, reader > 0 ? reader : 0);
     }
     t = next;
@@ -249,6 +250,13 @@ function scaleOf(channel) {
   }
   const capacity = CHANNELS[channel].capacity, full = capacity && most > 0.95 * capacity;
   return scales[channel] = { most, scale: full ? Math.max(capacity, most) : most || 1, full };
+}
+/* A channel in which nothing was ever seen to lie has no strip, unless the knot waits on it: its row would be empty. */
+let unfilled = 0;
+function dropUnfilled() {
+  const kept = MODEL.strips.filter(c => scaleOf(c).most || GRAPH.waiters.some(one => one.channel === c && MODEL.core.includes(one.lane)));
+  unfilled = MODEL.strips.length - kept.length;
+  MODEL.strips = kept;
 }
 /* Rectangles of a strip; steps narrower than a pixel are one rectangle of their highest fill. */
 function stripRects(channel) {

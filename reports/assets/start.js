@@ -52,6 +52,7 @@ window.ipctrace.ready = (async () => {
   const loaded = library().then(() => began('library'));
   await Promise.all([openRun(), openPieces()]);
   takenByPieces();
+  dropUnfilled();
   if (!has(MODEL.formed)) now = resting = middleOfLongestWait();
   await startMoment();
   began('data');

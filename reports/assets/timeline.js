@@ -62,6 +62,7 @@ function form(seen) {
   else if (seen.messages.length < seen.seen) parts.push(`${n(seen.messages.length)} of ${n(seen.seen)} messages drawn, the slowest first: the rest would lie on them.`);
   else if (seen.messages.length > MANY) parts.push(`${n(seen.seen)} messages in view.`);
   if (seen.marks.rows.length < seen.marks.seen) parts.push(`${n(seen.marks.rows.length)} of ${count(seen.marks.seen, 'mark')} drawn: the rest would lie on them.`);
+  if (unfilled) parts.push(`${count(unfilled, 'more channel')} never held anything that was seen.`);
   const folded = G.rows.filter(row => row.folded && !row.open);
   if (folded.length) parts.push(`${n(folded.reduce((sum, row) => sum + row.lanes.length, 0))} of ${n(LANES.length)} threads share ${folded.length === 1 ? 'a row' : `${n(folded.length)} rows`}: open one with ▸ at the left.`);
   $('form').textContent = parts.join(' ');
@@ -101,7 +102,8 @@ function labels(seen) {
     if (scaleOf(c).full) put('capacity', 0, s.y + s.h - CHANNELS[c].capacity / scaleOf(c).scale * s.h, '');
     if (stuck) {
       const since = Math.max(X(Math.min(...never.filter(i => M.channel[i] === c && !has(M.written[i])).map(i => M.begin[i]))), 0);
-      if (since < width - 150 && stuck / scaleOf(c).scale > 0.5) put('st', since + 8, s.y + (writing ? 0 : 6), writing ? `${count(stuck, 'byte')}, the write never returned` : `${count(stuck, 'byte')}, never flushed`);
+      const said = `${count(stuck, 'byte')}, ${writing ? 'the write never returned' : 'never flushed'}`;
+      if (since < width - 6.4 * said.length - 16 && stuck / scaleOf(c).scale > 0.5) put('st', since + 8, s.y + (writing ? 0 : 6), said);
     }
   }
   $('overlay').innerHTML = out.join('');

@@ -29,8 +29,8 @@ STAGES = {  # stage → where a message was meanwhile, and how it is painted
 class Latency:
     """`edges`: the columns' borders, ns, evenly on a logarithmic scale; what is shorter than the first counts there.
     `counts`: a row a stage (index: as `messages.stages`), a column a column. `missing`: stage → messages that are there
-    still. `passed`: the stages in which any message spent any time; an item of a queue lies in no buffer. `channels`: the channels that carried slowest (index: id): messages, median, most (95 of 100), longest; ns,
-    and their name."""
+    still. `passed`: the stages in which any message spent any time; an item of a queue lies in no buffer. `channels`:
+    the channels that carried slowest (index: id): messages, median, most (95 of 100), longest; ns, and their name."""
 
     edges: np.ndarray[tuple[int], np.dtype[np.float64]]
     counts: pd.DataFrame
