@@ -286,7 +286,7 @@ def findings(run: Run, told: Finding | None = None) -> str:
         f'<tr class="is-{one.severity}"><td><a href="#{one.rule}"><b>{one.rule}</b></a> {escape(one.name)}'
         f"<td>{one.severity}"
         f'<td class="wrap">{sentences(capital(one.message))}<div class="dim">{sentences(capital(one.remedy))}</div>'
-        f'<td class="c">{escape(run.place(one.sites[0])) if one.sites else "·"}'
+        + (f'<td class="c">{escape(run.place(one.sites[0]))}' if one.sites else '<td class="unplaced">·')
         for one in shown
     ]
     heading = "Also found" if told else "Findings"

@@ -122,7 +122,7 @@ const PAINT = {
   kernel: 'stroke:none;fill:color-mix(in srgb,var(--accent) 45%,transparent)', user: 'stroke:none;fill:var(--liquid)',
   reader: 'stroke:var(--liquid2);stroke-width:1px;fill:url(#p-reader)',
   signals: 'stroke:var(--signal);stroke-width:1.25px;stroke-dasharray:6 3', signalheads: 'stroke:none;fill:var(--signal)', merged: 'stroke:var(--ink2);stroke-width:1.5px;fill:none',
-  forks: 'stroke:var(--ink3);stroke-width:1px;stroke-dasharray:2 3', arrows: 'stroke:var(--ink2);stroke-width:var(--arrow,1px)',
+  forks: 'stroke:var(--ink3);stroke-width:1px;stroke-dasharray:2 3;stroke-opacity:var(--fork,1)', arrows: 'stroke:var(--ink2);stroke-width:var(--arrow,1px)',
   heads: 'stroke:none;fill:var(--ink2)', unread: 'stroke:var(--ink2);stroke-width:1px', stub: 'stroke:var(--danger);stroke-width:2px',
   hot: 'stroke:var(--accent);stroke-width:2.25px', hothead: 'stroke:none;fill:var(--accent)',
 };

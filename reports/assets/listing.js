@@ -118,7 +118,7 @@ async function listing() {
     Events: {
       size: K.time.length, bad: () => false, where: i => [K.time[i], K.time[i], K.lane[i]],
       columns: [clock('time', i => K.time[i]), text('thread', i => who(K.lane[i])), text('event', i => MARK_WORDS[mark(i)] ?? mark(i), { show: i => `${GLYPHS[mark(i)] ?? ''} ${esc(MARK_WORDS[mark(i)] ?? mark(i))}` }), text('what', markWords, { style: 'wrap' }), text('other', i => has(K.other[i]) ? who(K.other[i]) : null), typed('site', i => placeOf(K.site[i])), typed('source', i => SITES[K.site[i]]?.text?.trim())],
-      about: { process: [i => laneProcess(K.lane[i]), i => laneProcess(K.other[i])] }, chips: each(MARKS, name => MARK_WORDS[name] ?? name, i => K.kind[i]), none: 'No process forked, ran another program, or ended on its own.',
+      about: { process: [i => laneProcess(K.lane[i]), i => laneProcess(K.other[i])] }, chips: [...new Set(MARKS.filter((_, kind) => K.kind.includes(kind)).map(name => MARK_WORDS[name] ?? name))].map(words => [words, i => (MARK_WORDS[mark(i)] ?? mark(i)) === words]), none: 'No process forked, ran another program, or ended on its own.',
     },
     'Who for whom': {
       size: B.time.length, bad: i => LANES[B.lane[i]]?.role === 'core' && LANES[B.by[i]]?.role === 'core',

@@ -38,6 +38,7 @@ function draw() {
     const seen = inView(), P = paths(seen), axis = ticks();
     seen.marks = marksInView();
     document.documentElement.style.setProperty('--arrow', seen.messages.length > MANY ? '0.75px' : '1px');
+    document.documentElement.style.setProperty('--fork', G.rows.length > 24 ? '0.45' : '1'); // many cross many lanes
     const shapes = LAYERS.map(layer => ({ type: 'path', path: P[layer].join('') || `M${view[0]},-9Z`, line: { width: 1 }, fillcolor: 'transparent', layer: 'above' }));
     busy = true;
     figure = await Plotly.react('plot', [{ x: [0], y: [0], mode: 'none', type: 'scatter' }], layout(shapes, axis), { displayModeBar: false, showSendToCloud: false, doubleClick: false, responsive: false, displaylogo: false });
@@ -56,7 +57,7 @@ function draw() {
 /* Which form is shown, and how much is in view: said beside the figure. */
 function form(seen) {
   const parts = [];
-  if (!M.begin.length && !W.begin.length) parts.push('Nothing happened that ipctrace records: no bytes moved and no thread waited.');
+  if (!M.begin.length && !W.begin.length) parts.push('No bytes passed from one to another, and no thread waited.');
   if (!seen.exactBars) parts.push(`${n(seen.bars >> 1)} waits in view: each pixel shows the reason that took most of it. Zoom in for the waits themselves.`);
   if (!seen.exact) parts.push(`Slowest ${n(seen.messages.length)} of ${n(seen.seen)} messages drawn.`);
   else if (seen.messages.length < seen.seen) parts.push(`${n(seen.messages.length)} of ${n(seen.seen)} messages drawn, the slowest first: the rest would lie on them.`);
