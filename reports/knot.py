@@ -92,9 +92,11 @@ class Knot:
         channel = self.run.channels[waiter.channel]
         name, left, capacity = self.run.channel_name(waiter.channel), channel["left"], channel["capacity"]
         held = f"{left or 0:,} of {capacity:,} bytes" if capacity else count(left or 0, "byte")
-        between = "in" if waiter.reason == "noroom" else "on"
-        level = 1.0 if waiter.reason == "noroom" else 0.0
-        return Line(f"{REASONS[waiter.reason]} {between} {name}", "" if left is None else held, level)
+        full = waiter.reason == "noroom"
+        if full and not left:  # a write that has not returned left in it whatever had room: only the wait tells
+            held = f"full, {capacity:,} bytes" if capacity else "full"
+        between = "in" if full else "on"
+        return Line(f"{REASONS[waiter.reason]} {between} {name}", "" if left is None else held, float(full))
 
     def outside(self, waiter: Waiter) -> list[str]:
         """What is said of one that is not part of the knot, in two short lines."""

@@ -16,8 +16,14 @@ def titled(card: Card, x: float, y: float, room: float) -> list[str]:
     """A process's name, and behind it program and pid as far as there is room: the pid sooner than the program."""
     name = shorten(card.who, int(room * 0.7 / 7.6))
     left = room - 7.6 * len(name) - 8
-    detail = card.program if 6.0 * len(card.program) <= left else f"· {card.pid}"
+    detail = card.program if 6.0 * len(card.program) <= left else card.pid
     return [words(name, x, y, "b"), words(detail, x + 7.6 * len(name) + 8, y, "t2", room=left)]
+
+
+def ending(place: str, room: float) -> str:
+    """A line of source, without its beginning where it is too long for its room: the number is what one needs."""
+    most = int(room / 6.0)
+    return place if len(place) <= most else f"…{place[1 - most :]}"
 
 
 def node(card: Card, x: float, y: float, width: float, height: float) -> list[str]:
@@ -30,7 +36,7 @@ def node(card: Card, x: float, y: float, width: float, height: float) -> list[st
         words(card.thread or card.who, x + 14, y + 28, "b", room=width - 28 - 8 * len(beside)),
         words(beside, x + width - 12, y + 28, "t2 m", "end") if beside else "",
         words(card.call, x + 14, y + 49, "m", room=width - 24),
-        words(card.place, x + 14, y + 68, "t2", room=width - 24) if tall else "",
+        words(ending(card.place, width - 24), x + 14, y + 68, "t2") if tall else "",
     ]
 
 
@@ -103,7 +109,7 @@ def card_box(run: Run, card: Card, x: float, y: float, width: float) -> list[str
         words(name, x + 14, y + 26, "b", room=width - 26),
         words(card.program, x + width - 12, y + 26, "t2", "end", max(0, width - 40 - 7.6 * len(name)) or 1),
         words(card.call or ("not traced" if card.thread == "not traced" else ""), x + 14, y + 48, "m", room=width - 24),
-        words(card.place, x + 14, y + 67, "t2", room=width - 24),
+        words(ending(card.place, width - 24), x + 14, y + 67, "t2"),
     ]
     if card.stuck:
         stream, _, text = tank_words(run, card.stuck)

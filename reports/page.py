@@ -115,7 +115,7 @@ def summary(run: Run) -> str:
     return " · ".join((
         moment(run.end, 3), count(len(run.processes), "process"), count(len(run.threads) - tasks, "thread"),
         *([count(tasks, "task")] if tasks else []),
-        *(count(many, kind) for many, kind in told if many or kind == "pipe"), count(len(run.trace.events), "event"),
+        *(count(many, kind) for many, kind in told if many), count(len(run.trace.events), "event"),
     ))  # fmt: skip
 
 

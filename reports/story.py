@@ -39,7 +39,12 @@ def told(run: Run) -> list[Step]:
     if not core or run.graph is None:
         return []
     steps = [*exchanges(run, {one.channel for one in core} - {None}), *closing(run)]
-    return sorted(steps, key=lambda step: step.time)[-STEPS:]
+    found: list[Step] = []
+    for step in sorted(steps, key=lambda step: step.time):
+        if found and step[1:] == found[-1][1:]:  # a loop that does the same: told once, as it was the last time
+            found.pop()
+        found.append(step)
+    return found[-STEPS:]
 
 
 def exchanges(run: Run, channels: set[int | None]) -> list[Step]:
@@ -57,7 +62,10 @@ def exchanges(run: Run, channels: set[int | None]) -> list[Step]:
         outer = None if row["accept_event"] is None else int(run.outermost[int(row["accept_event"])])
         by = None if row["write_event"] is None else int(run.outermost[int(row["write_event"])])
         verb = "prints" if outer is not None and calls[outer] == "print" else "writes"
-        if accepted is not None and (written is None or outer != by):
+        if accepted is not None and written is None and by is not None:  # its write has not returned
+            said = f"{verb} {quoted}: {amount}, more than there is room for in {channel}."
+            steps.append(Step(accepted, writer, said))
+        elif accepted is not None and (written is None or outer != by):
             steps.append(
                 Step(accepted, writer, f"{verb} {quoted}: {amount} go into its <b>own buffer</b>, none into {channel}.")
             )
@@ -86,7 +94,7 @@ def closing(run: Run) -> list[Step]:
     steps = []
     for one in core:
         call = run.call(one.outer if one.outer is not None else one.event)
-        held = any(stuck.process == one.process for stuck in knot.graph.stuck)
+        held = one.reason != "noroom" and any(stuck.process == one.process for stuck in knot.graph.stuck)
         flush = ", which <b>flushes nothing</b>," if held else ""
         calls = f"calls <code>{escape(call)}</code>{flush} and " if call else ""
         end = " <em>Nothing moves again.</em>" if one is core[-1] else ""

@@ -26,6 +26,7 @@ HEALTHY = ("completed", "interrupted")  # nothing to take apart: the heading is 
 CERTAINTY = {"proven": "proven", "likely": "likely", "latent": "latent", "certain": ""}
 ONWARD = "  \N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK}  "  # from a frame to the one that it called
 STACKS = 4  # members whose source is shown open; the others' is folded away
+FINDINGS, STREAMS = 6, 16  # rows of these tables shown open; the rest is folded away
 AROUND = (2, 1)  # lines of source shown before and after what is marked
 
 
@@ -235,6 +236,8 @@ def waiting_note(run: Run, waiter: Waiter) -> str:
         for row in run.streams
         if row["process"] == waiter.process and "w" in row["mode"] and row["name"] != "sys.stderr"
     ]
+    if waiter.reason == "noroom":
+        return "↑ waits here, in the middle of its write"
     if in_process(run, waiter.process):
         return "↑ waits here; flushes nothing before it waits"
     if own and waiter.reason == "nodata":
@@ -279,18 +282,31 @@ def findings(run: Run, told: Finding | None = None) -> str:
         return ""
     if not shown:
         return '<p class="none">Nothing found: no rule that ipctrace knows applies to this run.</p>'
-    body = "".join(
+    body = [
         f'<tr class="is-{one.severity}"><td><a href="#{one.rule}"><b>{one.rule}</b></a> {escape(one.name)}'
         f"<td>{one.severity}"
         f'<td class="wrap">{sentences(capital(one.message))}<div class="dim">{sentences(capital(one.remedy))}</div>'
-        f'<td class="c">{escape(run.place(one.sites[0])) if one.sites else "·"}'
+        + (f'<td class="c">{escape(run.place(one.sites[0]))}' if one.sites else '<td class="unplaced">·')
         for one in shown
-    )
-    return (
-        f'<div class="findings"><h2>{"Also found" if told else "Findings"}</h2>'
-        '<div class="scroll"><table class="data"><thead><tr><th>code<th>severity'
-        f"<th>what is so, and what to do<th>site</thead><tbody>{body}</tbody></table></div></div>"
-    )
+    ]
+    heading = "Also found" if told else "Findings"
+    head = "<th>code<th>severity<th>what is so, and what to do<th>site"
+    return f'<div class="findings"><h2>{heading}</h2>{folded(head, body, FINDINGS, "finding")}</div>'
+
+
+def folded(head: str, body: list[str], most: int, what: str) -> str:
+    """A table, of which more than `most` rows are folded away; two more would fill as many lines as the fold."""
+
+    def table(rows: list[str]) -> str:
+        return (
+            f'<div class="scroll"><table class="data"><thead><tr>{head}</thead>'
+            f"<tbody>{''.join(rows)}</tbody></table></div>"
+        )
+
+    if len(body) <= most + 2:
+        return table(body)
+    rest = f"<details><summary>{count(len(body) - most, f'more {what}')}</summary>{table(body[most:])}</details>"
+    return table(body[:most]) + rest
 
 
 def streams(run: Run) -> str:
@@ -302,15 +318,16 @@ def streams(run: Run) -> str:
         row for row in run.streams
         if row["peak"] or row["held"] or last[row["process"], row["name"]] == row["stream"]
     ]  # fmt: skip
-    body = "".join(
+    shown.sort(key=lambda row: not row["held"])
+    body = [
         f'<tr class="{"bad" if row["held"] else ""}"><td>{escape(row["process_name"])}'
         f'<td class="c">{escape(row["name"])}'
         f'<td>{escape(row["to"])}<td>{escape(buffering(row))}<td class="wrap">{escape(row["why"])}'
         f'<td class="num">{row["held"] or 0:,} B<td class="num">{row["peak"] or 0:,} B'
         for row in shown  # an exec makes new streams: of the old ones, only those that ever held bytes
-    )
+    ]
     head = '<th>process<th>stream<th>leads to<th>buffering<th>because<th class="num">held<th class="num">peak'
-    return f'<div class="scroll"><table class="data"><thead><tr>{head}</thead><tbody>{body}</tbody></table></div>'
+    return folded(head, body, STREAMS, "stream")
 
 
 def plain_messages(run: Run, most: int = 200) -> str:

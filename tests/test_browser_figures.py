@@ -13,7 +13,8 @@ pytestmark = pytest.mark.browser
 # Of each picture the texts that overlap one another, or that lie outside the page or, sideways, outside their picture
 FAULTS = """() => [...document.querySelectorAll('.figures svg[role=img]')].flatMap(picture => {
   const frame = picture.getBoundingClientRect();
-  const texts = [...picture.querySelectorAll('text')].map(text => [text.textContent, text.getBoundingClientRect()]);
+  const seen = [...picture.querySelectorAll('text')].filter(text => getComputedStyle(text).display !== 'none');
+  const texts = seen.map(text => [text.textContent, text.getBoundingClientRect()]);
   const apart = (a, b) => a.right <= b.left + 1 || b.right <= a.left + 1 || a.bottom <= b.top + 3 || b.bottom <= a.top + 3;
   return texts.flatMap(([words, box], k) => [
     ...texts.slice(k + 1).filter(([, other]) => !apart(box, other)).map(([other]) => `${words} over ${other}`),

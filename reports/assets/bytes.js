@@ -60,7 +60,7 @@ function bytesView(i) {
     <div class="dump ${dump}">${dump === 'text' ? '' : `<div class="hex" tabindex="0" role="region" aria-label="Bytes in hexadecimal"><pre class="off">${offsets.join('\n')}</pre><pre>${hex.join('\n')}</pre><pre class="asc">${chars.join('\n')}</pre></div>`}${dump === 'hex' ? '' : `<div class="text" tabindex="0" role="region" aria-label="Bytes as text">${text}</div>`}</div>
     ${more > 0 ? `<p class="dim">${n(bytes.length)} of ${count(kept.length, 'byte')} shown. <button data-more="${next}">Show ${next === more ? `the other ${n(more)}` : `${n(next)} more`}</button> ${cut}</p>` : cut ? `<p class="dim">${cut}</p>` : ''}`;
 }
-const offsetWords = i => has(M.first[i]) ? `offsets count the bytes of ${esc(channelName(M.channel[i]))}` : `offsets count the bytes of ${isItem(i) ? 'the item' : isDatagram(i) ? 'the datagram' : 'the message'}`;
+const offsetWords = i => has(M.first[i]) ? `offsets count the bytes of ${esc(shortName(M.channel[i]))}` : `offsets count the bytes of ${isItem(i) ? 'the item' : isDatagram(i) ? 'the datagram' : 'the message'}`;
 
 const COPIES = { text: bytes => decoder.decode(bytes), hex: hexOf, Python: pythonOf };
 async function copy(i, form, button) {

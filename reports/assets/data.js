@@ -11,6 +11,9 @@ const who = lane => has(lane) ? LANES[lane].who : 'nobody';
 const writerOf = i => M.unseen[i] === 1 ? CHANNELS[M.channel[i]].unseen.w ?? 'not traced' : who(M.writer[i]);
 const readerOf = i => M.unseen[i] === 2 ? CHANNELS[M.channel[i]].unseen.r ?? 'not traced' : has(M.read[i]) ? who(M.reader[i]) : 'nobody';
 const channelName = c => has(c) ? CHANNELS[c].name : '·';
+const shortName = c => channelName(c).replace(/ at \S+$/, ''); // of a socket without its address
+/* Of many names in one text the first few. */
+const fewOf = names => { const all = names.split(', '); return all.length > 4 ? `${all.slice(0, 3).join(', ')} and ${n(all.length - 3)} more` : names; };
 const place = s => has(s) ? `${SITES[s].file}:${SITES[s].line}` : '';
 
 /* Rows of a table by the value of one column, keeping their order: rows of v are order[starts[v]..starts[v + 1]). */
@@ -131,10 +134,20 @@ function stateAt(lane, t) {
   const { begin, end } = laneWaits[lane], k = seek(begin, t, true);
   return { reason: LANES[lane].traced ? 'run' : 'unseen', since: k ? end[k - 1] : born(lane), until: k < begin.length ? begin[k] : gone(lane), row: -1 };
 }
+/* Where the cursor lies at first in a run that came to no knot: in the middle of the longest wait, which the verdict tells
+   of; where nobody waited, at the end. */
+function middleOfLongestWait() {
+  let longest = -1;
+  for (let i = 0; i < W.begin.length; i++) if (REASONS[W.reason[i]] !== 'sleep' && !(W.length[i] <= W.length[longest])) longest = i;
+  return longest < 0 ? END : (W.begin[longest] + W.end[longest]) / 2;
+}
+/* Bytes of writes to a channel that never returned: they are in no buffer, and how many of them went is not known. */
+let leaving; // these messages
+const leavingAt = (channel, t) => (leaving ??= never.filter(i => M.leaving[i])).reduce((sum, i) => sum + (M.channel[i] === channel && M.begin[i] <= t ? M.size[i] : 0), 0);
 /* Bytes in the kernel's channel, in its writers' buffers, and in its readers' at t. */
 function fillAt(channel, t) {
   const f = flows[channel], left = f.out.by(t), taken = f.taken.by(t);
-  return { kernel: Math.max(0, left - taken), user: Math.max(0, f.in.by(t) - left), reader: Math.max(0, taken - f.given.by(t)) };
+  return { kernel: Math.max(0, left - taken), user: Math.max(0, f.in.by(t) - Math.max(left, taken)), reader: Math.max(0, taken - f.given.by(t)) };
 }
 /* The next (way 1) or previous (-1) moment at which anything happened. */
 function neighbour(t, way) {

@@ -54,7 +54,23 @@ function inView() {
     if (M.held[i] > 0 && has(M.writer[i])) underline(M.writer[i], M.begin[i], M.written[i]);
   });
   const exact = seen <= ARROWS;
-  return { merged: new Map(), waits, bars, seen, held, exact, messages: exact ? drawn : latency.rows(), exactBars: bars <= BARS };
+  return { merged: new Map(), waits, bars, seen, held, exact, messages: exact ? thinned(drawn) : latency.rows(), exactBars: bars <= BARS };
+}
+/* Of many arrows those, the slowest first, that do not make a wall: at most DENSE in any cell 8 px wide and a row high. */
+const FEW = 100, DENSE = 2;
+function thinned(rows) {
+  if (rows.length <= FEW) return rows;
+  const columns = (plotWidth() >> 3) + 1, cells = new Uint8Array(columns * G.rows.length), kept = [], column = t => Math.min(columns - 1, Math.max(0, X(t) >> 3));
+  for (const i of [...rows].sort((a, b) => M.transit[b] - M.transit[a] || a - b)) {
+    const f = G.lanes[M.writer[i]]?.row, t = G.lanes[M.reader[i]]?.row;
+    if (!has(f) || !has(t) || f === t) { kept.push(i); continue; } // no arrow
+    const a = column(M.written[i]), b = column(M.read[i]), steps = Math.max(Math.abs(t - f), b - a), way = [];
+    for (let s = 0; s <= steps; s++) way.push(Math.round(f + (t - f) * s / steps) * columns + Math.round(a + (b - a) * s / steps));
+    if (way.reduce((sum, cell) => sum + cells[cell], 0) >= DENSE * way.length) continue;
+    for (const cell of way) cells[cell] = Math.min(255, cells[cell] + 1);
+    kept.push(i);
+  }
+  return kept.sort((a, b) => a - b);
 }
 /* The rows of the SLOWEST largest latencies seen, without sorting all: a histogram of logarithms finds the threshold. A
    bucket that fills up is thinned evenly, and equals are taken evenly, so that the arrows do not all lie at the left. */
@@ -106,7 +122,7 @@ const PAINT = {
   kernel: 'stroke:none;fill:color-mix(in srgb,var(--accent) 45%,transparent)', user: 'stroke:none;fill:var(--liquid)',
   reader: 'stroke:var(--liquid2);stroke-width:1px;fill:url(#p-reader)',
   signals: 'stroke:var(--signal);stroke-width:1.25px;stroke-dasharray:6 3', signalheads: 'stroke:none;fill:var(--signal)', merged: 'stroke:var(--ink2);stroke-width:1.5px;fill:none',
-  forks: 'stroke:var(--ink3);stroke-width:1px;stroke-dasharray:2 3', arrows: 'stroke:var(--ink2);stroke-width:var(--arrow,1px)',
+  forks: 'stroke:var(--ink3);stroke-width:1px;stroke-dasharray:2 3;stroke-opacity:var(--fork,1)', arrows: 'stroke:var(--ink2);stroke-width:var(--arrow,1px)',
   heads: 'stroke:none;fill:var(--ink2)', unread: 'stroke:var(--ink2);stroke-width:1px', stub: 'stroke:var(--danger);stroke-width:2px',
   hot: 'stroke:var(--accent);stroke-width:2.25px', hothead: 'stroke:none;fill:var(--accent)',
 };
@@ -186,6 +202,7 @@ function lost(P, kx) {
     const l = G.lanes[M.writer[i]], t = has(M.written[i]) ? M.written[i] : M.begin[i];
     if (!l || M.begin[i] > view[1]) continue;
     const y = l.bar + l.barH + 4, key = `${M.writer[i]} ${Math.round(X(t))} ${has(M.written[i])}`, inside = t >= view[0];
+    if (M.leaving[i]) continue; // in no buffer: its bar says that it waits for room
     if (!has(M.written[i])) spans.set(M.writer[i], Math.min(spans.get(M.writer[i]) ?? END, M.begin[i]));
     else if (M.held[i] > 0 && M.written[i] > view[0]) P.held.push(rect(M.begin[i], Math.max(M.written[i], M.begin[i] + 2 * kx), y - 3, 3));
     if (!inside || drawn.has(key)) continue;
@@ -210,7 +227,8 @@ function eachStep(channel, t0, t1, use) {
     if (l < d.length && d[l] < next) next = d[l];
     if (next > t) {
       const left = j ? flow.out.sums[j - 1] : 0, taken = k ? flow.taken.sums[k - 1] : 0, kernel = left - taken;
-      const user = (i ? flow.in.sums[i - 1] : 0) - left, reader = taken - (l ? flow.given.sums[l - 1] : 0);
+      const user = (i ? flow.in.sums[i - 1] : 0) - Math.max(left, taken), // what is read has left, whenever its write returned
+        reader = taken - (l ? flow.given.sums[l - 1] : 0);
       use(t, next, kernel > 0 ? kernel : 0, user > 0 ? user : 0, reader > 0 ? reader : 0);
     }
     t = next;
@@ -232,6 +250,13 @@ function scaleOf(channel) {
   }
   const capacity = CHANNELS[channel].capacity, full = capacity && most > 0.95 * capacity;
   return scales[channel] = { most, scale: full ? Math.max(capacity, most) : most || 1, full };
+}
+/* A channel in which nothing was ever seen to lie has no strip, unless the knot waits on it: its row would be empty. */
+let unfilled = 0;
+function dropUnfilled() {
+  const kept = MODEL.strips.filter(c => scaleOf(c).most || GRAPH.waiters.some(one => one.channel === c && MODEL.core.includes(one.lane)));
+  unfilled = MODEL.strips.length - kept.length;
+  MODEL.strips = kept;
 }
 /* Rectangles of a strip; steps narrower than a pixel are one rectangle of their highest fill. */
 function stripRects(channel) {

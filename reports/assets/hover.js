@@ -38,7 +38,7 @@ let shownArrows = null, shownMarks = [];
 const clipped = i => { const text = textOf(i); return text.length > 240 ? `${text.slice(0, 240)}…` : text; };
 
 function messageTip(i) {
-  const stuck = !has(M.written[i]), times = stuck ? `in the writer’s buffer since ${at(M.begin[i])}, never flushed`
+  const stuck = !has(M.written[i]), times = M.leaving[i] ? `its write has not returned since ${at(M.begin[i])}` : stuck ? `in the writer’s buffer since ${at(M.begin[i])}, never flushed`
     : M.unseen[i] ? 'one end is not traced: its time under way is not known'
     : `${M.held[i] > 0 ? `${dur(M.held[i])} in the writer’s buffer, ` : ''}${has(M.transit[i]) ? `${dur(Math.max(0, M.transit[i]))} in ${esc(channelName(M.channel[i]))}` : 'never read'}`;
   const others = mergedWith(i), pieces = M.reads[i] > 1 ? `<br>split: ${n(M.reads[i])} reads got its bytes` : '';
@@ -61,7 +61,7 @@ function laneTip(lane, t) {
 }
 function stripTip(c, t) {
   const { kernel, user, reader } = fillAt(c, t), ch = CHANNELS[c], ends = (list, word) => list.length ? `${word}: ${esc(list.slice(0, 4).join(', '))}${list.length > 4 ? ` and ${list.length - 4} more` : ''}` : '';
-  return `<b>${esc(ch.name)} at ${at(t, digits())}</b>${n(kernel)}${ch.capacity ? ` of ${n(ch.capacity)}` : ''} ${ch.items ? 'items in it' : `bytes in the channel<br>${n(user)} bytes in the writer’s buffer`}${reader && !ch.items ? `<br>${n(reader)} bytes in the reader’s buffer, not yet handed to the program` : ''}<br><span class="dim">${[ends(ch.open.w, 'writes'), ends(ch.open.r, 'reads')].filter(Boolean).join(' · ')}</span>`;
+  return `<b>${esc(ch.name)} at ${at(t, digits())}</b>${n(kernel)}${ch.capacity ? ` of ${n(ch.capacity)}` : ''} ${ch.items ? 'items in it' : `bytes in the channel<br>${leavingAt(c, t) ? `a write of ${n(leavingAt(c, t))} bytes has not returned` : `${n(user)} bytes in the writer’s buffer`}`}${reader && !ch.items ? `<br>${n(reader)} bytes in the reader’s buffer, not yet handed to the program` : ''}<br><span class="dim">${[ends(ch.open.w, 'writes'), ends(ch.open.r, 'reads')].filter(Boolean).join(' · ')}</span>`;
 }
 
 /* ---- pointer ------------------------------------------------------------------------------------------------------------ */
@@ -85,6 +85,7 @@ function pointer() {
     if (down && Math.hypot(e.clientX - down[0], e.clientY - down[1]) < 4) {
       const [x, y] = local(e), found = hit(x, y);
       if (has(found?.message)) pick(found.message);
+      else if (has(found?.mark)) reveal('Events', found.mark);
       else for (const what of ['wait', 'channel']) if (has(found?.[what])) tell(what, found[what]);
       const twice = e.timeStamp - last.timeStamp < 400 && Math.hypot(e.clientX - last.clientX, e.clientY - last.clientY) < 6;
       last = e;

@@ -40,11 +40,11 @@ async function listing() {
       size: M.begin.length, bad: i => !has(M.written[i]), where: i => [M.begin[i], has(M.read[i]) ? M.read[i] : has(M.written[i]) ? M.written[i] : M.begin[i]], open: i => pick(i, false),
       columns: [
         amount('#', i => M.number[i]), text('from', writerOf), text('to', i => has(M.written[i]) ? readerOf(i) : 'nobody yet'), text('channel', i => channelName(M.channel[i])),
-        amount('bytes', i => M.size[i]), clock('written', i => M.begin[i]),
+        amount('bytes', i => CHANNELS[M.channel[i]].items ? NaN : M.size[i]), clock('written', i => M.begin[i]),
         span('in writer’s buffer', i => endless(M.held, i), { key: 'held', show: i => has(M.held[i]) ? (M.held[i] > 0 ? dur(M.held[i]) : '·') : 'still there' }),
         span('in channel', i => endless(M.transit, i), { key: 'transit', show: i => M.unseen[i] ? 'not known' : has(M.transit[i]) ? dur(Math.max(0, M.transit[i])) : has(M.written[i]) ? 'still there' : 'never' }),
         typed('site', i => placeOf(M.accept_site[i])),
-        typed('payload', textOf, { show: i => mono(or(longer(textOf(i)), v => esc(v), M.size[i] ? 'not recorded' : 'empty')), style: 'text', match: inPayload }),
+        typed('payload', textOf, { show: i => mono(or(longer(textOf(i)), v => esc(v), CHANNELS[M.channel[i]].items ? 'an object' : M.size[i] ? 'not recorded' : 'empty')), style: 'text', match: inPayload }),
       ],
       about: { process: [i => laneProcess(M.writer[i]), i => laneProcess(M.reader[i])], channel: [i => M.channel[i]] },
       chips: [['stuck', i => !has(M.written[i])], ['over 100 ms', i => endless(M.held, i) + (has(M.transit[i]) ? M.transit[i] : 0) > 1e8], ['not read', i => has(M.written[i]) && !has(M.read[i])], ['merged', i => M.merged[i] === 1], ['end not traced', i => M.unseen[i] > 0]],
@@ -117,8 +117,8 @@ async function listing() {
     },
     Events: {
       size: K.time.length, bad: () => false, where: i => [K.time[i], K.time[i], K.lane[i]],
-      columns: [clock('time', i => K.time[i]), text('thread', i => who(K.lane[i])), text('event', i => MARK_WORDS[mark(i)] ?? mark(i), { show: i => `${GLYPHS[mark(i)] ?? ''} ${esc(MARK_WORDS[mark(i)] ?? mark(i))}` }), text('other', i => has(K.other[i]) ? who(K.other[i]) : null), typed('site', i => placeOf(K.site[i])), typed('source', i => SITES[K.site[i]]?.text?.trim())],
-      about: { process: [i => laneProcess(K.lane[i]), i => laneProcess(K.other[i])] }, chips: each(MARKS, name => MARK_WORDS[name] ?? name, i => K.kind[i]), none: 'No process forked, ran another program, or ended on its own.',
+      columns: [clock('time', i => K.time[i]), text('thread', i => who(K.lane[i])), text('event', i => MARK_WORDS[mark(i)] ?? mark(i), { show: i => `${GLYPHS[mark(i)] ?? ''} ${esc(MARK_WORDS[mark(i)] ?? mark(i))}` }), text('what', markWords, { style: 'wrap' }), text('other', i => has(K.other[i]) ? who(K.other[i]) : null), typed('site', i => placeOf(K.site[i])), typed('source', i => SITES[K.site[i]]?.text?.trim())],
+      about: { process: [i => laneProcess(K.lane[i]), i => laneProcess(K.other[i])] }, chips: [...new Set(MARKS.filter((_, kind) => K.kind.includes(kind)).map(name => MARK_WORDS[name] ?? name))].map(words => [words, i => (MARK_WORDS[mark(i)] ?? mark(i)) === words]), none: 'No process forked, ran another program, or ended on its own.',
     },
     'Who for whom': {
       size: B.time.length, bad: i => LANES[B.lane[i]]?.role === 'core' && LANES[B.by[i]]?.role === 'core',

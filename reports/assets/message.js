@@ -193,7 +193,7 @@ function openMessage(i) {
 /* Few messages: a button each. Many: the stuck ones, and a number to type. */
 function chips() {
   const size = M.begin.length, some = size <= CHIPS ? [...Array(size).keys()] : [...new Set([...never.filter(i => !has(M.written[i])).slice(0, 4), picked])].sort((a, b) => a - b);
-  const button = i => `<button data-message="${i}" class="${has(M.written[i]) ? '' : 'stuck'}" aria-pressed="${i === picked}">${M.number[i]} · ${esc(channelName(M.channel[i]))} · ${sizeWords(i)}</button>`;
+  const button = i => `<button data-message="${i}" class="${has(M.written[i]) ? '' : 'stuck'}" aria-pressed="${i === picked}">${M.number[i]} · ${esc(shortName(M.channel[i]))} · ${sizeWords(i)}</button>`;
   const walk = size > CHIPS ? `<button data-walk="-1" aria-label="Previous message">‹</button><button data-walk="1" aria-label="Next message">›</button><input id="number" type="number" min="1" max="${size}" placeholder="of ${n(size)}" aria-label="Message number">` : '';
   $('mpick').innerHTML = some.map(button).join('') + walk;
 }

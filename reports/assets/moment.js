@@ -97,7 +97,7 @@ function awaitedBy(waits) {
   return [...by].map(([reason, names]) => `${named(names, 3)} ${names.length > 1 ? MODEL.reasons[reason].replace(/^waits/, 'wait') : MODEL.reasons[reason]}`).join('; ');
 }
 /* Who wrote or read a channel, or else could. */
-const endOf = (ch, access) => ch.unseen[access] ?? ((access === 'w' ? ch.writers : ch.readers) || named([...new Set(ch.open[access].map(one => one.replace(/ fd \d+$/, '')))], 3) || 'nobody');
+const endOf = (ch, access) => ch.unseen[access] ?? (fewOf(access === 'w' ? ch.writers : ch.readers) || named([...new Set(ch.open[access].map(one => one.replace(/ fd \d+$/, '')))], 3) || 'nobody');
 function drawChannels(waits, t) {
   const { shown, more, bytes, empty } = channelsAt(waits, t), waiters = new Map();
   for (const wait of waits) if (has(wait.channel)) waiters.set(wait.channel, [...waiters.get(wait.channel) ?? [], wait]);
@@ -128,7 +128,8 @@ function drawWhere(waits, t) {
     const did = wait ? waitSaid(wait) : LANES[lane].traced ? 'runs' : 'not traced', ever = part && MODEL.verdict === 'deadlock' ? ', for ever' : '';
     const text = has(site) ? `<div class="at"><code>${esc(place(site))}</code>${SITES[site].text ? ` <code class="text">${esc(SITES[site].text.trim())}</code>` : ''}</div>` : '';
     const note = wait ? (wait.row < 0 ? 'seen from outside' : wait.call ? `in ${wait.call}` : '') : spot ? `last seen ${t > spot.time ? `${dur(t - spot.time)} before` : 'just here'}` : '';
-    return `<li class="${part}" data-lane="${lane}">${swatch(reason)}<div><b>${esc(who(lane))}</b> <span class="did">${esc(did)}</span> <span class="dim">for ${dur(t - since)}${ever}${note ? ` · ${esc(note)}` : ''}</span>${text}</div></li>`;
+    const name = wait && wait.row >= 0 ? `<button class="name" data-wait="${wait.row}" title="Its row in the table of waits">${esc(who(lane))}</button>` : `<b>${esc(who(lane))}</b>`;
+    return `<li class="${part}" data-lane="${lane}">${swatch(reason)}<div>${name} <span class="did">${esc(did)}</span> <span class="dim">for ${dur(t - since)}${ever}${note ? ` · ${esc(note)}` : ''}</span>${text}</div></li>`;
   });
   const early = LANES.filter((_, lane) => t < born(lane)).length, late = LANES.filter((_, lane) => t > gone(lane)).length;
   const absent = [early ? `${n(early)} ${early > 1 ? 'have' : 'has'} not begun` : '', late ? `${n(late)} ${late > 1 ? 'have' : 'has'} ended` : ''].filter(Boolean).join(', ');
@@ -150,7 +151,7 @@ function drawMoment(force) {
   $('moment-h').textContent = `At ${at(now, digits())}`;
   const closed = formedBy(now) && MODEL.core.length ? dur(now - MODEL.formed) : '', knot = !closed ? '' : MODEL.verdict === 'deadlock' ? `the deadlock closed ${now > MODEL.formed ? `${closed} before` : 'just now'}` : `it has stood still for ${closed}`;
   const there = LANES.filter((_, lane) => alive(lane, now)).length;
-  $('moment-sum').textContent = [`${waits.length ? n(waits.length) : 'none'} of ${count(there, 'thread')} ${waits.length > 1 ? 'wait' : 'waits'}`, knot].filter(Boolean).join(', ');
+  $('moment-sum').textContent = [waits.length ? `${n(waits.length)} of ${count(there, 'thread')} ${waits.length > 1 ? 'wait' : 'waits'}` : `${count(there, 'thread')}, none waits`, knot].filter(Boolean).join(', ');
   drawGraph(waits, now);
   drawChannels(waits, now);
   drawWhere(waits, now);
@@ -160,8 +161,15 @@ function drawMoment(force) {
 }
 async function startMoment() {
   SEEN = await load('seen');
+  $('moment-panel').classList.toggle('bare', !M.begin.length && !W.begin.length && !SEEN.begin.length);
   heed('time', () => drawMoment());
   heed('message', () => drawMoment());
   (window.requestIdleCallback ?? setTimeout)(() => sightings()); // so that the first step is no slower than the others
+  $('moment-panel').addEventListener('click', e => { // a card or a name leads to its wait
+    const row = e.target.closest('[data-wait]')?.dataset.wait;
+    if (row === undefined) return;
+    reveal('Blocking', +row);
+    toMarked();
+  });
   $('moment-channels').addEventListener('click', e => { const one = e.target.closest('[data-message]'); if (one) pick(+one.dataset.message); });
 }

@@ -3,7 +3,7 @@ window.ipctrace = { times: {} };
 
 /* Without a choice the page follows the system; a choice holds for this page only: a file has no place to store it. */
 const dark = () => (document.documentElement.dataset.theme ?? (matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light')) === 'dark';
-const repaint = () => { if (G && window.ipctrace.drawn && !window.ipctrace.drawn.exact) draw(); }; // only the heat map holds colours
+const repaint = () => { if (G && window.ipctrace.drawn && (folding || !window.ipctrace.drawn.exact)) draw(); }; // only the heat map holds colours; it paints what is folded, too
 $('theme').addEventListener('click', () => { document.documentElement.dataset.theme = dark() ? 'light' : 'dark'; repaint(); });
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change', repaint);
 
@@ -20,7 +20,7 @@ function legend() {
   if (LANES.some(l => l.traced)) seen.add('run');
   if (LANES.some(l => !l.traced)) seen.add('unseen');
   const parts = REASONS.filter(r => seen.has(r)).map(r => `${swatch(r)}${MODEL.reasons[r]}`);
-  if (M.held.some(v => v !== 0)) parts.push('<svg width="26" height="14" aria-hidden="true"><rect y="8" width="26" height="3" fill="var(--liquid2)"/></svg>bytes held in the writer’s buffer');
+  if (M.held.some((v, i) => v !== 0 && !M.leaving[i])) parts.push('<svg width="26" height="14" aria-hidden="true"><rect y="8" width="26" height="3" fill="var(--liquid2)"/></svg>bytes held in the writer’s buffer');
   if (MODEL.strips.some(c => flows[c].taken.sums.at(-1) > (flows[c].given.sums.at(-1) ?? 0) || M.unread.some(v => v > 0))) parts.push('<svg width="26" height="14" aria-hidden="true"><rect x=".5" y="3.5" width="25" height="9" fill="url(#p-reader)" stroke="var(--liquid2)"/></svg>bytes held in the reader’s buffer');
   if (M.merged.some(v => v)) parts.push('<svg width="26" height="14" aria-hidden="true"><path d="M3 7V12H23V7" fill="none" stroke="var(--ink2)" stroke-width="1.5"/></svg>several writes, one read');
   if (M.begin.length) parts.push('<svg width="26" height="14" aria-hidden="true"><path d="M1 2L20 10" stroke="var(--ink2)"/><path d="M25 12l-7 0l2-5z" fill="var(--ink2)"/></svg>message, written → read');
@@ -52,6 +52,8 @@ window.ipctrace.ready = (async () => {
   const loaded = library().then(() => began('library'));
   await Promise.all([openRun(), openPieces()]);
   takenByPieces();
+  dropUnfilled();
+  if (!has(MODEL.formed)) now = resting = middleOfLongestWait();
   await startMoment();
   began('data');
   inspector();

@@ -4,6 +4,7 @@ const WINDOW = 200, ROW = 30, PAGE = 15;
 const TALLEST = 15e6; // px: browsers can't make an element much taller; past it the scroll bar is a scale
 
 let TABLES, tab = 'Messages', sorting = null, shownRows = new Uint32Array(0), stop = 0; // sorting: [column, 1 or -1]; stop: a place in shownRows
+let SHORTENED = 0; // messages of which the page does not have every recorded byte
 let marked = null; // { table, row }: the row that was chosen, here or on the timeline
 
 /* Row numbers in the chosen order; what has no value comes last. Keys are numbers: a text's place among all texts. */
@@ -31,6 +32,7 @@ function drawTable() {
   $('window').scrollTop = 0;
   rows();
   $('count').textContent = tall || shownRows.length !== t.size ? `${n(shownRows.length)} of ${n(t.size)}` : t.size ? count(t.size, 'row') : '';
+  if (tab === 'Messages' && SHORTENED) $('count').textContent += `. Of ${count(SHORTENED, 'long payload')} this page has the beginning; the recording has more.`;
   tell('table');
 }
 function drawTabs() { // one is the stop of the Tab key; arrows go to the others
@@ -183,7 +185,8 @@ function pressed(e) { // in the rows: arrows move, Enter opens; in the tabs: arr
 
 async function startTables() {
   TABLES = await listing();
-  if (!TABLES.Messages.size && TABLES.Blocking.size) tab = 'Blocking';
+  for (const one of M.cut) if (one) SHORTENED++;
+  tab = ['Messages', 'Blocking', 'Events'].find(name => TABLES[name].size) ?? 'Processes';
   $('tables').addEventListener('click', clicked);
   $('tables').addEventListener('keydown', pressed);
   $('facets').addEventListener('change', e => { const { facet } = e.target.dataset; if (e.target.value === '') delete facets[facet]; else facets[facet] = +e.target.value; drawTable(); });

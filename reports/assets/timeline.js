@@ -1,5 +1,5 @@
 /* The timeline: one plotly figure (x in ns, y in pixels), HTML labels over it, the cursor, and moving about. */
-let now = has(MODEL.formed) ? (MODEL.formed + MODEL.cut) / 2 : END, figure, drawing = Promise.resolve(), busy = false;
+let now = has(MODEL.formed) ? (MODEL.formed + MODEL.cut) / 2 : END, resting = now, figure, drawing = Promise.resolve(), busy = false;
 
 const swatch = r => `<svg width="26" height="14" aria-hidden="true"><rect x=".5" y=".5" width="25" height="13" rx="2" fill="url(#p-${r})" stroke="var(--${r})" stroke-opacity="${r === 'sleep' ? 0.7 : 0.5}"/></svg>`;
 
@@ -38,6 +38,7 @@ function draw() {
     const seen = inView(), P = paths(seen), axis = ticks();
     seen.marks = marksInView();
     document.documentElement.style.setProperty('--arrow', seen.messages.length > MANY ? '0.75px' : '1px');
+    document.documentElement.style.setProperty('--fork', G.rows.length > 24 ? '0.45' : '1'); // many cross many lanes
     const shapes = LAYERS.map(layer => ({ type: 'path', path: P[layer].join('') || `M${view[0]},-9Z`, line: { width: 1 }, fillcolor: 'transparent', layer: 'above' }));
     busy = true;
     figure = await Plotly.react('plot', [{ x: [0], y: [0], mode: 'none', type: 'scatter' }], layout(shapes, axis), { displayModeBar: false, showSendToCloud: false, doubleClick: false, responsive: false, displaylogo: false });
@@ -56,11 +57,13 @@ function draw() {
 /* Which form is shown, and how much is in view: said beside the figure. */
 function form(seen) {
   const parts = [];
-  if (!M.begin.length && !W.begin.length) parts.push('Nothing happened that ipctrace records: no bytes moved and no thread waited.');
+  if (!M.begin.length && !W.begin.length) parts.push('No bytes passed from one to another, and no thread waited.');
   if (!seen.exactBars) parts.push(`${n(seen.bars >> 1)} waits in view: each pixel shows the reason that took most of it. Zoom in for the waits themselves.`);
   if (!seen.exact) parts.push(`Slowest ${n(seen.messages.length)} of ${n(seen.seen)} messages drawn.`);
+  else if (seen.messages.length < seen.seen) parts.push(`${n(seen.messages.length)} of ${n(seen.seen)} messages drawn, the slowest first: the rest would lie on them.`);
   else if (seen.messages.length > MANY) parts.push(`${n(seen.seen)} messages in view.`);
   if (seen.marks.rows.length < seen.marks.seen) parts.push(`${n(seen.marks.rows.length)} of ${count(seen.marks.seen, 'mark')} drawn: the rest would lie on them.`);
+  if (unfilled) parts.push(`${count(unfilled, 'more channel')} never held anything that was seen.`);
   const folded = G.rows.filter(row => row.folded && !row.open);
   if (folded.length) parts.push(`${n(folded.reduce((sum, row) => sum + row.lanes.length, 0))} of ${n(LANES.length)} threads share ${folded.length === 1 ? 'a row' : `${n(folded.length)} rows`}: open one with ▸ at the left.`);
   $('form').textContent = parts.join(' ');
@@ -95,12 +98,13 @@ function labels(seen) {
     put(formed > width - 170 ? 'kn left' : 'kn', formed, last.y + last.h - 3, `${word} since ${at(MODEL.formed)}`);
   }
   for (const c of MODEL.strips) {
-    const s = G.strips[c], stuck = MODEL.stuck.filter(one => one.channel === c).reduce((a, one) => a + one.size, 0);
+    const s = G.strips[c], writing = leavingAt(c, END), stuck = writing || MODEL.stuck.filter(one => one.channel === c).reduce((a, one) => a + one.size, 0);
     put('base', 0, s.y + s.h, '');
     if (scaleOf(c).full) put('capacity', 0, s.y + s.h - CHANNELS[c].capacity / scaleOf(c).scale * s.h, '');
     if (stuck) {
       const since = Math.max(X(Math.min(...never.filter(i => M.channel[i] === c && !has(M.written[i])).map(i => M.begin[i]))), 0);
-      if (since < width - 150 && stuck / scaleOf(c).scale > 0.5) put('st', since + 8, s.y + 6, `${count(stuck, 'byte')}, never flushed`);
+      const said = `${count(stuck, 'byte')}, ${writing ? 'the write never returned' : 'never flushed'}`;
+      if (since < width - 6.4 * said.length - 16 && stuck / scaleOf(c).scale > 0.5) put('st', since + 8, s.y + (writing ? 0 : 6), said);
     }
   }
   $('overlay').innerHTML = out.join('');
@@ -130,13 +134,16 @@ function gutter(small, tight) {
   });
   const strips = MODEL.strips.map(c => {
     const s = G.strips[c], { most } = scaleOf(c), ch = CHANNELS[c];
-    const unit = ch.items ? count(ch.capacity || most, 'item').replace(/^.* /, ' ') : ' B', of = ch.capacity ? ` of ${n(ch.capacity)}${unit}` : unit;
-    return `<div style="top:${s.y + TOP - (small ? 18 : 4)}px;height:36px"><span><b>${esc(ch.name)}</b> <span class="s">${esc(ch.unseen.w ?? (ch.writers || usersOf(c, M.writer)))} → ${esc(ch.unseen.r ?? (ch.readers || usersOf(c, M.reader)))}</span></span><span class="s">top: ${n(most)}${of}</span></div>`;
+    const full = ch.capacity && most >= ch.capacity, unit = ch.items ? count(ch.capacity || most, 'item').replace(/^.* /, ' ') : ' B', of = ch.capacity && !full ? ` of ${n(ch.capacity)}${unit}` : unit, top = full ? `full: ${n(ch.capacity)}${unit}` : `top: ${n(most)}${of}`, room = `${shortName(c)} ${top}`.length < 29;
+    const ends = esc(`${fewOf(ch.unseen.w ?? (ch.writers || usersOf(c, M.writer)))} → ${fewOf(ch.unseen.r ?? (ch.readers || usersOf(c, M.reader)))}`);
+    return `<div style="top:${s.y + TOP - (small ? 18 : 4)}px;height:36px" title="${esc(ch.name)}, ${top}: ${ends}"><span><b>${esc(shortName(c))}</b> <span class="s">${room ? top : top.replace(/ of .*/, unit)}</span></span><span class="s">${ends}</span></div>`;
   });
   $('gl').innerHTML = rows.join('') + strips.join('');
 }
 
 const fillWords = (c, size) => CHANNELS[c].items ? `${count(size, 'item')} in it` : `${n(size)} B in the channel`;
+
+const BRIEFLY = { peer: 'waits for the other end', child: 'waits for an end' }; // there is little room beside the lanes
 
 /* ---- the cursor, and the state of everything at it ---------------------------------------------------------------------- */
 function cursor() {
@@ -148,13 +155,13 @@ function cursor() {
     if (l.folded) return '';
     const dead = t.role === 'core' && has(MODEL.formed) && now >= MODEL.formed;
     const ever = dead && MODEL.verdict === 'deadlock' ? 'for ever; so far ' : 'for ';
-    const html = s ? `<span style="color:var(--${dead ? 'danger' : s.reason})">${MODEL.reasons[s.reason]}</span>${tight ? '' : `<span class="s">${ever}${dur(now - s.since)}</span>`}`
+    const html = s ? `<span style="color:var(--${dead ? 'danger' : s.reason})">${BRIEFLY[s.reason] ?? MODEL.reasons[s.reason]}</span>${tight ? '' : `<span class="s">${ever}${dur(now - s.since)}</span>`}`
       : `<span class="s">${now < born(i) ? 'not started' : 'ended'}</span>`;
     return `<div style="top:${l.y + TOP}px;height:${l.h}px">${html}</div>`;
   });
   const fills = MODEL.strips.map(c => {
     const { kernel, user, reader } = fillAt(c, now), s = G.strips[c];
-    return `<div style="top:${s.y + TOP - 4}px;height:36px"><span>${fillWords(c, kernel)}</span><span style="color:var(--${user ? 'amber' : 'ink3'})">${CHANNELS[c].items || (reader && !user) ? '' : `${n(user)} B in the writer’s buffer`}</span>${reader ? `<span style="color:var(--amber)">${n(reader)} B in the reader’s buffer</span>` : ''}</div>`;
+    return `<div style="top:${s.y + TOP - 4}px;height:36px"><span>${fillWords(c, kernel)}</span><span style="color:var(--${user ? 'amber' : 'ink3'})">${CHANNELS[c].items || (reader && !user) ? '' : leavingAt(c, now) ? `a write of ${n(leavingAt(c, now))} B` : `${n(user)} B in the writer’s buffer`}</span>${reader ? `<span style="color:var(--amber)">${n(reader)} B in the reader’s buffer</span>` : ''}</div>`;
   });
   $('gr').innerHTML = states.join('') + fills.join('');
   const steps = [...document.querySelectorAll('#story li')], on = steps.findLastIndex(li => +li.dataset.t <= now + 1);
@@ -178,7 +185,7 @@ function stopAfter(t, stops) {
 function play() {
   if (timer) { clearInterval(timer); timer = null; } else {
     const stops = [...document.querySelectorAll('#story li')].map(li => +li.dataset.t);
-    if (now >= END || stopAfter(now, stops) === undefined) go(stops[0] ?? 0);
+    if (now >= END || now === resting || stopAfter(now, stops) === undefined) go(stops[0] ?? 0);
     timer = setInterval(() => { const t = stopAfter(now, stops); if (t !== undefined) go(t); if (stopAfter(now, stops) === undefined) play(); }, stops.length ? 1100 : 500);
   }
   $('play').textContent = timer ? '❚❚' : '▶';

@@ -120,7 +120,7 @@ function waitCard(lane, wait, { x, y, w, h }, t, held) {
   const part = partOf(wait, t), reason = wait?.reason ?? (LANES[lane].traced ? 'run' : 'unseen'), spot = wait ? null : lastSeen(lane, t);
   const site = place(wait ? wait.site : spot?.site), left = x + 24, room = w - 34, holds = held.get(lane);
   const told = wait ? waitSaid(wait) : LANES[lane].traced ? 'runs' : 'not traced';
-  const said = holds ? `holds ${n(holds)} B` : '', third = [site, wait?.call].filter(Boolean).join(' · ');
+  const said = holds ? `holds ${n(holds)} B` : '', third = [site.length > 24 ? `…${site.slice(-22)}` : site, wait?.call].filter(Boolean).join(' · ');
   return `<g class="card ${part}" data-lane="${lane}"${wait && wait.row >= 0 ? ` data-wait="${wait.row}"` : ''}><title>${esc(`${who(lane)} ${told}${third ? `, ${third}` : ''}`)}</title>`
     + `<rect class="box" x="${x.toFixed(1)}" y="${y.toFixed(1)}" width="${w.toFixed(1)}" height="${h}" rx="8"/><rect x="${(x + 8).toFixed(1)}" y="${(y + 9).toFixed(1)}" width="8" height="${h - 18}" rx="2" fill="url(#p-${reason})" stroke="var(--${reason})" stroke-opacity=".6"/>`
     + svgText(fitted(who(lane), room - (said ? said.length * 6.1 + 10 : 0), 'b'), left, y + 22, 'b', '') + (said ? svgText(said, x + w - 10, y + 22, 's', 'held', 'end') : '')
@@ -146,14 +146,14 @@ function edgeTrack(a, b, k, slot) {
   return [`M${f(a.x + a.w)} ${f(y1)}H${f(x - 5)}q5 0 5 ${5 * down}V${f(y2 - 5 * down)}q0 ${5 * down} -5 ${5 * down}H${f(b.x + b.w + 8)}`, arrowTip(b.x + b.w, y2, -1, 0)];
 }
 /* The narrowest free track for each span, shortest first, so that short waits lie inside long ones. */
-function tracks(edges, at) {
+function tracks(edges, at, most) {
   const taken = [];
   for (const edge of [...edges].sort((p, q) => span(p) - span(q))) {
     const [from, to] = ends(edge);
     let k = 0;
     while (taken[k]?.some(([a, b]) => from < b && a < to)) k++;
     (taken[k] ??= []).push([from, to]);
-    edge.track = Math.min(k, 9);
+    edge.track = Math.min(k, most); // what has no track of its own shares the outermost
   }
   function ends(edge) { const ys = [at.get(edge.from).y, at.get(edge.to).y]; return [Math.min(...ys), Math.max(...ys)]; }
   function span(edge) { const [a, b] = ends(edge); return b - a; }
@@ -174,7 +174,7 @@ function waitGraph(waits, t, width, held) {
   if (!groups.length) return { svg: '', drawn: [], hidden };
   const { boxes: at, height, listed } = boxesOf(groups, out, width), drawn = groups.flat();
   const edges = waits.flatMap(wait => wait.to.map(one => ({ from: wait.lane, to: one.lane, channel: one.channel, why: one.why, part: partOf(wait, t) }))).filter(edge => at.has(edge.from) && at.has(edge.to));
-  if (listed) tracks(edges.filter(edge => edge.from !== edge.to), at);
+  if (listed) tracks(edges.filter(edge => edge.from !== edge.to), at, width > 500 ? 9 : 4);
   const into = new Map();
   for (const edge of edges) if (edge.from !== edge.to) into.set(edge.to, [...into.get(edge.to) ?? [], edge]);
   for (const some of into.values()) { // several arrows into one card lie side by side, in the order of where they come from

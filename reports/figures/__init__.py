@@ -14,5 +14,15 @@ FIGURES = (critical_path, matrix, by_reason, latency, sizes, space_time)
 
 def views(run: Run) -> str:
     """The section's content; each figure that has nothing to show says so."""
-    drawn = "".join(figure.draw(run) for figure in FIGURES)
-    return f'<h2 id="w-h">Where the time went, and in which order</h2><div class="figures">{drawn}</div>'
+    drawn = [figure.draw(run) for figure in FIGURES]
+    full = "".join(one for one in drawn if not empty(one))
+    rest = "".join(one for one in drawn if empty(one))  # a line each
+    return (
+        f'<h2 id="w-h">Where the time went, and in which order</h2><div class="figures">{full}</div>'
+        + (f'<div class="figures unfilled">{rest}</div>' if rest else "")
+    )
+
+
+def empty(drawn: str) -> bool:
+    """Whether a figure only says that it has nothing to show."""
+    return drawn.startswith('<figure class="nothing')

@@ -59,7 +59,9 @@ def draw(run: Run) -> str:
     most = int(found.time.drop(columns="run").sum(axis=1).to_numpy().argmax())
     lifetime = max(1, int(found.time.iloc[most].sum()))
     blocked = lifetime - int(found.time.iloc[most]["run"])
-    waited = f"{escape(names[most][1])} waited {percent(blocked / lifetime)} of its {span(lifetime)}"
+    slept = "sleep" in found.time and bool(found.time.iloc[most]["sleep"])
+    did = "waited or slept" if slept else "waited"
+    waited = f"{escape(names[most][1])} {did} {percent(blocked / lifetime)} of its {span(lifetime)}"
     label = "; ".join(
         f"{whole}: " + ", ".join(f"{span(amount)} {WORDS[reason]}" for reason, amount in times.items() if amount)
         for (_, whole), times in list(zip(names, rows(found.time), strict=True))[:6]

@@ -126,9 +126,9 @@ def told_shares(run: Run) -> list[tuple[float, int, str, str]]:
 def places(top: list[tuple[float, int, str, str]]) -> str:
     """What takes most of the path, as a list."""
     lines = "".join(
-        f'<li><b>{percent(share)}</b> <span>{escape(words)}</span> <span class="dim">{span(time)}</span>'
+        f'<li><b>{percent(share)}</b><div>{escape(words)} <span class="dim">{span(time)}</span>'
         + (f" <code>{escape(shorten(line, 60))}</code>" if line else "")
-        + "</li>"
+        + "</div></li>"
         for share, time, words, line in top
     )
     return f'<ol class="places">{lines}</ol>'

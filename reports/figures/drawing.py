@@ -19,7 +19,9 @@ def across(share: float) -> str:
 
 
 def percent(share: float) -> str:
-    """`62 %`, and of what is there but little, `under 1 %`."""
+    """`62 %`; of what is there but little `under 1 %`, and of nearly all `over 99 %`."""
+    if 0.995 <= share < 1:
+        return "over 99 %"
     return "under 1 %" if 0 < share < 0.005 else f"{100 * share:.0f} %"
 
 
@@ -75,7 +77,8 @@ def figure(title: str, says: str, drawn: str, notes: Iterable[str] = (), style: 
 
 def nothing(title: str, says: str, style: str = "") -> str:
     """A figure that has nothing to show, and says so."""
-    return f'<figure class="{style}"><figcaption><b>{title}</b></figcaption><p class="none">{says}</p></figure>'
+    kind = f"nothing {style}".strip()
+    return f'<figure class="{kind}"><figcaption><b>{title}</b></figcaption><p class="none">{says}</p></figure>'
 
 
 def named(names: Sequence[str], count: int = 4) -> str:

@@ -29,12 +29,13 @@ STAGES = {  # stage → where a message was meanwhile, and how it is painted
 class Latency:
     """`edges`: the columns' borders, ns, evenly on a logarithmic scale; what is shorter than the first counts there.
     `counts`: a row a stage (index: as `messages.stages`), a column a column. `missing`: stage → messages that are there
-    still. `channels`: the channels that carried slowest (index: id): messages, median, most (95 of 100), longest; ns,
-    and their name."""
+    still. `passed`: the stages in which any message spent any time; an item of a queue lies in no buffer. `channels`:
+    the channels that carried slowest (index: id): messages, median, most (95 of 100), longest; ns, and their name."""
 
     edges: np.ndarray[tuple[int], np.dtype[np.float64]]
     counts: pd.DataFrame
     missing: dict[str, int]
+    passed: tuple[str, ...]
     channels: pd.DataFrame
 
 
@@ -60,7 +61,8 @@ def latency(run: Run, channels: int = CHANNELS) -> Latency:
     })  # fmt: skip
     table = table[table["messages"] > 0].sort_values(["median", "longest"], ascending=False, kind="stable")
     table["name"] = [run.channel_name(channel) for channel in table.index]
-    return Latency(edges, counts, missing, table.head(channels))
+    passed = tuple(stage for stage, values in known.items() if stage == "carried" or (values > 0).any())
+    return Latency(edges, counts, missing, passed, table.head(channels))
 
 
 def decades(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
@@ -83,7 +85,7 @@ def draw(run: Run) -> str:
         return float((np.clip(np.log10(max(nanoseconds, 1)), first, last) - first) / (last - first))
 
     counts = {stage: found.counts.loc[stage].to_numpy(dtype="int64") for stage in STAGES}
-    stages_shown = [stage for stage in STAGES if counts[stage].any()]
+    stages_shown = [stage for stage in STAGES if stage in found.passed]
     columns, height = found.counts.shape[1], TOP + ROW * len(stages_shown) + CHANNEL * len(found.channels)
     parts, named = ticks(found.edges, height + 6), []
     for row, stage in enumerate(stages_shown):
@@ -133,16 +135,16 @@ def below(found: Latency, column: int) -> str:
 
 
 def ticks(edges: np.ndarray[tuple[int], np.dtype[np.float64]], y: float) -> list[str]:
-    """Lines and words at the powers of ten; every other one where they would touch on a phone."""
+    """Lines and words at the powers of ten, as many as do not touch; on a phone only those that are not `roomy`."""
     powers = [float(edge) for edge in edges[::STEPS]]
-    every = -(-(len(powers) - 1) // 4)
+    every, narrow = -(-(len(powers) - 1) // 4), -(-(len(powers) - 1) // 2)
     found = []
     for number, edge in enumerate(powers):
         at = across(number / (len(powers) - 1))
         found.append(f'<line class="rule" x1="{at}" x2="{at}" y1="0" y2="{y - 4:g}"/>')
         if number % every == 0:
             anchor = "start" if number == 0 else "end" if number == len(powers) - 1 else "middle"
-            found.append(text(at, y + 12, tick(edge), "", anchor))
+            found.append(text(at, y + 12, tick(edge), "" if number % narrow == 0 else "roomy", anchor))
     return found
 
 

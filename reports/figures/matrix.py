@@ -15,6 +15,7 @@ from .threads import Chosen, most_waiting, name
 
 THREADS = 8  # rows; the others share one
 ROW = 32
+ROOM = 6  # columns whose cells have room for a number on a phone; of more only the tint is seen there
 UNITS = (("seconds", 1e9), ("milliseconds", 1e6), ("microseconds", 1e3))
 TITLE = "Blocked by whom"
 
@@ -121,7 +122,7 @@ def cell(found: Matrix, at: tuple[int, int], columns: int, unit: float, title: s
     )
     if not found.count[row, column]:
         return square
-    style = "v knotted" if knotted else "v"
+    style = " ".join(["v", *(["knotted"] if knotted else []), *(["roomy"] if columns > ROOM else [])])
     return square + text(across((column + 0.5) / columns), 44 + row * ROW, written(waited / unit), style, "middle")
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 from ipctrace.tracer.schema import REASONS
 
 from ..columns import pack
+from ..figures.matrix import pairs
 from ..run import Run
 from .part import Part, mapped
 
@@ -33,7 +34,7 @@ def empty(*names: str) -> dict[str, Any]:
 
 def matrix(run: Run) -> dict[str, Any]:
     """Of two threads, how often and how long the one waited for the other; the longest first."""
-    table = run.analysis.matrix
+    table = pairs(run)
     if table.empty:
         return empty("lane", "by", "time", "count")
     table = table.sort_values("time", ascending=False, kind="stable")
