@@ -237,10 +237,12 @@ def _eaten(run: Run, channel: int, reads: Ints) -> list[Finding]:
         if events.size[read] == 0 or (events.exit[read] == NEVER and until - events.enter[read] < LONG):
             continue
         missing = total(run, writes[events.exit[writes] <= events.enter[read]]) - taken
+        if missing <= 0:  # nearly always: who could have taken it costs more to say
+            continue
         process = int(events.process[read])
         since = events.exit[reads[(reads < read) & (events.process[reads] == process)]].max(initial=0)
         takers = [each for each in _unseen_children(run, process, int(since), until) if _could_read(run, each, channel)]
-        if missing > 0 and takers:
+        if takers:
             return [_took(run, channel, read, takers, missing)]
     return []
 

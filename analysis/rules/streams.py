@@ -218,25 +218,31 @@ def over_read(context: Context) -> Iterator[Finding]:
     readers = run.trace.streams[(run.trace.streams["mode"] != "w") & (run.trace.streams["buffer_size"] > 0)]
     reads = np.flatnonzero(events.is_kind("read") & (events.stream != NONE) & (events.result > 0))
     ahead = reads[np.isin(events.stream[reads], readers["stream"])]
-    forks = events.is_kind("fork") & (events.result > 0)
-    for (stream, process), _ in groups(
-        pd.DataFrame({"stream": events.stream[ahead], "process": events.process[ahead]}), ["stream", "process"]
-    ):
-        own = np.flatnonzero(forks & (events.process == process))
-        own = own[events.enter[own] > events.enter[ahead[events.stream[ahead] == stream][0]]] if len(own) else own
+    forks = np.flatnonzero(events.is_kind("fork") & (events.result > 0))
+    ahead = ahead[np.isin(events.process[ahead], events.process[forks])]
+    table = pd.DataFrame({"event": ahead, "stream": events.stream[ahead], "process": events.process[ahead]})
+    used = np.flatnonzero(events.stream != NONE)
+    of_stream = by_number(events.stream[used], len(run.trace.streams))
+    for (stream, process), rows in groups(table, ["stream", "process"]):
+        own = forks[events.process[forks] == process]
+        own = own[events.enter[own] > events.enter[rows["event"].iloc[0]]]
         for fork in own.tolist():
-            left = _read_ahead(run, int(stream), fork)
+            left = _read_ahead(run, int(stream), used[of_stream(int(stream))], fork)
             if left > 0 and (child := _reads_on(run, int(stream), fork)) is not None:
                 yield _ahead(context, int(stream), fork, left, child)
                 break
 
 
-def _read_ahead(run: Run, stream: int, fork: int) -> int:
-    """Bytes in a stream's read buffer at a fork that the program never took, neither before nor after; 0 if unsure."""
+def _read_ahead(run: Run, stream: int, own: Ints, fork: int) -> int:
+    """Bytes in a stream's read buffer at a fork that the program never took, neither before nor after; 0 if unsure.
+
+    `own` are the stream's events, in order.
+    """
     events = run.events
-    own = events.stream == stream
-    raw = np.flatnonzero(own & events.is_kind("read") & (events.result > 0) & (events.exit <= events.enter[fork]))
-    takes = np.flatnonzero(own & events.is_kind("take") & (events.result > 0))
+    raw = events.among(own, "read")
+    raw = raw[(events.result[raw] > 0) & (events.exit[raw] <= events.enter[fork])]
+    takes = events.among(own, "take")
+    takes = takes[events.result[takes] > 0]
     if len(raw) and (events.enter[takes] > events.exit[fork]).any():
         return 0
     taken = int(events.result[takes].sum())
