@@ -175,11 +175,6 @@ class Cut:
             found[way] = sums.astype("int64")
         return found
 
-    def write_ends(self, channel: int) -> pd.DataFrame:
-        """The rows of `Run.spans` that are write ends of a channel."""
-        rows = self.ends(channel)
-        return rows[rows["access"].str.contains("w")]
-
     def ends(self, channel: int) -> pd.DataFrame:
         """The rows of `Run.spans` that are ends of a channel."""
         return self.run.spans.iloc[self._ends_of(channel)]

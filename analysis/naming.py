@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections import Counter
 from pathlib import PurePath
 
@@ -115,6 +116,14 @@ def listing(words: list[str]) -> str:
     if len(words) > MOST:
         words = [*words[: MOST - 2], f"{len(words) - MOST + 2} more"]
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def signal_name(number: int) -> str:
+    """`SIGTERM`; `signal 40` for one that has no name."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def plural(count: int, word: str) -> str:

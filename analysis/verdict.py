@@ -12,7 +12,7 @@ import numpy as np
 from .agents import Agent
 from .events import number, rows_of
 from .findings import Context
-from .naming import listing, plural, sentence, span, the
+from .naming import listing, plural, sentence, signal_name, span, the
 from .results import Finding, Stuck, Verdict
 from .rules.buffers import awaited
 from .waiting import Knot
@@ -77,7 +77,7 @@ def _cause(context: Context, row: Any) -> str | None:
         sent = events.is_kind("kill") & (events.size == row.pid) & (events.extra == -status)
         if row.process and (-status in ON_PURPOSE or not row.traced or sent.any()):
             return None
-        return _signal(-status)
+        return signal_name(-status)
     main = context.run.main_threads.get(row.process, -1)  # another thread's ends that thread alone
     for event in np.flatnonzero(events.is_kind("uncaught") & (events.thread == main)).tolist():
         words = context.run.payloads[event].decode("utf-8", "replace").strip().split("\n")[0]
@@ -85,13 +85,6 @@ def _cause(context: Context, row: Any) -> str | None:
             shown = words if len(words) <= LONGEST else f"{words[: LONGEST - 1]}…"
             return f"an exception that nothing handled{f' ({shown})' if shown else ''}"
     return None
-
-
-def _signal(value: int) -> str:
-    try:
-        return signal.Signals(value).name
-    except ValueError:
-        return f"signal {value}"
 
 
 def _status(context: Context) -> str:

@@ -17,9 +17,8 @@ from ..analysis.results import Analysis
 from ..tracer.schema import REASONS
 from .ink import Ink, columns, cut, escape
 from .markup import count, moment, payload_text, span
-from .run import Run, members, rows
+from .run import OUTWARD, Run, members, rows
 
-OUTWARD = ("tty", "file", "device", "other")  # nobody in the run reads what goes there
 ALIKE = 8  # how many times more messages are looked at than rows are shown: equal ones share a row
 LANES = 4  # threads that have a column of their own
 TIME = 11  # columns of the time, before the first thread's

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from ipctrace.analysis.events import LIVES, outermost, whole
+from ipctrace.analysis.events import LIVES, Ints, optional, outermost, pick, whole
 from ipctrace.analysis.results import Analysis, Waiter
 
+OUTWARD = ("tty", "file", "device", "other")  # channels that nobody in the run reads: what goes there is only marked
 LINE = 1000  # characters of a line of source in a page
 
 
@@ -113,6 +114,33 @@ class Run:
         known = waits["event"].map(holders)
         return by.where(by.notna() | ~waits["open"], known.astype("Int64"))
 
+    @cached_property
+    def pairs(self) -> pd.DataFrame:
+        """`Analysis.matrix` (thread, by?, time in ns, count), where a wait that never ended is counted for whom the
+        wait-for graph says that it waits for."""
+        told = self.analysis.blocking.assign(by=self.waited_for)
+        told = told[told["kind"] != "sleep"]
+        told = told.assign(time=told["end"] - told["begin"])
+        table = told.groupby(["thread", "by"], dropna=False)["time"].agg(["sum", "size"]).reset_index()
+        return table.set_axis(["thread", "by", "time", "count"], axis=1)
+
+    @cached_property
+    def message_begins(self) -> pd.Series[Any]:
+        """When each message was handed over, ns; where only that is known, when its write returned, or began, or its
+        read returned."""
+        table = self.analysis.messages
+        tried = optional(pick(whole(self.trace.events["enter"]), whole(table["write_event"])))
+        known = table["accepted"].fillna(table["written"]).fillna(pd.Series(tried)).fillna(table["read"])
+        return known.fillna(0).astype("int64")
+
+    @cached_property
+    def message_rows(self) -> Ints:
+        """The row that each message has in the page: they lie in order of their begins."""
+        order = self.message_begins.argsort(kind="stable").to_numpy()
+        found = np.empty(len(order), dtype="int64")
+        found[order] = np.arange(len(order))
+        return found
+
     def unseen(self, channel: int, access: str) -> tuple[str | None, int | None]:
         """Who that is not traced holds an end of a channel: names, and the lane where it is one; (None, None): nobody.
 
@@ -196,8 +224,5 @@ def members(run: Run, role: str) -> list[Waiter]:
 
 def rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """The rows as dictionaries of plain Python values, missing ones as None."""
-    columns = {
-        str(name): values.astype(object).where(values.notna(), None).to_list() for name, values in frame.items()
-    }
+    columns = {str(name): values.astype(object).where(values.notna(), None).to_list() for name, values in frame.items()}
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
-

@@ -4,7 +4,6 @@ other, the view in the address, keys, paper, and what axe-core says of the whole
 
 import pytest
 from ipctrace.analysis import analyze
-from ipctrace.reports.figures.matrix import pairs
 from ipctrace.reports.page import render
 from ipctrace.reports.run import Run
 
@@ -120,13 +119,13 @@ def test_every_descriptor_is_listed_with_where_it_came_from(show, analysis, dead
 def test_what_the_figures_draw_is_listed_too(show, analysis, deadlock):
     page = show(deadlock).page
     for name, size in (
-        ("Who for whom", len(pairs(Run(analysis)))), ("Critical path", len(analysis.path)), ("Races", len(analysis.races)),
+        ("Who for whom", len(Run(analysis).pairs)), ("Critical path", len(analysis.path)), ("Races", len(analysis.races)),
         ("Sampled", len(analysis.sampled)), ("Threads", len(analysis.lanes)),
     ):  # fmt: skip
         open_table(page, name)
         assert page.evaluate("TABLES[tab].size") == size, name
         assert page.locator("#table tbody tr").count() >= 1
-    longest = pairs(Run(analysis)).sort_values("time").iloc[-1]
+    longest = Run(analysis).pairs.sort_values("time").iloc[-1]
     open_table(page, "Who for whom")
     assert column(page, "thread")[0] == analysis.names[longest["thread"]]
 

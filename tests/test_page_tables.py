@@ -3,7 +3,6 @@
 import pytest
 from ipctrace.analysis import analyze
 from ipctrace.reports.columns import unpack
-from ipctrace.reports.figures.matrix import pairs
 from ipctrace.reports.model.blame import blame
 from ipctrace.reports.model.processes import lineage, processes, quoted, signal_name
 from ipctrace.reports.run import Run
@@ -65,5 +64,5 @@ def test_the_critical_path_is_whole(deadlock):
 
 def test_who_waited_for_whom_adds_up(deadlock):
     columns = blame(deadlock).columns
-    assert unpack(columns["matrix.time"]).sum() == pairs(deadlock)["time"].sum()
-    assert unpack(columns["matrix.count"]).sum() == pairs(deadlock)["count"].sum()
+    assert unpack(columns["matrix.time"]).sum() == deadlock.pairs["time"].sum()
+    assert unpack(columns["matrix.count"]).sum() == deadlock.pairs["count"].sum()

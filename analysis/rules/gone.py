@@ -7,7 +7,6 @@ should, with all said, explains nothing.
 
 from __future__ import annotations
 
-import signal
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from ..agents import Agent
 from ..bystanders import settled
 from ..events import NEVER, NONE, Flags, Ints, number, pick, whole
 from ..findings import Check, Context, finding, ids
-from ..naming import listing, sentence, span
+from ..naming import listing, sentence, signal_name, span
 from ..results import Finding
 from ..waits.channels import reads_to_end
 from .waiting import call_of, nobody_else
@@ -83,7 +82,7 @@ def _of_process(context: Context, process: int, ending: _Ending) -> Death:
         event = ending.killed.get((int(ending.pid[process]), -status))
         sender = run.the_process(int(events.process[event])) if event is not None else ""
         by = f", sent by {sender}{run.at_event(event)}" if sender else ""
-        return Death(process, None, time, f"was ended by {_signal(-status)}{by}", event, early=True)
+        return Death(process, None, time, f"was ended by {signal_name(-status)}{by}", event, early=True)
     if (event := ending.raised.get(process)) is not None:
         return Death(process, None, time, f"was ended by an exception{_words(context, event)}", event, early=True)
     if (event := ending.left.get(process)) is not None:
@@ -96,13 +95,6 @@ def _of_process(context: Context, process: int, ending: _Ending) -> Death:
 def _words(context: Context, event: int) -> str:
     words = " ".join(context.run.payloads[event].decode("utf-8", "replace").split())
     return f" ({words if len(words) <= LONGEST else words[: LONGEST - 1] + '…'})" if words else ""
-
-
-def _signal(value: int) -> str:
-    try:
-        return signal.Signals(value).name
-    except ValueError:
-        return f"signal {value}"
 
 
 def peer_gone(context: Context) -> Iterator[Finding]:
@@ -177,8 +169,10 @@ def _explains(context: Context, agent: Agent, ends: Ends | None, death: Death) -
     waits_for_work = agent.call in ("await", "receive") and (
         agent.process == context.run.trace.processes["parent"].iloc[death.process] or _touched(context, agent, death)
     )
-    return waits_for_work and death.early and (
-        taken(context, death) is not None or (_touched(context, agent, death) and _alone(context, agent))
+    return (
+        waits_for_work
+        and death.early
+        and (taken(context, death) is not None or (_touched(context, agent, death) and _alone(context, agent)))
     )
 
 
@@ -323,8 +317,13 @@ def respawned(context: Context) -> Iterator[Finding]:
         f"with status {series.status}, before they took any work: {context.the(agent)} "
         f"{run.waits_for(agent.reason, agent.channel)}{run.at_event(agent.event)}, and none of them will answer.",
         "Mend what ends them as they start"
-        + (": a process that isn't forked runs the main module anew, so what starts processes belongs under if "
-           f"__name__ == \"__main__\"{run.at_event(agent.event)}" if anew else run.at(site)) + ".",
+        + (
+            ": a process that isn't forked runs the main module anew, so what starts processes belongs under if "
+            f'__name__ == "__main__"{run.at_event(agent.event)}'
+            if anew
+            else run.at(site)
+        )
+        + ".",
         certainty=context.certainty,
         threads=ids(agent.thread, run.main_threads.get(series.processes[-1])),
         channels=ids(agent.channel),

@@ -5,7 +5,6 @@ Its holder has ended, or lives in another process than this copy of the lock; or
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator
 
 import numpy as np
@@ -13,7 +12,7 @@ import numpy as np
 from ..agents import Agent
 from ..events import NEVER, NONE, number
 from ..findings import Check, Context, finding
-from ..naming import sentence
+from ..naming import sentence, signal_name
 from ..ownership import STREAM_CALLS, Holder
 from ..results import Finding
 from .links import Link, evidence, links, lives_on, lock, only, owner
@@ -41,7 +40,7 @@ def _ended(context: Context, holder: Holder) -> str:
     status = number(context.run.trace.processes["status"].iloc[holder.process])
     if holder.process in context.situation.alive or status is None or status >= 0:
         return "ended"
-    return f"was ended by {signal.Signals(-status).name}"
+    return f"was ended by {signal_name(-status)}"
 
 
 def reader_gone(context: Context) -> Iterator[Finding]:

@@ -11,7 +11,7 @@ from .. import standstill
 from ..agents import Agent
 from ..events import NEVER, NONE, number
 from ..findings import Check, Context, finding, ids
-from ..naming import listing, plural, sentence, span
+from ..naming import listing, plural, sentence, signal_name, span
 from ..results import Finding
 from ..waits.processes import feeds
 
@@ -62,7 +62,7 @@ def _stopped_by(context: Context, process: int, sent: int | None) -> str:
         return " by a signal that nobody in the run sent (a terminal, a debugger, kill -STOP)"
     sender = int(run.events.process[sent])
     who = "itself" if sender == process else run.the_process(sender)
-    return f" by {signal.Signals(int(run.events.extra[sent])).name}, sent by {who}{run.at_event(sent)}"
+    return f" by {signal_name(int(run.events.extra[sent]))}, sent by {who}{run.at_event(sent)}"
 
 
 def feeder_join(context: Context) -> Iterator[Finding]:
@@ -132,7 +132,7 @@ def retried_wait(context: Context) -> Iterator[Finding]:
         if not sources:
             continue
         event, source = sources[-1]
-        name = signal.Signals(int(events.size[event])).name
+        name = signal_name(int(events.size[event]))
         outer = events.op(int(events.outermost[agent.event]))
         how = "was armed" if events.kind(source) == "arm" else "was sent"
         waits = run.waits_for(agent.reason, agent.channel)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from ..events import NEVER, NONE, Events, Flags, Ints, by_number, groups, number, pick
 from ..findings import Check, Context, finding, ids
-from ..naming import plural, sentence
+from ..naming import plural, sentence, signal_name
 from ..results import Finding
 from ..run import Run
 
@@ -42,7 +42,7 @@ def reentrant_io(context: Context) -> Iterator[Finding]:
         )
         yield finding(
             "IPC212",
-            f"The handler of {_signal_name(number_)} used {run.stream_name(stream)}{run.at_event(use)} in the middle "
+            f"The handler of {signal_name(number_)} used {run.stream_name(stream)}{run.at_event(use)} in the middle "
             f"of the {events.op(used)}{run.at_event(used)} of the same stream, {effect}.",
             f"Use os.write in the handler{run.at_event(use)}, or only set a flag there and print after the call.",
             severity="error" if refused[chosen[0]] else "warning",
@@ -65,13 +65,6 @@ def _interrupted(context: Context, inner: Ints, handler: Ints) -> Ints:
         found[climbing[same]] = here[same]
         above[climbing] = events.parent[here]
     return found
-
-
-def _signal_name(number_: int) -> str:
-    try:
-        return signal.Signals(number_).name
-    except ValueError:
-        return f"signal {number_}"
 
 
 DECODING = b"UnicodeDecodeError"

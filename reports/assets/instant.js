@@ -13,17 +13,18 @@ function waitOf(lane, t) {
   if (t < born(lane) || t > gone(lane)) return null;
   const row = waitAt(lane, t);
   if (row < 0) return LANES[lane].traced ? null : seenWait(lane, t);
-  const known = W.open[row] ? GRAPH.edges.filter(edge => edge.from === lane) : [];
-  const to = known.length ? known.map(edge => ({ lane: edge.to, channel: edge.channel, why: edge.why }))
-    : has(W.by[row]) ? [{ lane: W.by[row], channel: has(W.channel[row]) ? W.channel[row] : null, why: '' }] : [];
+  const known = W.open[row] ? toldBy(lane) : [];
+  const to = known.length ? known : has(W.by[row]) ? [{ lane: W.by[row], channel: has(W.channel[row]) ? W.channel[row] : null, why: '' }] : [];
   return { lane, row, reason: REASONS[W.reason[row]], channel: has(W.channel[row]) ? W.channel[row] : null, since: W.begin[row],
     site: W.site[row], call: MODEL.labels[W.label[row]] ?? '', open: W.open[row] === 1, to };
 }
+/* Whom the wait-for graph says that a lane waits for. */
+const toldBy = lane => GRAPH.edges.filter(edge => edge.from === lane).map(edge => ({ lane: edge.to, channel: edge.channel, why: edge.why }));
 /* The same of a lane that isn't traced: at the end what the graph says, before that what was seen of it. */
 function seenWait(lane, t) {
   const last = GRAPH.waiters.find(one => one.lane === lane);
   if (last && t >= last.since) {
-    return { lane, row: -1, reason: last.reason, channel: last.channel, since: last.since, site: last.site, call: '', open: true, to: GRAPH.edges.filter(edge => edge.from === lane).map(edge => ({ lane: edge.to, channel: edge.channel, why: edge.why })) };
+    return { lane, row: -1, reason: last.reason, channel: last.channel, since: last.since, site: last.site, call: '', open: true, to: toldBy(lane) };
   }
   const rows = seenBy()[lane];
   if (!rows) return null;

@@ -28,10 +28,10 @@ const fields = (list, columns) => columns.map(([kind, title, field, more]) => CO
 /* One chip a value. */
 const each = (names, words, value) => names.map((name, k) => [words(name), i => value(i) === k]);
 const endless = (values, i) => has(values[i]) ? Math.max(0, values[i]) : Infinity;
-const ACCESS = ['read', 'write', 'read and write'], HOW = ['inherited', 'made', 'opened', 'duplicated'], CONTESTS = ['send', 'receive'];
+const ACCESS = ['read', 'write', 'read and write'], HOW = ['inherited', 'made', 'opened', 'duplicated'], RACING = ['send', 'receive'];
 
 async function listing() {
-  const [D, B, P, R, S] = await Promise.all(['descriptors', 'matrix', 'path', 'contests', 'sampled'].map(load));
+  const [D, B, P, S] = await Promise.all(['descriptors', 'matrix', 'path', 'sampled'].map(load)); // R, the races, is causes.js's
   const { text, typed, amount, plain, clock, span, share, reason } = COLUMNS;
   const why = i => REASONS[W.reason[i]], mark = i => MARKS[K.kind[i]];
   const lived = LANES.map((_, lane) => sums(lane)), tree = MODEL.lineage;
@@ -131,9 +131,9 @@ async function listing() {
       about: { process: [i => laneProcess(P.lane[i])], reason: [i => P.what[i]] }, chips: [['runs', i => REASONS[P.what[i]] === 'run'], ['waits', i => REASONS[P.what[i]] !== 'run']], none: 'No critical path: nothing ran that is known.',
     },
     Races: {
-      size: R.begin.length, bad: () => false, where: i => [Math.min(R.begin[i], R.end[i]), Math.max(R.begin[i], R.end[i]), R.first[i], R.channel[i]],
-      columns: [text('of', i => CONTESTS[R.kind[i]]), text('channel', i => channelName(R.channel[i])), text('first', i => who(R.first[i])), clock('at', i => R.begin[i]), typed('its site', i => placeOf(R.first_site[i])), text('second', i => who(R.second[i])), clock('then at', i => R.end[i]), typed('its site ', i => placeOf(R.second_site[i]), { key: 'secondsite' }), amount('on this channel', i => R.count[i], { key: 'times' })],
-      about: { process: [i => laneProcess(R.first[i]), i => laneProcess(R.second[i])], channel: [i => R.channel[i]] }, chips: each(CONTESTS, name => name, i => R.kind[i]), none: 'No race was found: every order of messages is given by the program.',
+      size: R.begin.length, bad: () => false, where: i => [Math.min(R.begin[i], R.end[i]), Math.max(R.begin[i], R.end[i]), R.first_lane[i], R.channel[i]],
+      columns: [text('of', i => RACING[R.receive[i]]), text('channel', i => channelName(R.channel[i])), text('first', i => who(R.first_lane[i])), clock('at', i => R.begin[i]), typed('its site', i => placeOf(R.first_site[i])), text('second', i => who(R.second_lane[i])), clock('then at', i => R.end[i]), typed('its site ', i => placeOf(R.second_site[i]), { key: 'secondsite' }), amount('on this channel', i => R.count[i], { key: 'times' })],
+      about: { process: [i => laneProcess(R.first_lane[i]), i => laneProcess(R.second_lane[i])], channel: [i => R.channel[i]] }, chips: each(RACING, name => name, i => R.receive[i]), none: 'No race was found: every order of messages is given by the program.',
     },
     Sampled: {
       size: S.begin.length, bad: () => false, where: i => [S.begin[i], S.begin[i] + S.length[i], LANES.findIndex(lane => lane.process === S.process[i])],

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from ipctrace.analysis.events import NONE, Ints, whole
 
 from ..markup import count, escape, span
@@ -35,22 +34,12 @@ class Matrix:
         return self.time[: len(self.threads.shown)]
 
 
-def pairs(run: Run) -> pd.DataFrame:
-    """`Analysis.matrix` (thread, by?, time in ns, count), where a wait that never ended is counted for whom the
-    wait-for graph says that it waits for."""
-    told = run.analysis.blocking.assign(by=run.waited_for)
-    told = told[told["kind"] != "sleep"]
-    told = told.assign(time=told["end"] - told["begin"])
-    table = told.groupby(["thread", "by"], dropna=False)["time"].agg(["sum", "size"]).reset_index()
-    return table.set_axis(["thread", "by", "time", "count"], axis=1)
-
-
 def matrix(run: Run, threads: int = THREADS) -> Matrix:
     """The matrix of the `threads` threads that waited or were waited for longest, the others taken together."""
     picked = most_waiting(run, threads)
     size = len(picked.shown) + bool(picked.others)
     place = {thread: min(number, size - 1) for number, thread in enumerate((*picked.shown, *picked.others))}
-    table = pairs(run)
+    table = run.pairs
     rows = np.array([place.get(thread, NONE) for thread in whole(table["thread"]).tolist()], dtype="int64")
     columns = np.array([place.get(by, size) for by in whole(table["by"]).tolist()], dtype="int64")
     known = rows != NONE

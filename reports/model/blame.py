@@ -1,4 +1,4 @@
-"""What the small figures draw, as rows: who waited for whom, the critical path, races, and waits seen in /proc.
+"""What the small figures draw, as rows: who waited for whom, the critical path, and waits seen in /proc.
 
 Each becomes a table of the page, so that no figure is the only way to a fact.
 """
@@ -8,22 +8,17 @@ from __future__ import annotations
 from typing import Any
 
 import pandas as pd
-from ipctrace.tracer.schema import REASONS
 
 from ..columns import pack
-from ..figures.matrix import pairs
 from ..run import Run
-from .part import Part, mapped
-
-TOKENS = ("run", *REASONS)  # what the page's numbers of reasons index, as in waits.py
-CONTESTS = ("send", "receive")
+from .part import Part, mapped, reason_numbers
 
 
 def blame(run: Run) -> Part:
-    """The columns `matrix.…`, `path.…`, `contests.…` and `sampled.…`, and the `syscalls` of `sampled.call`."""
+    """The columns `matrix.…`, `path.…` and `sampled.…`, and the `syscalls` of `sampled.call`."""
     seen = run.analysis.sampled
     calls, known = pd.factorize(seen["syscall"] if len(seen) else pd.Series(dtype="str"))
-    tables = {"matrix": matrix(run), "path": path(run), "contests": contests(run), "sampled": sampled(run, calls)}
+    tables = {"matrix": matrix(run), "path": path(run), "sampled": sampled(run, calls)}
     columns = {f"{table}.{name}": pack(values) for table, made in tables.items() for name, values in made.items()}
     return Part({"syscalls": [str(name) for name in known]}, columns)
 
@@ -34,7 +29,7 @@ def empty(*names: str) -> dict[str, Any]:
 
 def matrix(run: Run) -> dict[str, Any]:
     """Of two threads, how often and how long the one waited for the other; the longest first."""
-    table = pairs(run)
+    table = run.pairs
     if table.empty:
         return empty("lane", "by", "time", "count")
     table = table.sort_values("time", ascending=False, kind="stable")
@@ -55,27 +50,8 @@ def path(run: Run) -> dict[str, Any]:
         "lane": mapped(table["thread"], run.lane_of_thread),
         "begin": table["begin"],
         "length": table["end"] - table["begin"],
-        "what": table["what"].replace("runs", "run").map({token: place for place, token in enumerate(TOKENS)}),
+        "what": reason_numbers(table["what"].replace("runs", "run")),
         "site": table["site"],
-    }
-
-
-def contests(run: Run) -> dict[str, Any]:
-    """Two neighbours on a channel that could have come the other way round: their lanes, times and lines."""
-    table = run.analysis.races
-    if table.empty:
-        return empty("kind", "channel", "first", "second", "begin", "end", "first_site", "second_site", "count")
-    enter = run.trace.events["enter"]
-    return {
-        "kind": table["kind"].map({kind: place for place, kind in enumerate(CONTESTS)}),
-        "channel": table["channel"],
-        "first": mapped(table["first_thread"], run.lane_of_thread),
-        "second": mapped(table["second_thread"], run.lane_of_thread),
-        "begin": enter.iloc[table["first"].to_numpy(dtype="int64")].to_numpy(),
-        "end": enter.iloc[table["second"].to_numpy(dtype="int64")].to_numpy(),
-        "first_site": table["first_site"],
-        "second_site": table["second_site"],
-        "count": table["count"],
     }
 
 
@@ -91,6 +67,6 @@ def sampled(run: Run, calls: Any) -> dict[str, Any]:
         "length": table["end"] - table["begin"],
         "open": table["open"],
         "call": pd.Series(calls),
-        "reason": table["reason"].map({token: place for place, token in enumerate(TOKENS)}),
+        "reason": reason_numbers(table["reason"]),
         "channel": table["channel"],
     }

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..run import Run, members
+from ..run import OUTWARD, Run, members
 from .part import Part
 
 HOLDERS = 20  # open ends of a channel that are named
 STRIPS = 16  # channel strips under the lanes; the rest is in the table
-OUTWARD = ("tty", "file", "device", "other")  # what a write is only marked for: nobody in the run reads it
 
 
 def channels(run: Run) -> Part:

@@ -9,7 +9,6 @@ from ipctrace.analysis.events import NONE, optional, pick, whole
 
 from ..columns import pack
 from ..run import Run
-from .order import places
 from .part import Part, mapped
 
 
@@ -17,7 +16,7 @@ def ends(run: Run) -> Part:
     """More columns `messages.…`, the `ops` that handed messages over and the calls that `receives` them (`messages.op`,
     `messages.receive`; 0 is not known), and the channels of `datagrams`."""
     table, events = run.analysis.messages, run.trace.events
-    table = table.iloc[np.argsort(places(run))]
+    table = table.iloc[np.argsort(run.message_rows)]
     receive = whole(table["receive_event"])
     got = receive != NONE
     by, calls = pd.factorize(run.calls(pd.Series(run.outermost[receive[got]]), arguments=False))

@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ..columns import pack
-from ..run import Run
-from .channels import OUTWARD
+from ..run import OUTWARD, Run
 from .part import Part, mapped
 from .signals import deliveries, in_words, sent
 

@@ -9,7 +9,6 @@ import pandas as pd
 
 from ..columns import pack, squeeze
 from ..run import Run
-from .order import begins
 from .part import Part, mapped
 
 PAYLOAD_BUDGET = 4 * 2**20  # bytes of payload in one page; past it most messages keep a shorter beginning, or none
@@ -45,7 +44,7 @@ def messages(run: Run) -> Part:
     carried = table["channel"].map({row["channel"]: row["written"] or 0 for row in run.channels})
     before = table["size"].where(never, 0).groupby(table["channel"]).cumsum() - table["size"]
     table = table.assign(first=table["first"].where(~(never & table["first"].isna()), carried + before))
-    begin = begins(run)
+    begin = run.message_begins
     order = begin.argsort(kind="stable").to_numpy()
     table, begin = table.iloc[order], begin.iloc[order]
     payloads = [data if isinstance(data, bytes) else b"" for data in table["payload"]]

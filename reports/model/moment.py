@@ -10,11 +10,10 @@ from __future__ import annotations
 from typing import Any
 
 import pandas as pd
-from ipctrace.tracer.schema import REASONS
 
 from ..columns import Packed, pack
 from ..run import Run
-from .part import Part
+from .part import Part, reason_numbers
 
 
 def moment(run: Run) -> Part:
@@ -52,12 +51,11 @@ def _seen(run: Run) -> dict[str, Packed]:
     ]
     table = table.assign(lane=pd.array(lanes, dtype="Int64")).dropna(subset="lane")
     table = table.sort_values("begin", kind="stable")
-    reasons = pd.Index(["run", *REASONS])
     columns = {
         "begin": pack(table["begin"], differences=True),
         "end": pack(table["end"]),
         "open": pack(table["open"].astype(bool)),
-        "reason": pack(reasons.get_indexer(pd.Index(table["reason"]))),
+        "reason": pack(reason_numbers(table["reason"])),
         "lane": pack(table["lane"]),
         "channel": pack(table["channel"]),
     }

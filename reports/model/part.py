@@ -8,9 +8,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from ipctrace.analysis.events import Ints
+from ipctrace.tracer.schema import REASONS
 
 from ..columns import Packed, squeeze
 
+TOKENS = ("run", *REASONS)  # the page's numbers of reasons index these
 LONG = 1000  # rows, from which a list of the facts is packed
 
 
@@ -31,6 +34,11 @@ def mapped(values: pd.Series[Any], table: dict[int, int]) -> pd.Series[Any]:
     ids = values.to_numpy(dtype="float64", na_value=np.nan)
     known = (ids >= 0) & (ids < len(lookup))
     return pd.Series(np.where(known, lookup[np.where(known, ids, 0).astype("int64")], np.nan))
+
+
+def reason_numbers(reasons: pd.Series[Any]) -> Ints:
+    """Each reason as its place in TOKENS."""
+    return pd.Index(TOKENS).get_indexer(pd.Index(reasons)).astype("int64")
 
 
 def shorten(part: Part) -> Part:

@@ -9,7 +9,6 @@ from ipctrace.analysis.events import NEVER, NONE, Flags, Ints, whole
 
 from ..columns import pack
 from ..run import Run
-from .order import places
 from .part import Part, mapped
 
 
@@ -18,7 +17,7 @@ def pieces(run: Run) -> Part:
     from 1 (0: none); columns `calls.…`, ordered by begin, and the `calls` that `calls.label` indexes."""
     table = run.analysis.pieces
     message, write, read = (whole(table[name]) for name in ("message", "write_event", "read_event"))
-    row = places(run)[message]
+    row = run.message_rows[message]
     kept = np.flatnonzero(_odd(message, write, read))
     kept = kept[np.argsort(row[kept], kind="stable")]
     row, write, read = row[kept], write[kept], read[kept]

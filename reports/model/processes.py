@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shlex
-import signal
 from pathlib import PurePath
 from typing import Any
 
 import pandas as pd
+from ipctrace.analysis.naming import signal_name
 
 from ..columns import pack
 from ..run import Run
@@ -95,14 +95,6 @@ def ending(run: Run, process: dict[str, Any]) -> str:
     if process["ended"] is not None:
         return "ended, status not known"
     return "stopped with the recording" if run.facts.get("stopped") is not None else "alive at the end"
-
-
-def signal_name(number: int) -> str:
-    """`SIGTERM`; `signal 40` for one that has no name."""
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
 
 
 def traced(process: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ from ipctrace.tracer.schema import REASONS
 
 from ..columns import pack
 from ..run import Run
-from .part import Part, mapped
+from .part import Part, mapped, reason_numbers
 
 LABELS = 2000  # different labels of waits, past which the arguments are left out
 
@@ -20,12 +20,11 @@ def waits(run: Run) -> Part:
     codes, known = pd.factorize(labels)
     if len(known) > LABELS:
         codes, known = pd.factorize(run.calls(outer, arguments=False))
-    reasons = pd.Index(["run", *REASONS])
     columns = {
         "begin": pack(table["begin"], differences=True),
         "length": pack(table["end"].astype("int64") - table["begin"].astype("int64")),
         "open": pack(table["open"]),
-        "reason": pack(reasons.get_indexer(pd.Index(table["reason"]))),
+        "reason": pack(reason_numbers(table["reason"])),
         "lane": pack(mapped(table["thread"], run.lane_of_thread)),
         "by": pack(mapped(run.waited_for, run.lane_of_thread).iloc[table.index]),
         "channel": pack(table["channel"]),
