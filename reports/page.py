@@ -1,8 +1,8 @@
 """The whole report as one HTML file: it works from file:// and asks the network for nothing.
 
 What must be seen without script (verdict, knot, remedy, stacks, streams, facts) is HTML made here; the timeline, the
-message inspector and the tables are drawn by assets/*.js from the model (model.py). A content security policy forbids
-every request and every script but these files, by their hashes: even a slip in escaping could run nothing.
+message inspector and the tables are drawn by assets/*.js from the model (model/). A content security policy forbids
+every request and every script but these files, by the hashes of their text: even a slip in escaping could run nothing.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .run import Run
 from .story import story
 
 STYLES = ("tokens.css", "page.css", "timeline.css", "moment.css", "message.css", "tables.css", "figures.css")
-# One subject a file; they share one scope and are loaded as one script, in this order.
+# One subject a file; they share one scope and are run as one script, in this order, by boot.js.
 SCRIPTS = (
     "base.js",
     "data.js",
@@ -57,10 +57,11 @@ def render(analysis: Analysis) -> str:
     """The page for one analysis. The same analysis gives the same page, byte for byte."""
     run = Run(analysis)
     model = shorten(build(run))
-    library, script = asset("plotly-cartesian.min.js"), "\n".join(asset(name) for name in SCRIPTS)
+    boot, script = asset("boot.js"), "\n".join([*map(asset, SCRIPTS), "//# sourceURL=ipctrace.js"])
+    library = asset("plotly-cartesian.min.js")
     healthy = analysis.verdict.name == "completed"
     return Template(asset("page.html")).substitute(
-        policy=policy(library, script),
+        policy=policy(boot, script, library),
         title=escape(title(run)),
         program=escape(run.facts.get("program") or "a program"),
         summary=escape(summary(run)),
@@ -83,7 +84,8 @@ def render(analysis: Analysis) -> str:
             f'<script type="application/x-blob" id="blob-{name}">{data}</script>' for name, data in model.blobs.items()
         ),
         library=squeeze(library.encode(), 9),
-        script=script,
+        script=squeeze(script.encode(), 9),
+        boot=boot,
     )
 
 

@@ -66,7 +66,7 @@ def test_plotly_keeps_its_licence_line():
 def test_each_asset_of_ours_is_a_file_that_can_be_read():
     from ipctrace.reports.page import SCRIPTS, STYLES
 
-    assert all(len(asset(name).splitlines()) < 400 for name in (*SCRIPTS, *STYLES, "page.html"))
+    assert all(len(asset(name).splitlines()) < 400 for name in ("boot.js", *SCRIPTS, *STYLES, "page.html"))
 
 
 # ---- the first screen, without script ----------------------------------------------------------------------------------

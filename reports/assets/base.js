@@ -30,11 +30,6 @@ const heed = (what, act) => listeners[what].push(act);
 const tell = (what, ...said) => listeners[what].forEach(act => act(...said));
 
 /* ---- packed data (columns.py): base64 → gunzip → byte planes → typed array --------------------------------- */
-async function gunzip(element) {
-  const bytes = Uint8Array.fromBase64 ? Uint8Array.fromBase64(element.textContent) : Uint8Array.from(atob(element.textContent), c => c.charCodeAt(0));
-  element.remove(); // its text is no longer needed: let it go
-  return new Uint8Array(await new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream('gzip'))).arrayBuffer());
-}
 const TYPES = { u1: Uint8Array, u2: Uint16Array, i2: Int16Array, u4: Uint32Array, i4: Int32Array, f8: Float64Array };
 async function column(name) {
   const element = $(`column-${name}`), { type, rows, base, missing } = element.dataset;

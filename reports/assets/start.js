@@ -1,5 +1,4 @@
-/* Theme, buttons, and the order in which the page comes up. `window.ipctrace.ready` is fulfilled when all is drawn. */
-window.ipctrace = { times: {} };
+/* Theme, buttons, and the order in which the page comes up. */
 
 /* Without a choice the page follows the system; a choice holds for this page only: a file has no place to store it. */
 const dark = () => (document.documentElement.dataset.theme ?? (matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light')) === 'dark';
@@ -42,14 +41,9 @@ function scrollStops() {
   }, 50);
 }
 
-async function library() { // plotly, compressed in the page: 0.7 MB in place of 1.5
-  const source = new TextDecoder().decode(await gunzip($('library')));
-  document.head.append(Object.assign(document.createElement('script'), { textContent: source }));
-}
-
-window.ipctrace.ready = (async () => {
+window.ipctrace.start = async () => {
   const start = performance.now(), began = name => { window.ipctrace.times[name] = performance.now() - start; };
-  const loaded = library().then(() => began('library'));
+  const loaded = run('library').then(() => began('library'));
   await Promise.all([openRun(), openPieces()]);
   takenByPieces();
   dropUnfilled();
@@ -80,4 +74,4 @@ window.ipctrace.ready = (async () => {
     width = innerWidth; clearTimeout(wait);
     wait = setTimeout(() => { if (has(picked)) pick(picked); else draw(); }, 60);
   }).observe(document.body);
-})();
+};
