@@ -148,12 +148,15 @@ def _evidence(situation: Situation, knot: Knot) -> Iterator[tuple[str, str]]:
         elif agent.call == "write":
             yield f"{channel} is full", "a write entered and has not returned"
     for held in run.stuck:
-        if run.streams["held"].iloc[held.stream] > 0 and held.channel in {
-            situation.agents[index].channel for index in knot.dead
-        }:
+        concerned = [agent for agent in map(situation.agents.__getitem__, knot.dead) if agent.channel == held.channel]
+        if run.streams["held"].iloc[held.stream] > 0 and concerned:
+            leaving = any(agent.call == "write" and agent.process == held.process for agent in concerned)
             yield (
-                f"{plural(held.size, 'byte')} are in {run.stream_name(held.stream)}",
-                "counted: bytes the stream accepted, less those that reached its descriptor",
+                f"{plural(held.size, 'byte')} are {'on their way out of' if leaving else 'in'} "
+                f"{run.stream_name(held.stream)}",
+                "the write that carries them has not returned"
+                if leaving
+                else "counted: bytes the stream accepted, less those that reached its descriptor",
             )
     if len(situation.looks) == 2 and all(situation.agents[index].confirmed for index in knot.core):
         apart = (situation.times[1] - situation.times[0]) / 1e6

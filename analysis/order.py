@@ -1,8 +1,9 @@
 """The order of the bytes on a channel, where several threads write to it or read from it.
 
-One transfer comes before another where it ended before the other began. Where they overlap, the bytes decide: of the
-threads' next transfers, the one whose bytes are what the other side got (or gave) at this place. Where more than one
-fits, or none is known, the order is that of the ends, and everything up to the next clear border is ambiguous.
+One transfer comes before another where it ended before the other began. Where they overlap, the other side decides: of
+the threads' next transfers, the one whose bytes are what was got (or given) at this place, and that had begun by the
+time that they were got. Where more than one fits, or none is known, the order is that of the ends, and everything up to
+the next clear border is ambiguous.
 """
 
 from __future__ import annotations
@@ -41,10 +42,13 @@ def by_end(events: Events, chosen: Ints, dropped: Ints) -> Transfers:
     return _placed(event, channel, size, np.zeros(len(event), dtype=bool), dropped[channel])
 
 
-def arrange(events: Events, own: Transfers, other: Transfers, payloads: Payloads, begun: Ints) -> Transfers:
+def arrange(
+    events: Events, own: Transfers, other: Transfers, payloads: Payloads, begun: Ints, until: Ints
+) -> Transfers:
     """`own` in the order that the other side's bytes prove, or flagged as ambiguous where nothing does.
 
-    `begun` says for each transfer of `own` when it can have moved its first byte at the earliest.
+    `begun` says for each transfer of `own` when it can have moved its first byte at the earliest; `until` for each of
+    `other` by when the bytes at its place had been moved at the latest.
     """
     event, ambiguous = own.event.copy(), own.ambiguous.copy()
     firsts, lasts = _clusters(events, own, begun)
@@ -55,7 +59,7 @@ def arrange(events: Events, own: Transfers, other: Transfers, payloads: Payloads
     starts = zip(firsts.tolist(), own.channel[firsts].tolist(), own.position[firsts].tolist(), strict=True)
     for number, (first, channel, position) in enumerate(starts):
         if channel not in known:
-            known[channel] = _Known(other, payloads, channel)
+            known[channel] = _Known(other, until, payloads, channel)
         low, high = bounds[number], bounds[number + 1]
         order, doubtful = _arrange(members, low, high, position, known[channel])
         event[first : first + high - low] = [members.event[member] for member in order]
@@ -88,26 +92,27 @@ def _clusters(events: Events, own: Transfers, begun: Ints) -> tuple[Ints, Ints]:
 
 
 class _Known:
-    """What the other side tells of a channel's bytes: fragments of payloads, by position."""
+    """What the other side tells of a channel's bytes: fragments of payloads and times, by position."""
 
-    def __init__(self, other: Transfers, payloads: Payloads, channel: int) -> None:
+    def __init__(self, other: Transfers, until: Ints, payloads: Payloads, channel: int) -> None:
         low, high = np.searchsorted(other.channel, [channel, channel + 1])
         self.positions: list[int] = other.position[low:high].tolist()
+        self.until: list[int] = until[low:high].tolist()
+        self.reach = self.positions[-1] + int(other.size[high - 1]) if low < high else 0
         self.fragments = _beginnings(payloads, other.event[low:high], other.size[low:high].tolist())
 
-    def agrees(self, data: bytes, position: int) -> bool | None:
-        """Whether these bytes can lie at this position; None where nothing is known of it."""
-        compared = False
+    def agrees(self, data: bytes, position: int, begun: int) -> bool:
+        """Whether these bytes of a transfer that began then can lie at this position, for all that is known."""
         at = max(bisect_right(self.positions, position) - 1, 0)
+        if position < self.reach and begun > self.until[at]:
+            return False
         while at < len(self.positions) and self.positions[at] < position + len(data):
             start, fragment = self.positions[at], self.fragments[at]
             low, high = max(position, start), min(position + len(data), start + len(fragment))
-            if low < high:
-                compared = True
-                if data[low - position : high - position] != fragment[low - start : high - start]:
-                    return False
+            if low < high and data[low - position : high - position] != fragment[low - start : high - start]:
+                return False
             at += 1
-        return True if compared else None
+        return True
 
 
 @dataclass(slots=True)
@@ -147,7 +152,7 @@ def _arrange(members: _Members, low: int, high: int, position: int, known: _Know
         ended = min(members.end[head] for head in heads)
         heads = [head for head in heads if members.begun[head] < ended or members.end[head] == ended]
         if len(heads) > 1:
-            possible = [head for head in heads if known.agrees(members.data[head], position) is not False]
+            possible = [head for head in heads if known.agrees(members.data[head], position, members.begun[head])]
             if len(possible) != 1:
                 doubtful = min(doubtful, len(order))
             heads = possible or heads

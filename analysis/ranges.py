@@ -73,8 +73,10 @@ def match(
     written, read = (whole(trace.channels[f"dropped_{way}"], 0) for way in ("written", "read"))
     writes = by_end(events, np.flatnonzero(on_channel & some & events.is_kind("write")), written)
     reads = by_end(events, np.flatnonzero(on_channel & (events.result > 0) & events.is_kind("read")), read)
-    writes = arrange(events, writes, reads, payloads, events.enter[writes.event])
-    reads = arrange(events, reads, writes, payloads, _earliest(events, reads, writes))
+    # bytes go out in order: when reads of n bytes have returned, in whatever order, the first n are gone
+    writes = arrange(events, writes, reads, payloads, events.enter[writes.event], events.exit[reads.event])
+    always = np.full(len(writes.event), NEVER)
+    reads = arrange(events, reads, writes, payloads, _earliest(events, reads, writes), always)
     rows = _rows(trace, events, handed, _carried(events, handed), writes, leads_to, channels)
     return _matched(events, payloads, handed, rows, reads, writes, mixed)
 

@@ -279,7 +279,7 @@ def _one_wait(context: Context, agent: Agent) -> str:
         return f"{sentence(context.the(agent))} {context.situation.why(agent)}."
     return (
         f"{sentence(context.the(agent))} {run.waits_for(agent.reason, agent.channel)}"
-        f"{run.at_event(agent.event)}, since {span(agent.since)}."
+        f"{run.at_event(agent.event)}, since {agent.since / 1e9:.3f} s."
     )
 
 

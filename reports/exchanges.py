@@ -98,7 +98,7 @@ def _message(run: Run, row: dict[str, Any]) -> Exchange:
             time,
             writer,
             None,
-            f"{what}, {'not written yet' if row['stream'] is None else 'never flushed'}",
+            f"{what}, {'never flushed' if row['write_event'] is None else 'the write never returned'}",
             said,
             "held",
         )
