@@ -7,22 +7,22 @@ from ipctrace.analysis.results import Stuck, Waiter
 from .knot import Card, Knot, poured, tank_words
 from .markup import shorten
 from .run import Run
-from .shapes import box, head, tank, words, wrap
+from .shapes import BOLD, SMALL, box, head, tank, words, wrap
 
 BYSTANDERS = 6  # drawn; the rest is counted in words
 
 
 def titled(card: Card, x: float, y: float, room: float) -> list[str]:
     """A process's name, and behind it program and pid as far as there is room: the pid sooner than the program."""
-    name = shorten(card.who, int(room * 0.7 / 7.6))
-    left = room - 7.6 * len(name) - 8
-    detail = card.program if 6.0 * len(card.program) <= left else card.pid
-    return [words(name, x, y, "b"), words(detail, x + 7.6 * len(name) + 8, y, "t2", room=left)]
+    name = shorten(card.who, int(room * 0.7 / BOLD))
+    left = room - BOLD * len(name) - 8
+    detail = card.program if SMALL * len(card.program) <= left else card.pid
+    return [words(name, x, y, "b"), words(detail, x + room, y, "t2", "end", room=left)]
 
 
 def ending(place: str, room: float) -> str:
     """A line of source, without its beginning where it is too long for its room: the number is what one needs."""
-    most = int(room / 6.0)
+    most = int(room / SMALL)
     return place if len(place) <= most else f"…{place[1 - most :]}"
 
 
@@ -76,7 +76,7 @@ def aside(knot: Knot, waiter: Waiter, x: float, y: float, width: float, height: 
         name, note = card.thread, f"in {card.who}"
     else:
         name, note = card.who, card.program
-    text = wrap(" ".join(said), int((width - 20) / 6))
+    text = wrap(" ".join(said), int((width - 20) / SMALL))
     height = min(height, 46 + 17 * len(text))
     return [
         box(x, y, width, height, "off"), words(name, x + 14, y + 24, "b", room=width * 0.55),
@@ -107,7 +107,7 @@ def card_box(run: Run, card: Card, x: float, y: float, width: float) -> list[str
     parts = [
         box(x, y, width, card_height(card), "node"),
         words(name, x + 14, y + 26, "b", room=width - 26),
-        words(card.program, x + width - 12, y + 26, "t2", "end", max(0, width - 40 - 7.6 * len(name)) or 1),
+        words(card.program, x + width - 12, y + 26, "t2", "end", max(0, width - 40 - BOLD * len(name)) or 1),
         words(card.call or ("not traced" if card.thread == "not traced" else ""), x + 14, y + 48, "m", room=width - 24),
         words(ending(card.place, width - 24), x + 14, y + 67, "t2"),
     ]

@@ -207,11 +207,11 @@ def upright(knot: Knot) -> str:
         if place + 1 < total:
             parts += [
                 tube(36, bottom, 36, bottom + 96, line.level),
-                *label(line, 54, bottom + 40, 16 if total == 2 else 34),
+                *label(line, 54, bottom + 40, 20 if total == 2 else 34),
             ]
             if total == 2 and whole:
                 other = knot.line(cards[1].waiter)
-                parts += [tube(222, bottom + 96, 222, bottom, other.level), *label(other, 240, bottom + 40, 18)]
+                parts += [tube(222, bottom + 96, 222, bottom, other.level), *label(other, 240, bottom + 40, 15)]
                 if card.stuck:
                     parts.append(f'<path class="valve" d="M210 {bottom + 8:g}H234"/>')
             y = bottom + 96

@@ -290,10 +290,7 @@ def table(analysis: Analysis, name: str, ink: Ink, rows: int | None = ROWS, fitt
     view = VIEWS[name]
     frame = view.rows(analysis)
     shown = frame if rows is None else frame.head(rows)
-    cells = [
-        [ink.plain(escape(column.cell(analysis, row))) for column in view.columns]
-        for row in _records(shown)
-    ]
+    cells = [[ink.plain(escape(column.cell(analysis, row))) for column in view.columns] for row in _records(shown)]
     headings = [column.heading for column in view.columns]
     widths = [max(map(columns, texts)) for texts in zip(headings, *cells, strict=True)]
     if fitted:

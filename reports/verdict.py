@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
+from collections import Counter
 from pathlib import PurePath
 
 from ipctrace.analysis.results import Analysis, Edit, Finding, Stuck, Waiter
@@ -27,6 +28,8 @@ CERTAINTY = {"proven": "proven", "likely": "likely", "latent": "latent", "certai
 ONWARD = "  \N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK}  "  # from a frame to the one that it called
 STACKS = 4  # members whose source is shown open; the others' is folded away
 FINDINGS, STREAMS = 6, 16  # rows of these tables shown open; the rest is folded away
+KINDS = 12  # of findings (rule and place) that are shown open, where many are alike
+LISTED = 200  # rows of a table that needs no script; past them it names the table that has all
 AROUND = (2, 1)  # lines of source shown before and after what is marked
 
 
@@ -282,16 +285,41 @@ def findings(run: Run, told: Finding | None = None) -> str:
         return ""
     if not shown:
         return '<p class="none">Nothing found: no rule that ipctrace knows applies to this run.</p>'
-    body = [
-        f'<tr class="is-{one.severity}"><td><a href="#{one.rule}"><b>{one.rule}</b></a> {escape(one.name)}'
-        f"<td>{one.severity}"
-        f'<td class="wrap">{sentences(capital(one.message))}<div class="dim">{sentences(capital(one.remedy))}</div>'
-        + (f'<td class="c">{escape(run.place(one.sites[0]))}' if one.sites else '<td class="unplaced">·')
-        for one in shown
-    ]
+    alike = Counter(map(kind, shown))
+    many = len(shown) > FINDINGS + 2
+    if many:  # one of each kind, then the rest: nobody reads ninety that are alike
+        first = {kind(one): one for one in reversed(shown)}
+        shown.sort(key=lambda one: one is not first[kind(one)])
+    most = min(len(alike), KINDS) if many else FINDINGS
+    body = [finding_row(run, one, alike[kind(one)] if many and place < len(alike) else 1)
+            for place, one in enumerate(shown)]  # fmt: skip
     heading = "Also found" if told else "Findings"
     head = "<th>code<th>severity<th>what is so, and what to do<th>site"
-    return f'<div class="findings"><h2>{heading}</h2>{folded(head, body, FINDINGS, "finding")}</div>'
+    return f'<div class="findings"><h2>{heading}</h2>{folded(head, body, most, "finding")}</div>'
+
+
+def kind(finding: Finding) -> tuple[str, tuple[int, ...]]:
+    """What findings that are alike have in common: the rule, and the place."""
+    return finding.rule, finding.sites[:1]
+
+
+def finding_row(run: Run, one: Finding, alike: int) -> str:
+    """A finding; where it stands for several that are alike, that is said."""
+    more = f' <span class="dim">So {alike:,} times at this place.</span>' if alike > 1 else ""
+    return (
+        f'<tr class="is-{one.severity}"><td><a href="#{one.rule}"><b>{one.rule}</b></a> {escape(one.name)}'
+        f"<td>{one.severity}"
+        f'<td class="wrap">{sentences(opening(run, one.message))}{more}'
+        f'<div class="dim">{sentences(opening(run, one.remedy))}</div>'
+        + (f'<td class="c">{escape(run.place(one.sites[0]))}' if one.sites else '<td class="unplaced">·')
+    )
+
+
+def opening(run: Run, text: str) -> str:
+    """The text as the beginning of a sentence: with a capital, but where it begins with the name of a program."""
+    first = re.split(r"[\s/]", text, maxsplit=1)[0]
+    programs = {name.partition(" ")[0] for name in run.analysis.process_names.values()} - {"parent", "child"}
+    return text if first in programs else capital(text)
 
 
 def folded(head: str, body: list[str], most: int, what: str) -> str:
@@ -305,7 +333,10 @@ def folded(head: str, body: list[str], most: int, what: str) -> str:
 
     if len(body) <= most + 2:
         return table(body)
-    rest = f"<details><summary>{count(len(body) - most, f'more {what}')}</summary>{table(body[most:])}</details>"
+    listed = body[most : most + LISTED]
+    cut = len(body) - most - len(listed)
+    note = f'<p class="dim">{cut:,} more are in the table of {what}s.</p>' if cut else ""
+    rest = f"<details><summary>{count(len(body) - most, f'more {what}')}</summary>{table(listed)}{note}</details>"
     return table(body[:most]) + rest
 
 
@@ -322,11 +353,12 @@ def streams(run: Run) -> str:
     body = [
         f'<tr class="{"bad" if row["held"] else ""}"><td>{escape(row["process_name"])}'
         f'<td class="c">{escape(row["name"])}'
-        f'<td>{escape(row["to"])}<td>{escape(buffering(row))}<td class="wrap">{escape(row["why"])}'
+        f'<td class="wrap">{escape(row["to"])}<td class="wrap">{escape(buffering(row))}'
+        f'<div class="dim">{escape(row["why"])}</div>'
         f'<td class="num">{row["held"] or 0:,} B<td class="num">{row["peak"] or 0:,} B'
         for row in shown  # an exec makes new streams: of the old ones, only those that ever held bytes
     ]
-    head = '<th>process<th>stream<th>leads to<th>buffering<th>because<th class="num">held<th class="num">peak'
+    head = '<th>process<th>stream<th>leads to<th>buffering<th class="num">held<th class="num">peak'
     return folded(head, body, STREAMS, "stream")
 
 

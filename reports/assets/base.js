@@ -15,6 +15,22 @@ const picture = c => {
 const visible = s => String(s).replace(/[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]|\udb40[\udc00-\udc7f]/g, picture);
 const esc = s => visible(s).replace(/[&<>"'`]/g, c => `&#${c.charCodeAt(0)};`);
 
+/* How wide a text is, in pixels, and the text without its middle where it has less room: names differ in their ends.
+   `style` is a font as CSS writes it, with the page's own families: '620 13.5px sans'. */
+const ruler = document.createElement('canvas').getContext('2d'), fonts = {};
+function widthOf(text, style) {
+  ruler.font = fonts[style] ??= style.replace(/(sans|mono)$/, family => getComputedStyle(document.documentElement).getPropertyValue(`--${family}`));
+  return ruler.measureText(visible(text)).width;
+}
+function fitted(text, room, style, ending = 0.5) { // `ending`: which share of what is left is its end
+  if (widthOf(text, style) <= room) return text;
+  const letters = [...text]; // no surrogate is torn from its other
+  let least = 1, most = letters.length - 1;
+  const cut = size => { const end = Math.floor(size * ending); return `${letters.slice(0, size - end).join('')}…${end ? letters.slice(-end).join('') : ''}`; };
+  while (least < most) { const size = (least + most + 1) >> 1; if (widthOf(cut(size), style) <= room) least = size; else most = size - 1; }
+  return cut(least);
+}
+
 const n = x => x.toLocaleString('en-US');
 const count = (x, noun) => `${n(x)} ${noun}${x === 1 ? '' : 's'}`;
 /* A time since the start. Zoomed in past 0.1 ms, four digits would say the same for neighbours: then more are shown. */

@@ -1,7 +1,8 @@
 /* The rows of the timeline. Up to CROWD lanes each has a row. Above, processes that are not traced and ran one program
    share a row until they are asked for (a shell starts dozens); above FOLD lanes, the threads of a process do, and the
    processes of one thread of one program where there are more than CROWD; of more than FOLD processes, all those of one
-   program; of more than FOLD programs, the last ones. The knot's lanes are never folded. A row: { lanes, name, folded, open, y, h, bar, barH }. */
+   program; of more than FOLD programs, the last ones. The knot's lanes and the first thread
+   of the first process are never folded. A row: { lanes, name, folded, open, y, h, bar, barH }. */
 const CROWD = 24, FOLD = 80;
 let folding = false;
 let groups = null; // [{ lanes, name }]
@@ -13,9 +14,10 @@ function grouped() {
   for (const lane of LANES) threads.set(lane.process, (threads.get(lane.process) ?? 0) + 1);
   for (const lane of LANES) if (threads.get(lane.process) === 1) workers.set(lane.file, (workers.get(lane.file) ?? 0) + 1);
   const few = new Set(LANES.map(lane => lane.process)).size <= FOLD, by = new Map();
+  const root = LANES.findIndex(lane => lane.traced); // the one that began it all has a row of its own
   LANES.forEach((lane, i) => {
     const worker = threads.get(lane.process) === 1 && workers.get(lane.file) > CROWD, alike = !few || !lane.traced || worker;
-    const alone = core.has(i) || !(many || (crowded && !lane.traced));
+    const alone = core.has(i) || i === root || !(many || (crowded && !lane.traced));
     const key = alone ? `lane ${i}` : alike ? `program ${lane.file}` : `process ${lane.process}`;
     if (!by.has(key)) by.set(key, { lanes: [], name: alike ? lane.file : lane.program });
     by.get(key).lanes.push(i);
@@ -45,6 +47,8 @@ function unfold(place) {
   if (!unfolded.delete(place)) unfolded.add(place);
   return draw().then(() => $('gl').querySelector(`[data-group="${place}"]`)?.focus());
 }
+/* What one does, said of several: `wait for data`, `run`. */
+const severally = words => words.replace(/^waits/, 'wait').replace(/^sleeps/, 'sleep').replace(/^running/, 'run');
 /* How many lanes of a row are in which state at a moment, the most frequent first: [[reason, lanes]]. */
 function statesAt(row, t) {
   const by = new Map();
@@ -57,8 +61,10 @@ heed('time', () => {
   $('gr').querySelectorAll('.row-state').forEach(element => element.remove());
   const shown = G.rows.filter(row => row.folded || (LANES.length > FOLD && !row.slim)).map(row => {
     const states = statesAt(row, now), [most, lanes] = states[0] ?? [];
-    const words = !states.length ? '<span class="s">none lives</span>' : `<span style="color:var(--${most})">${row.folded ? `${n(lanes)} ` : ''}${MODEL.reasons[most]}</span>${states.length > 1 ? `<span class="s"> and ${n(row.lanes.length - lanes)} others</span>` : ''}`;
-    return `<div class="row-state" style="top:${row.y + TOP}px;height:${row.h}px"><span>${words}</span></div>`;
+    const does = lanes > 1 ? severally(BRIEFLY[most] ?? MODEL.reasons[most]) : BRIEFLY[most] ?? MODEL.reasons[most];
+    const words = !states.length ? '<span class="s">none lives</span>' : `<span style="color:var(--${most})">${row.folded ? `${n(lanes)} of ${n(row.lanes.length)} ` : ''}${does}</span>`;
+    const all = states.map(([reason, some]) => `${n(some)}: ${MODEL.reasons[reason]}`).join(', ');
+    return `<div class="row-state" style="top:${row.y + TOP}px;height:${row.h}px" title="${all}"><span>${words}</span></div>`;
   });
   $('gr').insertAdjacentHTML('beforeend', shown.join(''));
 });

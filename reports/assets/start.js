@@ -52,6 +52,7 @@ window.ipctrace.start = async () => {
   began('data');
   inspector();
   await loaded;
+  fitGutter();
   await draw();
   began('drawn');
   legend();

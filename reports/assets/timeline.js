@@ -122,11 +122,26 @@ function usersOf(c, ends) {
   for (const i of traffic[c].rows.subarray(0, 1000)) if (has(ends[i])) names.add(who(ends[i]));
   return [...names].join(', ') || 'nobody';
 }
+/* Who writes and who reads, in so much room: many are counted, and what is too long loses its middle. */
+const LABEL = '12.5px sans';
+function wayOf(from, to, room) {
+  const told = [from, to].map(names => { const all = names.split(', '); return all.length > 2 ? `${n(all.length)} threads` : names; });
+  room -= widthOf(' → ', LABEL);
+  const [a, b] = told.map(words => widthOf(words, LABEL));
+  return `${fitted(told[0], Math.max(room / 2, room - b), LABEL)} → ${fitted(told[1], Math.max(room / 2, room - a), LABEL)}`;
+}
+/* The column of names is as wide as they need, within bounds. */
+const GUTTER = [172, 220];
+function fitGutter() {
+  const names = rowsShown().flatMap(row => { const t = LANES[row.lanes[0]]; return row.folded ? [`▸ ${row.name} ${sizeOf(row)}`] : folding ? [`m${t.who}`] : [`mm${t.thread}`, `${t.program} ${t.pid}`]; });
+  const widest = Math.max(...names.map(name => widthOf(name, '600 12.5px sans')), 0);
+  $('tl').style.setProperty('--gutter', `${Math.round(Math.min(GUTTER[1], Math.max(GUTTER[0], widest + 14)))}px`);
+}
 function gutter(small, tight) {
   const rows = G.rows.map((row, place) => {
     const t = LANES[row.lanes[0]], before = G.rows[place - 1], first = !before || row.inner || LANES[before.lanes[0]].process !== t.process;
     const box = (html, title) => `<div style="top:${row.y + TOP + (small ? 3 : 0)}px;height:${row.h}px" title="${title}">${html}</div>`;
-    if (row.folded) return box(`<button data-group="${row.group}" aria-expanded="${row.open}">${row.open ? '▾' : '▸'} <b>${esc(row.name)}</b> <span class="s">${sizeOf(row)}</span></button>`, esc(row.name));
+    if (row.folded) return box(`<button data-group="${row.group}" aria-expanded="${row.open}"><i>${row.open ? '▾' : '▸'}</i><b>${esc(row.name)}</b><span class="s">${sizeOf(row)}</span></button>`, esc(`${row.name}: ${sizeOf(row)}`));
     if (row.slim) return ''; // no room: the tooltip has the name
     const name = `<span class="p">${esc(t.program)} <span class="pid">${t.pid}</span></span>`, thread = `<span class="${t.role === 'core' ? 'k' : 's'}${t.task ? ' task' : ''}">${esc(t.thread)}</span>`;
     if (folding) return box(row.inner ? `<span class="inner">${esc(t.who)}</span>` : `<span class="${t.role === 'core' ? 'k' : 'p'}">${esc(t.who)}</span>`, esc(t.who));
@@ -134,16 +149,17 @@ function gutter(small, tight) {
   });
   const strips = MODEL.strips.map(c => {
     const s = G.strips[c], { most } = scaleOf(c), ch = CHANNELS[c];
-    const full = ch.capacity && most >= ch.capacity, unit = ch.items ? count(ch.capacity || most, 'item').replace(/^.* /, ' ') : ' B', of = ch.capacity && !full ? ` of ${n(ch.capacity)}${unit}` : unit, top = full ? `full: ${n(ch.capacity)}${unit}` : `top: ${n(most)}${of}`, room = `${shortName(c)} ${top}`.length < 29;
-    const ends = esc(`${fewOf(ch.unseen.w ?? (ch.writers || usersOf(c, M.writer)))} → ${fewOf(ch.unseen.r ?? (ch.readers || usersOf(c, M.reader)))}`);
-    return `<div style="top:${s.y + TOP - (small ? 18 : 4)}px;height:36px" title="${esc(ch.name)}, ${top}: ${ends}"><span><b>${esc(shortName(c))}</b> <span class="s">${room ? top : top.replace(/ of .*/, unit)}</span></span><span class="s">${ends}</span></div>`;
+    const full = ch.capacity && most >= ch.capacity, unit = ch.items ? count(ch.capacity || most, 'item').replace(/^.* /, ' ') : ' B', of = ch.capacity && !full ? ` of ${n(ch.capacity)}${unit}` : unit, top = full ? `full: ${n(ch.capacity)}${unit}` : `top: ${n(most)}${of}`;
+    const room = (small ? plotWidth() - 30 : $('gl').clientWidth - 12) - widthOf(`${shortName(c)} `, '620 12.5px sans'), said = widthOf(top, LABEL) < room ? top : top.replace(/ of .*/, unit);
+    const [from, to] = [ch.unseen.w ?? (ch.writers || usersOf(c, M.writer)), ch.unseen.r ?? (ch.readers || usersOf(c, M.reader))];
+    return `<div style="top:${s.y + TOP - (small ? 18 : 4)}px;height:36px" title="${esc(`${ch.name}, ${top}: ${fewOf(from)} → ${fewOf(to)}`)}"><span><b>${esc(shortName(c))}</b> <span class="s">${said}</span></span><span class="s">${esc(wayOf(from, to, small ? room - widthOf(said, LABEL) - 20 : $('gl').clientWidth - 14))}</span></div>`;
   });
   $('gl').innerHTML = rows.join('') + strips.join('');
 }
 
 const fillWords = (c, size) => CHANNELS[c].items ? `${count(size, 'item')} in it` : `${n(size)} B in the channel`;
 
-const BRIEFLY = { peer: 'waits for the other end', child: 'waits for an end' }; // there is little room beside the lanes
+const BRIEFLY = { peer: 'waits for the other end', child: 'waits for an end', ready: 'waits for several ends' }; // there is little room beside the lanes
 
 /* ---- the cursor, and the state of everything at it ---------------------------------------------------------------------- */
 function cursor() {

@@ -106,25 +106,25 @@ function listBoxes(made, width) {
 }
 
 /* ---- drawing ------------------------------------------------------------------------------------------------------- */
-/* Text is cut to its room by a rule of thumb, as in shapes.py: a sans character is half its size wide, a mono one 0.6. */
-const WIDE = { b: 7.4, m: 7.25, s: 6.1 };
-const fitted = (text, room, style) => { const most = Math.max(3, Math.floor(room / WIDE[style])); return text.length > most ? `${text.slice(0, most - 1)}…` : text; };
+const FONTS = { b: '620 13.5px sans', m: '12px mono', s: '12px sans' }; // as in moment.css
+/* A thread's name where there is little room: rather without its process than without its middle. */
+const briefly = (lane, room, font) => fitted(widthOf(who(lane), font) > room && LANES[lane].thread && who(lane).includes('/') ? who(lane).replace(/^.*?\//, '') : who(lane), room, font);
 const svgText = (text, x, y, style, kind, anchor = 'start') => `<text x="${x.toFixed(1)}" y="${y.toFixed(1)}" class="${style} ${kind}" text-anchor="${anchor}">${esc(text)}</text>`;
 
 /* What a wait is called in a card: `waits for data on pipe A`. */
-const waitSaid = wait => `${MODEL.reasons[wait.reason]}${has(wait.channel) && wait.reason !== 'child' && wait.reason !== 'sleep' ? ` ${wait.reason === 'noroom' ? 'in' : 'on'} ${channelName(wait.channel)}` : ''}`;
+const waitSaid = (wait, called = channelName) => `${MODEL.reasons[wait.reason]}${has(wait.channel) && wait.reason !== 'child' && wait.reason !== 'sleep' ? ` ${wait.reason === 'noroom' ? 'in' : 'on'} ${called(wait.channel)}` : ''}`;
 /* 'knot', 'behind' or '': what a wait that never ends is in the knot that has closed. */
 const partOf = (wait, t) => !wait?.open || !formedBy(t) ? '' : LANES[wait.lane].role === 'core' ? 'knot' : LANES[wait.lane].role === 'victim' ? 'behind' : '';
 
 function waitCard(lane, wait, { x, y, w, h }, t, held) {
   const part = partOf(wait, t), reason = wait?.reason ?? (LANES[lane].traced ? 'run' : 'unseen'), spot = wait ? null : lastSeen(lane, t);
   const site = place(wait ? wait.site : spot?.site), left = x + 24, room = w - 34, holds = held.get(lane);
-  const told = wait ? waitSaid(wait) : LANES[lane].traced ? 'runs' : 'not traced';
+  const told = wait ? waitSaid(wait, shortName) : LANES[lane].traced ? 'runs' : 'not traced';
   const said = holds ? `holds ${n(holds)} B` : '', third = [site.length > 24 ? `…${site.slice(-22)}` : site, wait?.call].filter(Boolean).join(' · ');
   return `<g class="card ${part}" data-lane="${lane}"${wait && wait.row >= 0 ? ` data-wait="${wait.row}"` : ''}><title>${esc(`${who(lane)} ${told}${third ? `, ${third}` : ''}`)}</title>`
     + `<rect class="box" x="${x.toFixed(1)}" y="${y.toFixed(1)}" width="${w.toFixed(1)}" height="${h}" rx="8"/><rect x="${(x + 8).toFixed(1)}" y="${(y + 9).toFixed(1)}" width="8" height="${h - 18}" rx="2" fill="url(#p-${reason})" stroke="var(--${reason})" stroke-opacity=".6"/>`
-    + svgText(fitted(who(lane), room - (said ? said.length * 6.1 + 10 : 0), 'b'), left, y + 22, 'b', '') + (said ? svgText(said, x + w - 10, y + 22, 's', 'held', 'end') : '')
-    + svgText(fitted(told, room, 's'), left, y + 40, 's', 'said') + (third && h === CARD.height ? svgText(fitted(third, room, 'm'), left, y + 56, 'm', '') : '') + '</g>';
+    + svgText(briefly(lane, room - (said ? widthOf(said, FONTS.s) + 14 : 0), FONTS.b), left, y + 22, 'b', '') + (said ? svgText(said, x + w - 10, y + 22, 's', 'held', 'end') : '')
+    + svgText(fitted(told, room, FONTS.s, 0), left, y + 40, 's', 'said') + (third && h === CARD.height ? svgText(fitted(third, room, FONTS.m, 0), left, y + 56, 'm', '') : '') + '</g>';
 }
 
 const arrowTip = (x, y, ux, uy) => `M${x.toFixed(1)} ${y.toFixed(1)}l${(-9 * ux - 4.5 * uy).toFixed(1)} ${(-9 * uy + 4.5 * ux).toFixed(1)}l${(9 * uy).toFixed(1)} ${(-9 * ux).toFixed(1)}z`;

@@ -17,9 +17,8 @@ def views(run: Run) -> str:
     drawn = [figure.draw(run) for figure in FIGURES]
     full = "".join(one for one in drawn if not empty(one))
     rest = "".join(one for one in drawn if empty(one))  # a line each
-    return (
-        f'<h2 id="w-h">Where the time went, and in which order</h2><div class="figures">{full}</div>'
-        + (f'<div class="figures unfilled">{rest}</div>' if rest else "")
+    return f'<h2 id="w-h">Where the time went, and in which order</h2><div class="figures">{full}</div>' + (
+        f'<div class="figures unfilled">{rest}</div>' if rest else ""
     )
 
 

@@ -55,6 +55,8 @@ def interleaving(run: Run, most: int = NODES, lanes: int = LANES) -> Interleavin
         return last(ordered(event[some], end[some], enter, exit), most)
 
     recent = owner[latest(wanted).event][::-1].tolist()
+    with_them = other[wanted][np.argsort(time[wanted], kind="stable")][-50 * most :][::-1]  # a join names one side only
+    recent += with_them[with_them != NONE].tolist()
     threads = list(dict.fromkeys([*(thread for thread in run.analysis.lanes if thread in core), *recent]))[:lanes]
     shown = latest(wanted & np.isin(owner[event], threads) & np.isin(other, [*threads, NONE]))
 

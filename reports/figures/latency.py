@@ -137,7 +137,8 @@ def below(found: Latency, column: int) -> str:
 def ticks(edges: np.ndarray[tuple[int], np.dtype[np.float64]], y: float) -> list[str]:
     """Lines and words at the powers of ten, as many as do not touch; on a phone only those that are not `roomy`."""
     powers = [float(edge) for edge in edges[::STEPS]]
-    every, narrow = -(-(len(powers) - 1) // 4), -(-(len(powers) - 1) // 2)
+    every = -(-(len(powers) - 1) // 4)
+    narrow = every * -(-(len(powers) - 1) // (3 * every))
     found = []
     for number, edge in enumerate(powers):
         at = across(number / (len(powers) - 1))

@@ -22,6 +22,8 @@ def most_waiting(run: Run, count: int) -> Chosen:
     blamed = (waits["end"] - waits["begin"]).groupby(run.waited_for).sum().to_dict()
     known = [thread for thread in run.analysis.lanes if thread in blocked and traced(run, thread)]
     weight = {thread: blocked[thread] + blamed.get(thread, 0) for thread in known}
+    if len(known) == count + 1:
+        count += 1  # one other would take as much room
     by_weight = sorted(known, key=lambda thread: (thread not in core, -weight[thread]))
     return chosen(known, by_weight[: count if len(known) > count else len(known)])
 
