@@ -11,7 +11,7 @@ from typing import Literal
 
 import pandas as pd
 
-from ..results import Analysis
+from ..results import Analysis, VerdictName
 
 # calls: a thread does something else · flow: the same call, but its bytes go on at once or stay in a buffer
 # messages: bytes that the other never handed over, got or left lying · boundaries: read together here, apart there
@@ -46,7 +46,8 @@ class Difference:
 
     `who` is the role of the thread concerned ("" for the whole run). `chance`: who is faster decides it, so it is no
     difference of the program or its setting (among repeats it came and went, or its kind depends on timing).
-    `decides`: the verdict of the run that hangs rests on it.
+    `decides`: the verdict of the run that hangs rests on it. `count`: how often it came, at the same lines; told is the
+    first time.
     """
 
     kind: Kind
@@ -56,6 +57,7 @@ class Difference:
     second: Side
     chance: bool = False
     decides: bool = False
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +115,9 @@ class Setting:
     label: str
     runs: tuple[int, ...]
     shown: int
-    verdict: str
+    verdict: VerdictName
     rule: str | None
-    verdicts: dict[str, int]
+    verdicts: dict[VerdictName, int]
 
 
 @dataclass(slots=True)
@@ -126,10 +128,12 @@ class Comparison:
     pairs        each setting with the first; of few settings (`PAIRS`) each with each
     numbers      a row a run: run, setting, and its measures: duration, blocked, running (ns, threads summed, sleeps
                  left out of blocked), latency? (median ns from the call that handed a message over to the call that
-                 gave it to its reader), held? (ns that messages lay in writers' buffers, summed), messages, bytes, merged, split
-                 (messages read together with others, by several reads), unread, flushes (that the program made),
-                 implicit (that input(), a full buffer or the interpreter's end made), calls (system calls that moved
-                 bytes or waited), wait_REASON (ns blocked, for each reason of schema.REASONS)
+                 gave it to its reader), held (ns that messages lay in writers' buffers, summed), messages, bytes,
+                 merged, split (messages read together with others, by several reads), unread, flushes (that the program
+                 made),
+                 implicit (times that a buffer was emptied without: by input(), a line's end, being full, the
+                 interpreter's end), calls (system calls that moved bytes, waited or made something), calls_per_message,
+                 flushes_per_message, bytes_per_call, wait_REASON (ns, for each reason of schema.REASONS)
     environment  a row a fact: fact, a column a setting (text; empty: not known), differs (bool)
     findings     a row a finding, by rule, line and channel: rule, name, severity, message, place, chance (bool: comes
                  with timing), a column a setting (in how many of its runs, a whole number)
