@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from .analysis import comparison
 from .analysis.comparison import Difference
-from .reports.comparison import page
+from .reports.comparison import json, notebook, page
 from .run import Run, write
 
 
@@ -34,6 +35,17 @@ class Comparison:
     def numbers(self) -> pd.DataFrame:
         """A row a run: its measures."""
         return self.result.numbers
+
+    def to_json(self) -> dict[str, Any]:
+        """The comparison as plain data; docs/compare-json.md says what is in it."""
+        return json.to_json(self.result)
+
+    def __repr__(self) -> str:
+        return f"<ipctrace comparison of {len(self.result.runs)} runs: {self.headline}>"
+
+    def _repr_html_(self) -> str:
+        """The comparison as a notebook shows it: settings and differences. `report` writes the whole page."""
+        return notebook.html(self.result)
 
     def report(self, path: str | Path, pages: Sequence[str | None] = ()) -> Path:
         """Write the HTML page to `path` and return it; `pages`: addresses of the settings' own reports.

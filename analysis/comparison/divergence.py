@@ -14,6 +14,7 @@ from .sequences import LIKE, SAME, Pairs, align, alike
 from .steps import NOTHING
 
 FLUSH = SAME - 3  # of a flush and what it passed, the flush is what moved
+WITHOUT = "goes on here without it"
 MOST = 500  # differences of one thread, of different lines
 
 
@@ -33,7 +34,7 @@ def divergence(scene: Scene) -> list[Found]:
         ones, others = scene.first.steps.of(first).tolist(), scene.second.steps.of(second).tolist()
         if ones or others:
             pairs = _aligned(scene, ones, others)
-            found += _gathered(_thread(scene, first, second, pairs))
+            found += _moved(_gathered(_thread(scene, first, second, pairs)))
             scene.taken_alike += [int(scene.first.steps.begin[a]) for a, b in pairs if a is not None and b is not None]
     return sorted(found, key=lambda one: one.when)
 
@@ -155,7 +156,7 @@ def _hunk(
 
 def _does(view: View, steps: list[int]) -> str:
     if not steps:
-        return "goes on here without it"
+        return WITHOUT
     said = view.does(steps[0])
     return said if len(steps) == 1 else f"{said}, and {plural(len(steps) - 1, 'step')} more"
 
@@ -169,6 +170,23 @@ def _goes_round(scene: Scene, first: int, second: int, mine: list[int], theirs: 
     if all(view.events.is_kind("flush")[view.steps.first[step]] for view, step in steps):
         return False
     return {view.text_of(step) for view, step in steps} <= scene.first.texts & scene.second.texts
+
+
+def _moved(found: list[Found]) -> list[Found]:
+    """What the one does and the other doesn't, and the other does elsewhere, is told as that."""
+
+    def elsewhere(one: Found, own: str, other: str) -> Found:
+        side, there = getattr(one.difference, own), getattr(one.difference, other)
+        if there.words != WITHOUT or not side.text:
+            return one
+        for each in found:
+            place = getattr(each.difference, other)
+            if place.text == side.text and getattr(each.difference, own).words == WITHOUT:
+                said = f"{WITHOUT}, and does it at {place.place}"
+                return replace(one, difference=replace(one.difference, **{other: replace(there, words=said)}))
+        return one
+
+    return [elsewhere(elsewhere(one, "first", "second"), "second", "first") for one in found]
 
 
 def _gathered(found: Iterator[Found]) -> list[Found]:

@@ -225,7 +225,7 @@ def _in_pieces(scene: Scene, one: Contents, other: Contents, pairs: Pairs) -> It
         if apart:
             (a, b), call = apart[0], column.split("_")[0]
             said = (f"it {verb} in {plural(counts[0][a], call)}", f"it {verb} in {plural(counts[1][b], call)}")
-            what = f"a message {verb} in other pieces"
+            what = f"a message {verb} in more pieces in one of them"
             yield _found(scene, "boundaries", one, other, a, b, what, said, chance, len(apart))
             return  # in what pieces it came is what follows from it
 

@@ -61,9 +61,10 @@ class View(Cast):
     def pieces(self) -> dict[str, dict[int, int]]:
         """`write_event` and `read_event` → message → how many of them moved bytes of it."""
         table = self.analysis.pieces
+        moved = {column: table.dropna(subset=[column]) for column in ("write_event", "read_event")}
+        counts = {column: rows.groupby("message")[column].nunique() for column, rows in moved.items()}
         return {
-            column: table.dropna(subset=[column]).groupby("message")[column].nunique().to_dict()
-            for column in ("write_event", "read_event")
+            column: dict(zip(series.index.tolist(), series.tolist(), strict=True)) for column, series in counts.items()
         }
 
     @cached_property
