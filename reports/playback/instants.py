@@ -11,7 +11,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from ipctrace.analysis.events import NEVER, NONE, Flags, Ints, pick, whole
+import pyarrow as pa
+import pyarrow.compute as pc
+from ipctrace.analysis.events import NEVER, NONE, Flags, Ints, number, pick, whole
 from ipctrace.analysis.timeline import Timeline
 from ipctrace.tracer.schema import REASONS
 
@@ -63,12 +65,13 @@ class Flow:
         found: Ints = self._sums[self._line.until(self._keys, np.full(len(self._keys), t), "right")] - self._before
         return found
 
-    def near(self, channel: int, t: int) -> tuple[int | None, int | None]:
-        """The last moment at or before `t`, and the next after it."""
-        place = int(self._line.until(np.array([channel]), np.array([t]), "right")[0])
-        last = self._begin[channel + 1] if channel + 1 < len(self._begin) else len(self._time)
-        before = int(self._time[place - 1]) if place > self._begin[channel] else None
-        return before, int(self._time[place]) if place < last else None
+    def near(self, t: int) -> tuple[Ints, Ints]:
+        """By channel the last moment at or before `t` (-1: none), and the next after it (NEVER)."""
+        place = self._line.until(self._keys, np.full(len(self._keys), t), "right")
+        last = np.append(self._begin[1:], len(self._time))
+        before = np.where(place > self._begin, pick(self._time, place - 1, -1), -1)
+        after = np.where(place < last, pick(np.append(self._time, NEVER), place), NEVER)
+        return before, after
 
 
 class Instants:
@@ -83,6 +86,10 @@ class Instants:
         self.waits = waits.assign(
             lane=mapped(waits["thread"], run.lane_of_thread), to=mapped(run.waited_for, run.lane_of_thread)
         ).sort_values("begin", kind="stable", ignore_index=True)  # fmt: skip
+        self.wait_begin, self.wait_end = whole(self.waits["begin"]), whole(self.waits["end"])
+        self._wait_open = self.waits["open"].to_numpy(dtype=bool)
+        self._wait_numbers = [_whole(self.waits[name]) for name in ("lane", "channel", "site", "event", "to")]
+        self._wait_reasons = self.waits["reason"].to_numpy(dtype=object)
         self.begin, self.size = whole(self.messages["begin"]), whole(self.messages["size"])
         self.channel = whole(self.messages["channel"])
         self.written, self.read, self.received = (
@@ -104,7 +111,7 @@ class Instants:
     def moments(self) -> Ints:
         """When anything happened: a wait began or ended, bytes were handed over, written or read, there is a mark."""
         times = [
-            whole(self.waits["begin"]), whole(self.waits["end"]), self._in.times, self._out.times, self._taken.times,
+            self.wait_begin, self.wait_end, self._in.times, self._out.times, self._taken.times,
             _whole(self.marks["time"]),
         ]  # fmt: skip
         found = np.sort(np.concatenate(times))  # of a million, much faster than numpy's own `unique`
@@ -128,17 +135,15 @@ class Instants:
             (time for time in stages if time < t), default=None)  # fmt: skip
         if inside and nearest is not None:
             return nearest
-        before, after = self.used_near(int(self.channel[message]), t if way > 0 else t - 1)
+        before, after = (int(times[self.channel[message]]) for times in self.used_near(t if way > 0 else t - 1))
         found = after if way > 0 else before
-        return t if found is None else found
+        return found if 0 <= found < NEVER else t
 
-    def used_near(self, channel: int, t: int) -> tuple[int | None, int | None]:
-        """The last moment at or before `t` at which a channel was used, and the next after it."""
-        found = [flow.near(channel, t) for flow in (self._in, self._out, self._taken, self._received)]
-        return (
-            max((before for before, _ in found if before is not None), default=None),
-            min((after for _, after in found if after is not None), default=None),
-        )
+    def used_near(self, t: int) -> tuple[Ints, Ints]:
+        """By channel when it was last used, at or before `t` (-1: never), and when it is next, after it (NEVER)."""
+        found = [flow.near(t) for flow in (self._in, self._out, self._taken, self._received)]
+        before, after = zip(*found, strict=True)
+        return np.max(before, axis=0), np.min(after, axis=0)
 
     # ---- who waits for whom
 
@@ -162,9 +167,8 @@ class Instants:
     def wait_rows(self, t: int) -> Ints:
         """For each lane the row of the wait that it is in, or -1."""
         found: Ints = self._waits.last(self._lanes, np.full(len(self._lanes), t), "right")
-        end, open_ = whole(self.waits["end"]), self.waits["open"].to_numpy(dtype=bool)
         there = (found >= 0) & (self.born <= t) & (t <= self.ended)
-        there[there] = (t < end[found[there]]) | open_[found[there]]
+        there[there] = (t < self.wait_end[found[there]]) | self._wait_open[found[there]]
         return np.where(there, found, -1)
 
     @cached_property
@@ -173,7 +177,7 @@ class Instants:
 
     @cached_property
     def _waits(self) -> Timeline:
-        return Timeline(_whole(self.waits["lane"]), whole(self.waits["begin"]))
+        return Timeline(_whole(self.waits["lane"]), self.wait_begin)
 
     def waits_at(self, t: int) -> dict[int, Wait]:
         """All waits at `t`, by lane."""
@@ -185,15 +189,14 @@ class Instants:
 
     def wait(self, row: int) -> Wait:
         """A row of `waits`."""
-        one = self.waits.iloc[row]
-        lane, channel = int(one["lane"]), _number(one["channel"])
-        to = self._graph_edges(lane) if one["open"] else ()
-        if not to and not pd.isna(one["to"]):
-            to = ((int(one["to"]), channel, ""),)
-        return Wait(
-            lane, row, str(one["reason"]), channel, int(one["begin"]), _number(one["site"]), int(one["event"]),
-            bool(one["open"]), to,
-        )  # fmt: skip
+        lane, channel, site, event, to = (number(column[row]) for column in self._wait_numbers)
+        assert lane is not None
+        open_ = bool(self._wait_open[row])
+        known = self._graph_edges(lane) if open_ else ()
+        if not known and to is not None:
+            known = ((to, channel, ""),)
+        reason, since = str(self._wait_reasons[row]), int(self.wait_begin[row])
+        return Wait(lane, row, reason, channel, since, site, event, open_, known)
 
     @cached_property
     def _untraced(self) -> list[int]:
@@ -227,7 +230,7 @@ class Instants:
             return None
         reason = str(one["reason"])
         return Wait(
-            lane, -1, reason if reason in REASONS else "nodata", _number(one["channel"]), int(one["begin"]), None, None,
+            lane, -1, reason if reason in REASONS else "nodata", number(one["channel"]), int(one["begin"]), None, None,
             bool(one["open"]), (),
         )  # fmt: skip
 
@@ -351,6 +354,17 @@ class Instants:
         """What left the readers' buffers; without one, with the reads themselves."""
         return self._in_pieces(self.gone, self._many & (self.gone == self.read))
 
+    @cached_property
+    def leaving(self) -> Flags:
+        """Messages whose write never returned."""
+        return (self.messages["written"].isna() & self.messages["write_event"].notna()).to_numpy(dtype=bool)
+
+    def matching(self, text: bytes) -> Flags:
+        """Messages in whose payload `text` stands, upper and lower case alike."""
+        payloads = pa.array(self.messages["payload"].array)
+        found = pc.fill_null(pc.match_substring(payloads, text, ignore_case=True), False)
+        return np.array(found.to_numpy(zero_copy_only=False), dtype=bool)
+
     # ---- who is where
 
     @cached_property
@@ -362,7 +376,7 @@ class Instants:
             (self.writer, self.begin, _whole(accepting)),
             (self.writer, self.written, _whole(messages["write_site"])),
             (self.reader, self.read, _whole(messages["read_site"])),
-            (_whole(waits["lane"]), whole(waits["end"]), _whole(waits["site"])),
+            (_whole(waits["lane"]), self.wait_end, _whole(waits["site"])),
             (_whole(marks["lane"]), _whole(marks["time"]), _whole(marks["site"])),
         ]
         lane, time, site = (np.concatenate([part[k] for part in parts]) for k in range(3))
@@ -373,10 +387,6 @@ class Instants:
         """For each lane the site at which it was last seen at or before `t`, or NONE."""
         line, site = self._sightings
         return pick(site, line.last(self._lanes, np.full(len(self._lanes), t), "right"))
-
-
-def _number(value: object) -> int | None:
-    return None if pd.isna(value) else int(value)  # type: ignore[call-overload]
 
 
 def _whole(values: pd.Series[Any], missing: int = NONE) -> Ints:
