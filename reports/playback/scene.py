@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from ..sequence import Exchange
@@ -79,7 +79,8 @@ class Room:
 
 @dataclass(slots=True)
 class View:
-    """What the person who watches has chosen. `message` is the open message, a row of `Instants.messages`."""
+    """What the person who watches has chosen. `message` is the open message, a row of `Instants.messages`; `prompt`
+    what is asked for, and `typed` the answer so far; `note` a word on the last line."""
 
     playing: bool = False
     speed: float = 1.0
@@ -89,14 +90,18 @@ class View:
     prompt: str | None = None
     typed: str = ""
     note: str = ""
-    help_from: int = field(default=0)
 
 
 class Stage(Protocol):
-    """What is played: answers the scene of an instant, and where the next ones are. None, or `t` itself: nowhere."""
+    """What is played: answers the scene of an instant, and where the next ones are."""
 
-    end: int
-    ready: bool
+    @property
+    def end(self) -> int:
+        """The run's last moment, ns."""
+
+    @property
+    def channels(self) -> int:
+        """How many channels there are to show."""
 
     def scene(self, t: int, room: Room, message: int | None) -> Scene:
         """Everything at `t`."""
@@ -106,3 +111,6 @@ class Stage(Protocol):
 
     def leap(self, t: int, moments: int) -> int:
         """The moment so many moments on."""
+
+    def pace(self) -> int:
+        """How many moments to go by in one picture, so that the whole run takes about as many seconds as one waits."""

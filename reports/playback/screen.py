@@ -166,8 +166,8 @@ def _channels(scene: Scene, ink: Ink) -> Iterator[str]:
             for amount, who in ((one.held, one.writers), (one.unread, one.readers))
         )
         cells = (
-            (one.name, name, one.style), (before, side, "held" if one.held else ""), (_kernel(one, middle, ink), middle, ""),
-            (behind, side, "held" if one.unread else ""),
+            (one.name, name, one.style), (before, side, "held" if one.held else ""),
+            (_kernel(one, middle, ink), middle, ""), (behind, side, "held" if one.unread else ""),
         )  # fmt: skip
         line = []
         for text, width, style in cells:

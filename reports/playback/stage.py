@@ -12,6 +12,7 @@ from ..markup import moment
 from ..run import OUTWARD, Run
 from .happenings import GOT, PUT, SENT, Told, amount, happenings, waited_for
 from .instants import Fill, Instants, Wait
+from .preview import PICTURES
 from .scene import Channel, Lane, Room, Scene
 
 BLOCK = 64  # happenings: who talks most is asked of so many before and after, so that columns don't come and go
@@ -23,8 +24,6 @@ _STYLES = {"deadlock": "danger", "crashed": "danger", "stalled": "held"}
 
 class Analysed:
     """The stage of an analysis. Every answer is a function of what it is asked: nothing is remembered in between."""
-
-    ready = True
 
     def __init__(self, analysis: Analysis) -> None:
         self.run = Run(analysis)
@@ -91,9 +90,16 @@ class Analysed:
         )
         return Lane(
             name, waited_for(wait.reason, None), channel, t - wait.since,
-            ", ".join(self.names[other] for other, _, _ in wait.to[:3]), self.run.place(wait.site),
+            self._awaited(wait), self.run.place(wait.site),
             "danger" if dead else "" if wait.reason == "sleep" else "strong", wait.reason != "sleep",
         )  # fmt: skip
+
+    def _awaited(self, wait: Wait) -> str:
+        """Whom a wait is for: `a`, `a and b`, `a and 3 more`. That one could also end it oneself says little."""
+        lanes = [lane for lane, _, _ in wait.to if lane != wait.lane] or [lane for lane, _, _ in wait.to]
+        if len(lanes) > 2:
+            return f"{self.names[lanes[0]]} and {len(lanes) - 1} more"
+        return " and ".join(self.names[lane] for lane in lanes)
 
     # ---- channels
 
@@ -143,14 +149,15 @@ class Analysed:
         first = ""
         if any(fill):
             lying = self.instants.contents(channel, t)
-            rows = next((rows for rows in lying.values() if len(rows)), ())
-            first = f"{self.told.message(int(rows[0]))}: {self.told.payload(int(rows[0]))}" if len(rows) else ""
+            one = next((int(rows[0]) for rows in lying.values() if len(rows)), None)
+            first = "" if one is None else f"{self.told.message(one)}: {self.told.payload(one)}"
         dead = formed is not None and t >= formed and any(one.open and one.lane in self.instants.core for one in waits)
         awaited = ", ".join(dict.fromkeys(self.names[one.lane] for one in waits))
         return Channel(
             self.run.channel_name(channel), self._ends(channel, "w"), self._ends(channel, "r"),
-            held=fill.writer, kernel=fill.kernel, unread=fill.reader, capacity=row["capacity"], unit="items" if self.instants.items[channel] else "B", first=first,
-            awaited=awaited, style="danger" if dead else "held" if fill.writer else "",
+            held=fill.writer, kernel=fill.kernel, unread=fill.reader, capacity=row["capacity"],
+            unit="items" if self.instants.items[channel] else "B", first=first, awaited=awaited,
+            style="danger" if dead else "held" if fill.writer else "",
         )  # fmt: skip
 
     def _ends(self, channel: int, access: str) -> str:
@@ -194,6 +201,10 @@ class Analysed:
         all_ = self.instants.moments
         place = int(np.searchsorted(all_, t, "right")) - 1 + moments
         return int(all_[place]) if 0 <= place < len(all_) else self.end if moments > 0 else 0
+
+    def pace(self) -> int:
+        """Moments from one picture to the next."""
+        return max(1, len(self.instants.moments) // PICTURES)
 
     def message_beside(self, t: int, message: int | None, way: int) -> int | None:
         """The next or previous message: from the open one, or from the instant."""
