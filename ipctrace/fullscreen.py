@@ -104,7 +104,7 @@ class FullScreen:
     def draw(self, lines: Sequence[str]) -> None:
         """Show these lines; only what differs is written."""
         changed = [
-            f"\x1b[{row + 1};1H{line}\x1b[K"
+            f"\x1b[{row + 1};1H\x1b[K{line}"  # behind a line as wide as the terminal its last column would be erased
             for row, line in enumerate(lines)
             if row >= len(self._shown) or self._shown[row] != line
         ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..ink import Ink, columns, cut, escape
+from ..ink import Ink, columns, cut, escape, wrap
 from ..markup import moment, span
 from ..sequence import TIME, heading, most_lanes, padded, places, row
 from .scene import Channel, Lane, Room, Scene, View
@@ -24,6 +24,10 @@ KEYS = (  # as shown, what it does
     ("< >", "other threads' columns; a: as they talk"), ("Esc", "close the message"), ("q", "quit"),
 )  # fmt: skip
 SHORT = "space play/pause  ← → event  m message  g go to  / search  ? all keys  q quit"
+LEGEND = (
+    "* waits, or bytes are held back. An arrow without its tip is on its way. ! is where the knot closes. Nothing that "
+    "the trace names is run."
+)
 FILL = 10  # columns of the bar that shows how full a channel is
 
 
@@ -221,8 +225,4 @@ def _help(ink: Ink) -> Iterator[str]:
     lines = [f"  {padded(ink.plain(keys), 10)} {ink.plain(words)}" for keys, words in KEYS]
     yield from (cut(line, ink.width, ink.ellipsis) for line in lines)
     yield ""
-    for text in (
-        "* waits or holds bytes back; an arrow without its tip is on its way; ! is where the",
-        "knot closed. Nothing of the trace is run.",
-    ):
-        yield cut(f"  {text}", ink.width, ink.ellipsis)
+    yield from wrap(LEGEND, ink.width, "  ")

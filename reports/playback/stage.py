@@ -16,7 +16,6 @@ from .preview import PICTURES
 from .scene import Channel, Lane, Room, Scene
 
 BLOCK = 64  # happenings: who talks most is asked of so many before and after, so that columns don't come and go
-TALKING = ("pipe", "fifo", "socket", "queue")
 
 
 _STYLES = {"deadlock": "danger", "crashed": "danger", "stalled": "held"}
@@ -56,7 +55,7 @@ class Analysed:
 
     def _place(self, t: int) -> str:
         moments = self.instants.moments
-        return f"moment {int(np.searchsorted(moments, t, 'right')):,} of {len(moments):,}"
+        return f"event {int(np.searchsorted(moments, t, 'right')):,} of {len(moments):,}"
 
     def _columns(self, t: int, room: Room, behind: int) -> tuple[str, ...]:
         """The lanes that have a column, in display order: those that talk most about now, the knot's before others."""
@@ -110,10 +109,11 @@ class Analysed:
 
     @cached_property
     def _used(self) -> list[int]:
-        """Channels that may be shown."""
+        """Channels that may be shown: that something went through, or that somebody waited on."""
+        waited = set(self.instants.waits["channel"].dropna().tolist())
         return [
             row["channel"] for row in self.run.channels
-            if row["kind"] not in OUTWARD and (row["messages"] or row["kind"] in TALKING)
+            if row["kind"] not in OUTWARD and (row["messages"] or row["channel"] in waited)
         ]  # fmt: skip
 
     def _channels(
