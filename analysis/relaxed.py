@@ -95,7 +95,7 @@ def relaxed(run: Run) -> Relaxed:
     """The relaxed order of a run."""
     family = lineages(run)
     chosen = shared(operations(run, family))
-    places = _places(run, family, [operation.event for operation in chosen])
+    places = places_of(run, family, [operation.event for operation in chosen])
     begin, end = _positions(run, chosen)
     needs = _needs(run, chosen, begin, end)
     steps = [
@@ -241,7 +241,7 @@ def _inside(run: Run) -> np.ndarray:  # type: ignore[type-arg]
     return found
 
 
-def _places(run: Run, family: Lineages, wanted: list[int]) -> dict[int, Place]:
+def places_of(run: Run, family: Lineages, wanted: list[int]) -> dict[int, Place]:
     """The place of each of these events. What was told of later (a lock's holder) was no operation of its own."""
     events, sites, kept = run.events, run.trace.sites, set(wanted)
     names = list(zip(sites["file"], sites["function"], sites["line"].tolist(), strict=True))
