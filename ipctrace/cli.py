@@ -12,6 +12,7 @@ import typer
 from . import __version__
 from .commands import chapter, look, rules
 from .commands.record import ProgramCommand, record
+from .commands.replay import replay
 from .console import INTERRUPTED, MISTAKE, say
 from .tracer.errors import IpctraceError
 
@@ -86,6 +87,7 @@ app.command(**_PROGRAM)(record)
 app.command()(look.analyze)
 app.command()(look.show)
 app.command()(look.report)
+app.command()(replay)
 app.command()(rules.rules)
 chapter_app.callback(invoke_without_command=True)(chapter.list_chapter)
 chapter_app.command()(chapter.copy)

@@ -303,18 +303,29 @@ def _last(log: Log) -> int:
 
 def program_name(argv: Sequence[str]) -> str:
     """What a command line runs, in a word: `pipes.py`, `json.tool`, `python -c`, `cat`."""
-    if not argv:
-        return ""
-    command = PurePath(argv[0].removeprefix("-")).name
-    if not command.startswith(INTERPRETERS):
-        return command
+    command = PurePath(argv[0].removeprefix("-")).name if argv else ""
+    option, program = _python_runs(argv)
+    if option == "c":
+        return f"{command} -c"
+    return (program if option == "m" else PurePath(program).name) or command
+
+
+def program_file(argv: Sequence[str]) -> str | None:
+    """The file that a command line gives to a Python; None: it runs a module, code, or no Python at all."""
+    option, program = _python_runs(argv)
+    return (program or None) if not option else None
+
+
+def _python_runs(argv: Sequence[str]) -> tuple[str, str]:
+    """What a Python's command line has it run: ("", a file), ("m", a module), ("c", code), or ("", "")."""
+    if not argv or not PurePath(argv[0].removeprefix("-")).name.startswith(INTERPRETERS):
+        return "", ""
     rest = iter(argv[1:])
     for argument in rest:
         if argument in _TAKES_VALUE:
             next(rest, None)
         elif not argument.startswith("-"):
-            return PurePath(argument).name
+            return "", argument
         elif not argument.startswith("--") and (letter := next((x for x in argument[1:] if x in "cm"), "")):
-            module = argument.partition(letter)[2] or next(rest, "")
-            return module if letter == "m" else f"{command} -c"
-    return command
+            return letter, argument.partition(letter)[2] or next(rest, "")
+    return "", ""
