@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from .exploring import Exploration
     from .run import Run
 
 __version__ = "0.1.0"
-__all__ = ["Run", "__version__", "load", "record"]
+__all__ = ["Run", "__version__", "explore", "load", "record"]
 
 
 def load(path: str | Path) -> Run:
@@ -42,6 +43,16 @@ def record(program: list[str], **options: Any) -> Run:
     from . import recording
 
     return recording.record(program, **options)
+
+
+def explore(program: list[str], **options: Any) -> Exploration:
+    """Run `program` under many schedules until it fails; `.found` says how, `.trace` where the trace of that is.
+
+    `options` are those of `ipctrace.exploring.explore`: runs, seed, jobs, limit, out, python, compare, progress.
+    """
+    from . import exploring
+
+    return exploring.explore(program, **options)
 
 
 def __getattr__(name: str) -> Any:

@@ -208,7 +208,8 @@ class Gate:
             elif now - checked > _CHECKED:
                 checked = now
                 pid = _COUNTER.unpack_from(counters, at + 8)[0]
-                if pid and not _lives(pid):
+                # it may have come there as its last step, since we looked
+                if pid and not _lives(pid) and _COUNTER.unpack_from(counters, at)[0] < position:
                     self.depart(thread, slot, position, key, "ended")
 
     def depart(self, thread, slot, position, key, why):
