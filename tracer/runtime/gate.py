@@ -31,7 +31,7 @@ from _thread import _local, get_ident
 from time import monotonic_ns, sleep
 
 from . import gate_chance, gate_locks, gate_names, processes, table
-from .log import Log
+from .log import Log, ours_raised
 from .log import _map as map_file
 
 _COUNTER = Struct("<Q")
@@ -155,7 +155,18 @@ class Gate:
     # The operations
 
     def begins(self, op, site):
-        """An operation is about to begin: wait until it may. Returns its thread and the position of its end."""
+        """An operation is about to begin: wait until it may. Returns its thread and the position of its end.
+
+        What a signal's handler raises meanwhile is the program's, and it is raised where the call stands.
+        """
+        try:
+            return self.passes(op, site)
+        except BaseException as error:
+            if not ours_raised(error):
+                raise
+            return None
+
+    def passes(self, op, site):
         thread = self.thread()
         if op in _STARTING:
             thread.children += 1
@@ -179,6 +190,13 @@ class Gate:
 
     def ends(self, ticket):
         """An operation has ended."""
+        try:
+            self.left(ticket)
+        except BaseException as error:
+            if not ours_raised(error):
+                raise
+
+    def left(self, ticket):
         found = self.pending.pop(ticket[2], None)
         if found is not None:
             thread, end = found

@@ -5,6 +5,9 @@ Elsewhere an acquire that gets its lock at once writes nothing, and an event tha
 
 from __future__ import annotations
 
+import _thread
+from sys import _getframe
+
 from . import table
 from .calls import like, method
 from .threads import nanoseconds
@@ -85,7 +88,7 @@ def _order(runtime, lock):
     def __exit__(self, *raised):
         release(self)
 
-    with lock() as given:
+    with _thread.allocate_lock() as given:
         gives_itself = given is not True  # PyPy's
     lock.acquire, lock.release = like(plain_acquire, acquire), like(plain_release, release)
     lock.__enter__, lock.__exit__ = like(lock.__enter__, entered), like(lock.__exit__, __exit__)
@@ -121,6 +124,8 @@ def _asked(runtime, owner, prefix, channel):
         code = _CODE[prefix + name]
 
         def begin(self, args, kwargs):
+            if _getframe(2).f_globals.get("__name__") == "threading":  # a Thread asks its own whether it has started
+                return None
             try:
                 number = channel(self)
             except AttributeError:  # it isn't what it should be: the call itself will say so
