@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .comparison import Comparison
+    from .exploring import Exploration
     from .run import Run
 
 __version__ = "0.1.0"
-__all__ = ["Run", "__version__", "compare", "load", "record"]
+__all__ = ["Run", "__version__", "compare", "explore", "load", "record"]
 
 
 def load(path: str | Path) -> Run:
@@ -55,6 +56,16 @@ def compare(runs: Sequence[Run | str | Path], labels: Sequence[str] | None = Non
     from .comparison import compare
 
     return compare(runs, labels)
+
+
+def explore(program: list[str], **options: Any) -> Exploration:
+    """Run `program` under many schedules until it fails; `.found` says how, `.trace` where the trace of that is.
+
+    `options` are those of `ipctrace.exploring.explore`: runs, seed, jobs, limit, out, python, compare, progress.
+    """
+    from . import exploring
+
+    return exploring.explore(program, **options)
 
 
 def __getattr__(name: str) -> Any:

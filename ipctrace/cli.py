@@ -12,6 +12,7 @@ import typer
 from . import __version__
 from .commands import chapter, look, rules
 from .commands.compare import compare
+from .commands.explore import explore
 from .commands.record import ProgramCommand, record
 from .commands.replay import replay
 from .console import INTERRUPTED, MISTAKE, say
@@ -90,6 +91,7 @@ app.command()(look.show)
 app.command()(look.report)
 app.command()(compare)
 app.command()(replay)
+app.command(**_PROGRAM)(explore)
 app.command()(rules.rules)
 chapter_app.callback(invoke_without_command=True)(chapter.list_chapter)
 chapter_app.command()(chapter.copy)

@@ -111,6 +111,7 @@ def record(
     python: str | None = None,
     on_deadlock: OnDeadlock = "stop",
     max_size: int | None = None,
+    order: bool = False,
     progress: Callable[[Progress], None] | None = None,
 ) -> Run:
     """Record a program, from its start until it ends, hangs for ever, or `duration` seconds are over.
@@ -118,12 +119,14 @@ def record(
     Its standard streams, arguments and exit status are its own. The trace goes into the folder `out`, by default the
     program's name with `.ipctrace`, in the working directory; a trace that lies there is replaced. Of what the
     processes tell, the newest `max_size` bytes are kept, by default 250 MB;
-    recording needs up to eight times as much memory.
+    recording needs up to eight times as much memory. With `order` every operation on what is shared is recorded, also
+    of locks that nobody waits for and of names in the file system, so that a replay can hold them all to their order.
     Raises IpctraceError where the program can't be started or the trace can't be written.
     """
     from .analysis.waiting import is_deadlock
     from .run import Run
     from .tracer import supervisor
+    from .tracer.replay.schedule import Schedule
 
     found = find(program, module, python)
     options = supervisor.Options(
@@ -135,6 +138,7 @@ def record(
         buffering=buffering,
         on_deadlock=on_deadlock,
         max_size=max_size or supervisor.MAX_SIZE,
+        schedule=Schedule() if order else None,
     )
     return Run(supervisor.record(options, is_deadlock, progress))
 

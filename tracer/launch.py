@@ -10,6 +10,7 @@ from pathlib import Path
 
 from . import runtime
 from .errors import IpctraceError
+from .replay.schedule import Schedule
 from .runtime import inject
 
 _RUNTIME = Path(runtime.__file__).parent
@@ -50,8 +51,10 @@ def is_trace(folder: Path) -> bool:
     return isinstance(facts, dict) and "schema" in facts and "clock" in facts
 
 
-def prepare_live(out: Path) -> Path:
+def prepare_live(out: Path, schedule: Schedule | None = None) -> Path:
     """Make the folder that the traced processes write to, with the runtime in it; returns its absolute path.
+
+    With a `schedule` it lies there too, and what loads the runtime is held by it.
 
     The runtime is copied so that any interpreter in any environment can load it; this interpreter's bytecode comes
     with it, others compile their own there. Raises IpctraceError for a path that PYTHONPATH can't hold.
@@ -71,6 +74,8 @@ def prepare_live(out: Path) -> Path:
             target = package.parent / "sitecustomize.py" if source.name == _INJECTED else package / source.name
             shutil.copyfile(source, target)
         inject.bundle(str(package.parent))
+        if schedule is not None:
+            schedule.write(live)
         for path in [package.parent, *package.parent.rglob("*")]:  # whatever the umask is
             path.chmod(0o755 if path.is_dir() else 0o644)
     except OSError as error:

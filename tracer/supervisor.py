@@ -25,6 +25,7 @@ from .contents import Contents
 from .errors import IpctraceError
 from .lives import program_name
 from .logs import WAITS
+from .replay.schedule import Schedule, departures
 from .samples import Sampler
 from .signals import Signals, subreaper
 from .stacks import find_py_spy, read_stacks
@@ -39,7 +40,7 @@ _PROGRESS = 0.1  # seconds between reports of progress
 _GRACE = 1.0  # seconds that processes get to end: descendants of a program that has ended, and after SIGTERM
 # Bytes of converted data that are judged by, the newest: the rest matters only by what it adds up to, which is told.
 _JUDGED = 1 << 24
-_TOLD_ELSEWHERE = ("command", "out", "program")  # options that are facts of their own
+_TOLD_ELSEWHERE = ("command", "out", "program", "schedule", "output", "cwd")  # options that are facts of their own
 # What in the environment changes buffering: Python's own variable and those of stdbuf(1).
 _BUFFERING = ("PYTHONUNBUFFERED", "_STDBUF_I", "_STDBUF_O", "_STDBUF_E")
 
@@ -54,6 +55,9 @@ class Options:
     buffering      how Python's standard streams are buffered: as they would be, or block, line, none
     on_deadlock    stop a program that can never go on, or wait for somebody to end it
     max_size       bytes of the processes' logs that are kept; beyond that the oldest data is dropped
+    schedule       in which order its operations come; None: as they come
+    output         a file that its output and error output go to, with nothing to read; None: ours, as they stand
+    cwd            the folder that it is run in; None: ours
     """
 
     command: list[str]
@@ -65,6 +69,9 @@ class Options:
     buffering: Literal["default", "block", "line", "none"] = "default"
     on_deadlock: Literal["stop", "wait"] = "stop"
     max_size: int = MAX_SIZE
+    schedule: Schedule | None = None
+    output: Path | None = None
+    cwd: Path | None = None
 
     def __post_init__(self) -> None:
         if self.payload not in ("none", "prefix", "full"):
@@ -94,7 +101,7 @@ def record(
     out = Path(options.out)
     with Signals() as signals:  # first: from here on Ctrl-C leaves a whole trace, and while that is saved it waits
         launch.prepare_output(out)
-        return _Recording(options, out, launch.prepare_live(out), signals, judge, progress).run()
+        return _Recording(options, out, launch.prepare_live(out, options.schedule), signals, judge, progress).run()
 
 
 class _Recording:
@@ -144,7 +151,12 @@ class _Recording:
         options, payload = self.options, {"none": "0", "full": "full"}.get(self.options.payload)
         environment = launch.environment(self.live, payload or str(options.payload_bytes), options.buffering)
         try:
-            return subprocess.Popen(options.command, env=environment, close_fds=False)
+            with ExitStack() as stack:
+                streams: dict[str, Any] = {}
+                if options.output is not None:
+                    file = stack.enter_context(options.output.open("ab"))
+                    streams = {"stdin": subprocess.DEVNULL, "stdout": file, "stderr": file}
+                return subprocess.Popen(options.command, env=environment, close_fds=False, cwd=options.cwd, **streams)
         except OSError as error:
             status = 127 if isinstance(error, FileNotFoundError) else 126
             why = error.strerror or str(error)
@@ -175,6 +187,8 @@ class _Recording:
             if self.watch.step() and self.options.on_deadlock == "stop":
                 self._read_stacks()
                 self._stop("deadlock")
+            elif self.options.schedule and self.options.schedule.strict and departures(self.live):
+                self._stop("interrupted")
             elif deadline is not None and self._elapsed() >= deadline:
                 self.watch.look()
                 if self.watch.everything_waits():
@@ -272,6 +286,8 @@ class _Recording:
             "duration": (self.stopped or self.frozen or max(ends, default=time.monotonic_ns())) - self.origin,
             "left": self.left,
         }  # fmt: skip
+        if self.facts["order"]:
+            self.facts["order"]["departures"] = [list(each) for each in departures(self.live)]
         self.logs.finish()
         logs = self.logs.decode()
         for note in self.logs.notes:
@@ -296,7 +312,7 @@ class _Recording:
             "schema": schema.VERSION, "ipctrace": version("ipctrace"), "state": "recording",
             "command": command, "program": options.program or program_name(command),
             "options": {name: value for name, value in asdict(options).items() if name not in _TOLD_ELSEWHERE},
-            "cwd": schema.printable(str(Path.cwd())),
+            "cwd": schema.printable(str(options.cwd or Path.cwd())),
             "environment": {name: value and schema.printable(value) for name, value in environment},
             "platform": {
                 "system": platform.system(), "release": platform.release(), "machine": platform.machine(),
@@ -304,4 +320,5 @@ class _Recording:
             },
             "page_size": os.sysconf("SC_PAGE_SIZE"), "started": datetime.now(UTC).astimezone().isoformat(),
             "clock": self.origin, "left": [], "notes": self.notes,
+            "order": options.schedule and options.schedule.facts(),
         }  # fmt: skip

@@ -73,6 +73,12 @@ def record(
         str | None,
         typer.Option(metavar="SIZE", help="Keep the newest so much (500MB, 2GB) of what is recorded. [default: 250MB]"),
     ] = None,
+    order: Annotated[
+        bool,
+        typer.Option(
+            "--order", help="Record every lock and file name too, so that `replay --enforce` can force their order."
+        ),
+    ] = False,
     report: Annotated[Path | None, typer.Option(help="Where the report goes. [default: beside the trace]")] = None,
     no_report: Annotated[bool, typer.Option("--no-report", help="Write no report.")] = False,
     open_: Annotated[bool, typer.Option("--open", help="Open the report in a browser.")] = False,
@@ -107,6 +113,7 @@ def record(
             python=python,
             on_deadlock=on_deadlock.value,
             max_size=None if max_size is None else recording.size(max_size),
+            order=order,
             progress=live,
         )
     finally:

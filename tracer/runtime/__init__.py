@@ -82,15 +82,20 @@ class Runtime:
 
     def __init__(self, run):
         payload, self.buffering, folder = run.split(":", 2)
+        payload, _, lineage = payload.partition("@")
         full = payload == "full"
-        self.log = Log(folder, table.PREFIX if full else int(payload), full)
+        self.gate, make, environment = None, Log, processes.Environment
+        if os.path.exists(folder + "/schedule"):  # an enforced or explored run: in no other is the gate even loaded
+            self.gate = tracing.unseen(later, "gate").Gate(folder + "/schedule", lineage)
+            make, environment = self.gate.log, self.gate.environment
+        self.log = make(folder, table.PREFIX if full else int(payload), full)
         self.sites = Sites(self.log)
         self.descriptors = descriptors.Descriptors(self.log)
         self.addresses = Addresses(self.log)
         self.objects = Objects(self.log, self.sites, self.descriptors)
         self.streams = streams.Streams(self)
         self.begun = set()  # the later parts that have begun
-        self.environment = processes.Environment(run, folder, self.log)
+        self.environment = environment(run, folder, self.log)
 
     def begin(self):
         """Begin to record this image."""
@@ -109,6 +114,10 @@ class Runtime:
         for part, names in LATER:
             for name in names:
                 patches.setdefault(name, []).append(self._later(part, name))
+        if self.gate is not None:
+            self.gate.wrap(self)
+            for name, patch in self.gate.PATCHES.items():
+                patches.setdefault(name, []).append(patch)
         Imports(self, patches).begin()
         if hasattr(os, "register_at_fork"):
             # The first of all hooks, since we come first. The interpreter keeps it to its end, and so us and our maps.
@@ -129,6 +138,8 @@ class Runtime:
     def forked(self):
         """Begin anew in the child of a fork: its own file, its inherited streams, no other thread."""
         self.log.begin()
+        if self.gate is not None:
+            self.gate.forked()
         self.sites.clear()
         self.addresses.clear()
         self.objects.begin()

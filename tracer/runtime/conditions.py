@@ -72,7 +72,7 @@ def _starting(frame):
 def wrap_threading(runtime, module):
     """Replace the methods of threading's classes."""
     enter, leave, here, ledger = runtime.log.enter, runtime.log.leave, runtime.sites.here, runtime.ledger
-    end = told(leave)
+    end, gated = told(leave), runtime.gate is not None
 
     def condition(self):
         return ledger.number_of(self, self._lock, "condition")
@@ -104,7 +104,7 @@ def wrap_threading(runtime, module):
         return ledger.number_of(self, self._cond._lock, "event")
 
     def await_event(self, args, kwargs, frame):
-        if self._flag or _starting(frame):
+        if (self._flag and not gated) or _starting(frame):
             return None
         size, flags = limit(first(args, kwargs, "timeout"))
         return enter(_CODE["Event.wait"], -1, event(self), 0, 0, size, here(), flags=flags)

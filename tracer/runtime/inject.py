@@ -21,6 +21,7 @@ MODULES = (
 LATER = {
     "conditions": (), "queues": ("conditions",), "futures": ("conditions",), "readiness": (), "socketfiles": (),
     "sockets": ("socketfiles",), "memory": (), "multiprocess": (), "coroutines": (), "asynchronous": ("coroutines",),
+    "gate_chance": (), "gate_locks": (), "gate_names": (), "gate": ("gate_chance", "gate_locks", "gate_names"),
 }  # fmt: skip
 PACKAGE = "_ipctrace"
 

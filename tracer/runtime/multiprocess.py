@@ -108,6 +108,7 @@ def _methods(runtime):
     """The maker of a lock's `acquire` and `release`."""
     enter, leave, fail, here = runtime.log.enter, runtime.log.leave, runtime.log.fail, runtime.sites.here
     instant, objects, number = runtime.log.instant, runtime.objects, runtime.objects.number
+    gated = runtime.gate is not None  # a gate holds whoever is to be held before the call, not after it
 
     def recorded(semaphore, identity):
         take, give = semaphore.acquire, semaphore.release
@@ -116,7 +117,7 @@ def _methods(runtime):
             channel = identity.number if identity.epoch == objects.epoch else number(identity)
             if args or kwargs:
                 flags, limit = _limits(args, kwargs)
-            elif take(False):  # free: as the C code tries first, too
+            elif not gated and take(False):  # free: as the C code tries first, too
                 instant(_ACQUIRE, channel, _NONE, here(), 1)
                 return True
             else:

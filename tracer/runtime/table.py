@@ -123,6 +123,7 @@ TASKS = 1 << 31  # native thread ids are far below
 #   control          fcntl (fd, size = command, result, extra = argument), set_blocking and set_inheritable (size = 0 1)
 #   entry unlink     a name in the file system (FIFO, shared memory) appears or goes; payload: the name
 #   map unmap        memory that several processes see (channel, size; extra = 1: SharedMemory made it)
+#   look change      at or of what is shared: a name in the file system (payload), an event of Python's (channel)
 #   select           waits until one of several ends is ready: the payload lists them ("r3 w4"), result = how many are,
 #                    extra = the first of them (a descriptor)
 #   acquire release  a lock or semaphore (channel); acquire: offset = native id of the thread that held it as the call
@@ -342,6 +343,25 @@ CALLS = (
     (223, "asyncio.open_connection", "connect", "peer"),
     (224, "loop.run_in_executor", "submit", ""),
     (225, "asyncio.Future", "await", "notice"),
+    # Recorded only where the order of everything that is shared matters: gate.py
+    (230, "os.stat", "look", ""),
+    (231, "os.lstat", "look", ""),
+    (232, "os.access", "look", ""),
+    (233, "os.listdir", "look", ""),
+    (234, "os.scandir", "look", ""),
+    (235, "os.readlink", "look", ""),
+    (236, "os.rename", "change", ""),  # payload: both names, with a NUL between them; so for replace, link
+    (237, "os.replace", "change", ""),
+    (238, "os.link", "change", ""),
+    (239, "os.symlink", "change", ""),
+    (240, "os.remove", "change", ""),  # and os.unlink, of whatever there is
+    (241, "os.mkdir", "change", ""),
+    (242, "os.rmdir", "change", ""),
+    (243, "os.truncate", "change", ""),
+    (244, "Event.is_set", "look", ""),
+    (245, "Event.clear", "change", ""),
+    (246, "multiprocessing.Event.is_set", "look", ""),
+    (247, "multiprocessing.Event.clear", "change", ""),
 )
 
 CODE = {name: code for code, name, _, _ in CALLS}

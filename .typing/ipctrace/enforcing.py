@@ -1,0 +1,1 @@
+../../ipctrace/enforcing.py

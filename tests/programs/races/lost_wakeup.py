@@ -1,0 +1,32 @@
+"""A lost wake-up: a notice that nobody waits for yet is given to nobody, and whoever comes later waits for ever.
+
+The waiter doesn't ask whether the work is done before it waits. It mostly waits by then: the work takes a while.
+"""
+
+import multiprocessing
+
+
+def work():
+    return sum(range(1_500_000))
+
+
+def worker(condition):
+    total = work()
+    with condition:
+        condition.notify()
+    print("worker: done", total, flush=True)
+
+
+def main():
+    condition = multiprocessing.Condition()
+    process = multiprocessing.Process(target=worker, args=(condition,))
+    process.start()
+    with condition:
+        condition.wait()
+    process.join()
+    print("main: told")
+
+
+if __name__ == "__main__":
+    multiprocessing.set_start_method("fork")
+    main()
