@@ -11,6 +11,7 @@ import typer
 
 from . import __version__
 from .commands import chapter, look, rules
+from .commands.fix import fix
 from .commands.record import ProgramCommand, record
 from .console import INTERRUPTED, MISTAKE, say
 from .tracer.errors import IpctraceError
@@ -83,6 +84,7 @@ def main(
 
 
 app.command(**_PROGRAM)(record)
+app.command(**_PROGRAM)(fix)
 app.command()(look.analyze)
 app.command()(look.show)
 app.command()(look.report)

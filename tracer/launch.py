@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import marshal
 import os
 import shutil
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -50,8 +52,10 @@ def is_trace(folder: Path) -> bool:
     return isinstance(facts, dict) and "schema" in facts and "clock" in facts
 
 
-def prepare_live(out: Path) -> Path:
+def prepare_live(out: Path, substitutes: Mapping[str, str] | None = None) -> Path:
     """Make the folder that the traced processes write to, with the runtime in it; returns its absolute path.
+
+    `substitutes`: texts that are to run in the place of files, by path (runtime/remedies.py).
 
     The runtime is copied so that any interpreter in any environment can load it; this interpreter's bytecode comes
     with it, others compile their own there. Raises IpctraceError for a path that PYTHONPATH can't hold.
@@ -71,6 +75,9 @@ def prepare_live(out: Path) -> Path:
             target = package.parent / "sitecustomize.py" if source.name == _INJECTED else package / source.name
             shutil.copyfile(source, target)
         inject.bundle(str(package.parent))
+        if substitutes:
+            texts = {os.path.realpath(path): _bytes(text) for path, text in substitutes.items()}
+            (package / runtime.SUBSTITUTES).write_bytes(marshal.dumps(texts, 2))  # a form that every version reads
         for path in [package.parent, *package.parent.rglob("*")]:  # whatever the umask is
             path.chmod(0o755 if path.is_dir() else 0o644)
     except OSError as error:
@@ -80,6 +87,10 @@ def prepare_live(out: Path) -> Path:
         why = error.strerror or str(error)
         raise IpctraceError(f"{out} can't be recorded to", why, "ipctrace record --out FOLDER …") from error
     return live
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
 
 
 def remove_live(live: Path) -> None:

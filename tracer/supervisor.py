@@ -11,9 +11,9 @@ import platform
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -39,7 +39,7 @@ _PROGRESS = 0.1  # seconds between reports of progress
 _GRACE = 1.0  # seconds that processes get to end: descendants of a program that has ended, and after SIGTERM
 # Bytes of converted data that are judged by, the newest: the rest matters only by what it adds up to, which is told.
 _JUDGED = 1 << 24
-_TOLD_ELSEWHERE = ("command", "out", "program")  # options that are facts of their own
+_TOLD_ELSEWHERE = ("command", "out", "program", "streams", "substitutes")  # facts of their own, or of one trial
 # What in the environment changes buffering: Python's own variable and those of stdbuf(1).
 _BUFFERING = ("PYTHONUNBUFFERED", "_STDBUF_I", "_STDBUF_O", "_STDBUF_E")
 
@@ -54,6 +54,8 @@ class Options:
     buffering      how Python's standard streams are buffered: as they would be, or block, line, none
     on_deadlock    stop a program that can never go on, or wait for somebody to end it
     max_size       bytes of the processes' logs that are kept; beyond that the oldest data is dropped
+    streams        descriptors that the program gets as its standard streams; None: our own
+    substitutes    texts that run in the place of files, by path: changes that are tried
     """
 
     command: list[str]
@@ -65,6 +67,8 @@ class Options:
     buffering: Literal["default", "block", "line", "none"] = "default"
     on_deadlock: Literal["stop", "wait"] = "stop"
     max_size: int = MAX_SIZE
+    streams: tuple[int, int, int] | None = None
+    substitutes: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.payload not in ("none", "prefix", "full"):
@@ -94,7 +98,7 @@ def record(
     out = Path(options.out)
     with Signals() as signals:  # first: from here on Ctrl-C leaves a whole trace, and while that is saved it waits
         launch.prepare_output(out)
-        return _Recording(options, out, launch.prepare_live(out), signals, judge, progress).run()
+        return _Recording(options, out, launch.prepare_live(out, options.substitutes), signals, judge, progress).run()
 
 
 class _Recording:
@@ -144,7 +148,10 @@ class _Recording:
         options, payload = self.options, {"none": "0", "full": "full"}.get(self.options.payload)
         environment = launch.environment(self.live, payload or str(options.payload_bytes), options.buffering)
         try:
-            return subprocess.Popen(options.command, env=environment, close_fds=False)
+            stdin, stdout, stderr = options.streams or (None, None, None)
+            return subprocess.Popen(
+                options.command, env=environment, close_fds=False, stdin=stdin, stdout=stdout, stderr=stderr
+            )
         except OSError as error:
             status = 127 if isinstance(error, FileNotFoundError) else 126
             why = error.strerror or str(error)
@@ -249,6 +256,7 @@ class _Recording:
         return Observations(
             self.origin, self.tree.lives, self.watch.looks, self.sampler.samples, self.stacks, self.outside,
             self.sampler.capacities, self.sampler.peers, self.contents.unchanged, stopped=self.stopped,
+            substitutes=self.options.substitutes,
         )  # fmt: skip
 
     def _finish(self) -> schema.Trace:

@@ -21,6 +21,7 @@ MODULES = (
 LATER = {
     "conditions": (), "queues": ("conditions",), "futures": ("conditions",), "readiness": (), "socketfiles": (),
     "sockets": ("socketfiles",), "memory": (), "multiprocess": (), "coroutines": (), "asynchronous": ("coroutines",),
+    "remedies": (),
 }  # fmt: skip
 PACKAGE = "_ipctrace"
 
