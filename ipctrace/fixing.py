@@ -217,15 +217,17 @@ class Search:
         outcomes = []
         for number, remedy in enumerate(fitting, 1):
             self.progress(f"trying {remedy.name} ({number} of {len(fitting)})")
-            outcomes.append(self.tried(remedy))
-        applied = any(each.status != "inapplicable" for each in outcomes)
+            outcome = self.tried(remedy)
+            if outcome.status != "inapplicable" or verdict.rule in remedy.rules:
+                outcomes.append(outcome)
+        cured = any(each.status == "cured" for each in outcomes)
         diffs = {
             each.remedy: diff(self.texts, each.change.texts, self.root())
             for each in outcomes
             if each.status == "cured" and each.change and each.change.texts
         }
-        why = "" if applied else remedies.unlisted(self.hang)
-        return replace(made, outcomes=tuple(outcomes), unlisted=why, diffs=diffs)
+        why = "" if cured else remedies.unlisted(self.hang)
+        return replace(made, outcomes=tuple(outcomes), unlisted=why, diffs=diffs, root=str(self.root()))
 
     def root(self) -> Path:
         """What paths of diffs begin at: the working directory, or the program's folder where that is elsewhere."""
@@ -233,6 +235,7 @@ class Search:
         files = [(folder / file).resolve() for file in self.texts]
         if all(file.is_relative_to(folder.resolve()) for file in files):
             return folder.resolve()
+        # an installed program, or one called by its path
         return Path(os.path.commonpath([file.parent for file in files]))
 
     def tried(self, remedy: Remedy) -> Outcome:

@@ -46,8 +46,9 @@ class _Lines:
         if fixes.cures:
             yield from self.remedy(fixes.cures[0])
         elif fixes.hung is not None:
-            why = fixes.unlisted or "nothing that fits cures it as it stands"
-            yield from wrap(self.clean(f"no listed remedy cures it: {why}"), self.width, "  ")
+            tried = any(outcome.status != "inapplicable" for outcome in fixes.outcomes)
+            words = f"no listed remedy {'cures it' if tried else 'fits'}: {fixes.unlisted}"
+            yield from wrap(self.clean(words), self.width, "  ", "  ")
         yield from [""] if steps else []
         for word, step in steps:
             yield f"  {self.ink.paint(word.ljust(8), 'dim')}  {self.clean(step)}"
@@ -62,7 +63,8 @@ class _Lines:
                 self.width,
             )
             return
-        first, *rest = wrap(self.clean(f"{fixes.verdict}{rule}: {fixes.headline}"), self.width)
+        headline = fixes.headline.rstrip(".")
+        first, *rest = wrap(self.clean(f"{fixes.verdict}{rule}: {headline[:1].lower()}{headline[1:]}"), self.width)
         yield self.ink.paint(fixes.verdict, "danger") + first.removeprefix(fixes.verdict)
         yield from rest
         yield f"  hung after {span(fixes.hung)}, and {count(fixes.calls, 'call')} that read or wrote"

@@ -36,7 +36,7 @@ REMEDIES: tuple[Remedy, ...] = (
     Remedy("pseudo-terminal", ("IPC101",), streams.terminal, "it changes the buffering of the standard streams only"),
     Remedy("a switch, or stdbuf", ("IPC102",), streams.at_once, "its command line isn't in the source"),
     Remedy("no select before", ("IPC103",), streams.no_select, "the wait is no select of one end alone"),
-    Remedy("read what is there", ("IPC108",), streams.read_what_is_there, "the read is no stream's readline() or read(n)"),
+    Remedy("read what is there", ("IPC108",), streams.read_what_is_there, "the read is no readline() or read(n)"),
     Remedy("newline", ("IPC108",), streams.newline, "the write isn't in a source file, or no line is waited for"),
     Remedy("close the end", ("IPC105", "IPC106"), ends.close_end, "nothing in the source names that end"),
     Remedy("shutdown", ("IPC105",), ends.shutdown, "it is no socket"),
@@ -60,6 +60,8 @@ REMEDIES: tuple[Remedy, ...] = (
 
 # Why a finding has no remedy that could be tried: what is to be done instead.
 UNLISTED: dict[str, str] = {
+    "IPC105": "the end is held where no line of the program's own source names it; the finding says by whom",
+    "IPC106": "the end is held where no line of the program's own source names it; the finding says by whom",
     "IPC107": "who speaks first is a question of the protocol, and what is to be said no tool can know",
     "IPC114": "a lock whose holder was killed can't be had back; what should happen then is the program's to decide",
     "IPC118": "what is to be done once a worker has died is the program's to decide: a timeout, a retry, an error",

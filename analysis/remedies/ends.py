@@ -111,19 +111,19 @@ def close_fds(hang: Hang) -> Iterator[Change]:
                 row = hang.analysis.trace.processes.iloc[process]
                 started = events[(events["kind"] == "fork") & (events["result"] == row["pid"])]
                 place = hang.event_place(int(started["event"].iloc[0])) if len(started) else None
-                if place and place.call:
-                    yield from _without(place, place.call)
+                for keyword in place.call.keywords if place and place.call else ():
+                    value = {"close_fds": "True", "pass_fds": "()"}.get(keyword.arg or "")
+                    if place and value:
+                        text = place.source.replaced(keyword.value, value)
+                        yield from place.change(f"{keyword.arg}={value} at {place.at()}", text)
+    if hang.rules & set(_ENDS):
+        yield from _not_inheritable(hang)
 
 
-def _without(place: Place, call: ast.Call) -> Iterator[Change]:
-    source = place.source
-    for keyword in call.keywords:
-        if keyword.arg == "close_fds":
-            yield from place.change(f"close_fds=True at {place.at()}", source.replaced(keyword.value, "True"))
-        elif keyword.arg == "pass_fds":
-            yield from place.change(f"pass_fds=() at {place.at()}", source.replaced(keyword.value, "()"))
-    for other in source.calls(source.tree):
-        inherits = called(other) == "set_inheritable" and isinstance(other.args[-1], ast.Constant)
-        if inherits and other.args[-1].value is True:  # type: ignore[attr-defined]
-            text = source.replaced(other.args[-1], "False")
-            yield from place.change(f"set_inheritable(…, False) at line {other.lineno}", text)
+def _not_inheritable(hang: Hang) -> Iterator[Change]:
+    for file, source in hang.sources.items():
+        for call in source.calls(source.tree):
+            value = call.args[-1] if called(call) == "set_inheritable" and call.args else None
+            if isinstance(value, ast.Constant) and value.value is True:
+                text = source.replaced(value, "False")
+                yield Change(f"set_inheritable(…, False) at line {call.lineno}", {file: text})

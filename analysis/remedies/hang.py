@@ -163,8 +163,8 @@ class Hang:
             which = sorted(same["fd"]).index(origin.fd)
             name = names[which % 2] if len(names) == 2 else f"{names[0]}[{which % 2}]"
             return End(place, name, f"{name}.close()", "socket")
-        if len(names) == 1 and made:
-            kind = _KINDS.get(source.segment(call.func).removeprefix("socket."), "stream")
+        if made in _OPENS and (len(names) == 1 or made == "accept"):
+            kind = "descriptor" if source.segment(call.func) == "os.open" else _OPENS[made]
             close = f"os.close({names[0]})" if kind == "descriptor" else f"{names[0]}.close()"
             return End(place, names[0], close, kind)
         return None
@@ -199,7 +199,10 @@ class Hang:
         return "stderr" if len(other) and set(other["fd"]) == {2} else "stdout"
 
 
-_KINDS = {"os.open": "descriptor", "socket": "socket", "create_connection": "socket", "fromfd": "socket"}
+# What opens one end, and what kind of thing it gives.
+_OPENS = {
+    "open": "stream", "fdopen": "stream", "socket": "socket", "create_connection": "socket", "accept": "socket",
+}  # fmt: skip
 
 
 def called(call: ast.Call) -> str:

@@ -41,6 +41,7 @@ class Fixes:
     outcomes: tuple[Outcome, ...] = ()
     unlisted: str = ""  # why no listed remedy fits, where none does
     diffs: dict[str, str] = field(default_factory=dict)
+    root: str = ""  # the folder that their paths begin at
 
     @property
     def cures(self) -> list[Outcome]:

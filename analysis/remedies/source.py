@@ -12,6 +12,7 @@ from functools import cached_property
 
 Function = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 Scope = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | None  # None: the module
+_SEVERAL = (ast.Tuple, ast.List)
 Splice = tuple[int, int, str]  # bytes [begin, end) become this text
 
 
@@ -232,15 +233,24 @@ def _docstring(node: ast.stmt) -> bool:
 
 
 def _bindings(node: ast.AST) -> Iterator[tuple[ast.expr, ast.expr]]:
-    """What a node binds, as (target, value); a tuple of values to a tuple of targets one by one."""
+    """What a node binds, as (target, value); a tuple of values to a tuple of targets one by one. Of what is awaited the
+    value is what is awaited."""
+    for target, value in _pairs(node):
+        yield target, value.value if isinstance(value, ast.Await) else value
+
+
+def _pairs(node: ast.AST) -> Iterator[tuple[ast.expr, ast.expr]]:
     if isinstance(node, ast.Assign):
         for target in node.targets:
-            both = isinstance(target, ast.Tuple | ast.List) and isinstance(node.value, ast.Tuple | ast.List)
-            if both and len(target.elts) == len(node.value.elts):  # type: ignore[attr-defined]
-                yield from zip(target.elts, node.value.elts, strict=True)  # type: ignore[attr-defined]
+            if (
+                isinstance(target, _SEVERAL)
+                and isinstance(node.value, _SEVERAL)
+                and len(target.elts) == len(node.value.elts)
+            ):
+                yield from zip(target.elts, node.value.elts, strict=True)
             else:
                 yield target, node.value
-    elif (isinstance(node, ast.AnnAssign) and node.value is not None) or isinstance(node, ast.NamedExpr):
+    elif isinstance(node, ast.AnnAssign | ast.NamedExpr) and node.value:
         yield node.target, node.value
-    elif isinstance(node, ast.withitem) and node.optional_vars is not None:
+    elif isinstance(node, ast.withitem) and node.optional_vars:
         yield node.optional_vars, node.context_expr

@@ -52,6 +52,10 @@ def open_mode(hang: Hang) -> Iterator[Change]:
             continue
         name, position, mode_at = option
         binary = _binary(source, made, mode_at)
+        if called(made) == "makefile" and not binary:
+            line = f"{source.segment(stream)}.reconfigure(line_buffering=True)"
+            yield from place.change(f"{line} behind line {made.lineno}", source.after(source.statement(made), line))
+            continue
         text = source.argument(made, name, "0" if binary else "1", position)
         how = "without a buffer" if binary else "line-buffered"
         yield from place.change(
@@ -59,7 +63,8 @@ def open_mode(hang: Hang) -> Iterator[Change]:
         )
 
 
-# What makes a buffered stream: its argument for that, by name and position, and where its mode is.
+# What makes a buffered stream: its argument for that, by name and position, and where its mode is. To a socket's
+# makefile buffering=1 is a buffer of one byte under a text layer that keeps its lines all the same.
 _OPENS = {
     "open": ("buffering", 2, 1), "fdopen": ("buffering", 2, 1), "Popen": ("bufsize", 1, None),
     "makefile": ("buffering", 1, 0),

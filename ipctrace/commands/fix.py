@@ -81,7 +81,8 @@ def fix(
         print(change, end="")
     else:
         what = ["--trace", str(trace)] if trace else [*(["-m", module] if module else []), *(program or [])]
-        apply = f"ipctrace fix --diff {shlex.join(what)} | patch -p1"
+        where = "" if found.root == str(Path.cwd().resolve()) else f" -d {shlex.quote(found.root)}"
+        apply = f"ipctrace fix --diff {shlex.join(what)} | patch -p1{where}"
         say(report.lines(found, ink(sys.stdout), [("apply", apply)] if found.diffs and not out else []))
     return 0 if found.cures else 1
 
