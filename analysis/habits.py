@@ -43,6 +43,14 @@ AT_ONCE: dict[str, str] = {
     "ruby": "$stdout.sync = true in the Ruby program",
 }
 
+# The switches that do it: words behind the program's name.
+SWITCHES: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("grep", "egrep", "fgrep", "rg"), ("--line-buffered",)),
+    **dict.fromkeys(("sed", "gsed"), ("-u",)),
+    **dict.fromkeys(("awk", "mawk"), ("-W", "interactive")),
+    "jq": ("--unbuffered",),
+}  # fmt: skip
+
 _OF = {program: habit for habit, programs in HABITS.items() for program in programs.split()}
 
 
@@ -68,3 +76,9 @@ def at_once(program: str) -> str:
     if name.startswith(("python", "pypy")):
         return f"{name} -u"
     return AT_ONCE.get(name, f"stdbuf -oL {name}")
+
+
+def switches(program: str) -> list[tuple[str, ...]]:
+    """Words that make a program answer line by line: its own switch, or stdbuf(1) before it."""
+    own = SWITCHES.get(program.rsplit("/", 1)[-1])
+    return [*([own] if own else []), ("stdbuf", "-oL")]

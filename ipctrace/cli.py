@@ -13,6 +13,7 @@ from . import __version__
 from .commands import chapter, look, rules
 from .commands.compare import compare
 from .commands.explore import explore
+from .commands.fix import fix
 from .commands.record import ProgramCommand, record
 from .commands.replay import replay
 from .console import INTERRUPTED, MISTAKE, say
@@ -86,6 +87,7 @@ def main(
 
 
 app.command(**_PROGRAM)(record)
+app.command(**_PROGRAM)(fix)
 app.command()(look.analyze)
 app.command()(look.show)
 app.command()(look.report)

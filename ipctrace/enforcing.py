@@ -21,7 +21,7 @@ from .replaying import Program, announce, checked, own
 from .reports.ink import escape
 from .run import Run
 from .scheduling import enforced
-from .tracer import schema, supervisor
+from .tracer import launch, schema, supervisor
 from .tracer.errors import IpctraceError
 from .tracer.replay.schedule import Departure
 
@@ -83,12 +83,12 @@ def enforce(
     order = relaxed.relaxed(before)
     kept = facts["options"]
     lasted = (facts["duration"] or 0) / 1e9
-    options = supervisor.Options(
-        command=program.command, out=out, program=facts["program"], duration=max(_SHORTEST, _LATE * lasted),
-        payload=kept["payload"], payload_bytes=kept["payload_bytes"], buffering=kept["buffering"],
-        schedule=enforced(order, facts, sleep, strict), output=output, cwd=program.cwd,
-    )  # fmt: skip
-    with _environment(facts["environment"] or {}):
+    with _environment(facts["environment"] or {}), launch.written_to(output) as streams:
+        options = supervisor.Options(
+            command=program.command, out=out, program=facts["program"], duration=max(_SHORTEST, _LATE * lasted),
+            payload=kept["payload"], payload_bytes=kept["payload_bytes"], buffering=kept["buffering"],
+            schedule=enforced(order, facts, sleep, strict), streams=streams, cwd=program.cwd,
+        )  # fmt: skip
         run = Run(supervisor.record(options, is_deadlock, progress))
     after = Analysed(run.trace)
     one, two = outcome.outcome(before, recorded.verdict), outcome.outcome(after, run.verdict)

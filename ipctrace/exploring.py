@@ -214,12 +214,13 @@ class _Search:
 def perform(plan: Plan) -> Tried:
     """Make one run. Its trace stays only if it failed, or is the first."""
     output = plan.out.with_suffix(".out")
-    options = supervisor.Options(
-        command=plan.command, out=plan.out, program=plan.name, duration=plan.limit, schedule=plan.schedule,
-        output=output, payload_bytes=200,
-    )  # fmt: skip
     try:
-        run = Run(supervisor.record(options, is_deadlock))
+        with launch.written_to(output) as streams:
+            options = supervisor.Options(
+                command=plan.command, out=plan.out, program=plan.name, duration=plan.limit, schedule=plan.schedule,
+                streams=streams, payload_bytes=200,
+            )  # fmt: skip
+            run = Run(supervisor.record(options, is_deadlock))
     finally:
         output.unlink(missing_ok=True)
     result = outcome(Analysed(run.trace), run.verdict)

@@ -78,7 +78,7 @@ class Observations:
     `lives` begin with the recorded program; `outside` and `capacities` are by (device, inode); `stopped` is when the
     run was frozen; `complete`: it was watched to its end. `samples` show the processes that aren't traced, now and
     then; `peers` are sockets' inodes by the inode of their other end; `unchanged`: since when what shared memory
-    (device, inode) holds has been the same.
+    (device, inode) holds has been the same; `substitutes`: texts that ran in the place of files, by path.
     """
 
     origin: int
@@ -92,6 +92,7 @@ class Observations:
     unchanged: dict[tuple[int, int], int] = field(default_factory=dict)
     stopped: int | None = None
     complete: bool = True
+    substitutes: Mapping[str, str] = field(default_factory=dict)
 
 
 def assemble(logs: Sequence[Log], seen: Observations, facts: Mapping[str, Any] | None = None) -> schema.Trace:
@@ -115,7 +116,7 @@ class _Assembly:
         self.descriptors: list[dict[str, Any]] = []
         self.environment: list[dict[str, Any]] = []
         self.names: dict[int, str] = {}
-        self.sources = Sources()
+        self.sources = Sources(seen.substitutes)
         self.locals = [self._define(index, log) for index, log in enumerate(logs)]
         self._resize()
 

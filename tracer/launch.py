@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import marshal
 import os
 import shutil
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from . import runtime
@@ -51,10 +53,13 @@ def is_trace(folder: Path) -> bool:
     return isinstance(facts, dict) and "schema" in facts and "clock" in facts
 
 
-def prepare_live(out: Path, schedule: Schedule | None = None) -> Path:
+def prepare_live(
+    out: Path, schedule: Schedule | None = None, substitutes: Mapping[str, str] | None = None
+) -> Path:
     """Make the folder that the traced processes write to, with the runtime in it; returns its absolute path.
 
-    With a `schedule` it lies there too, and what loads the runtime is held by it.
+    With a `schedule` it lies there too, and what loads the runtime is held by it. `substitutes`: texts that are to run
+    in the place of files, by path (runtime/remedies.py).
 
     The runtime is copied so that any interpreter in any environment can load it; this interpreter's bytecode comes
     with it, others compile their own there. Raises IpctraceError for a path that PYTHONPATH can't hold.
@@ -76,6 +81,9 @@ def prepare_live(out: Path, schedule: Schedule | None = None) -> Path:
         inject.bundle(str(package.parent))
         if schedule is not None:
             schedule.write(live)
+        if substitutes:
+            texts = {os.path.realpath(path): _bytes(text) for path, text in substitutes.items()}
+            (package / runtime.SUBSTITUTES).write_bytes(marshal.dumps(texts, 2))  # a form that every version reads
         for path in [package.parent, *package.parent.rglob("*")]:  # whatever the umask is
             path.chmod(0o755 if path.is_dir() else 0o644)
     except OSError as error:
@@ -85,6 +93,10 @@ def prepare_live(out: Path, schedule: Schedule | None = None) -> Path:
         why = error.strerror or str(error)
         raise IpctraceError(f"{out} can't be recorded to", why, "ipctrace record --out FOLDER …") from error
     return live
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
 
 
 def remove_live(live: Path) -> None:
@@ -106,3 +118,14 @@ def environment(live: Path, payload: str, buffering: str) -> dict[str, str]:
         "PYTHONPATH": inject + os.pathsep + before if before else inject,
         "IPCTRACE_RUN": f"{payload}:{buffering}:{live}",
     }
+
+
+@contextmanager
+def written_to(output: Path | None) -> Iterator[tuple[int, int, int] | None]:
+    """Standard streams for a program that has nothing to read, and whose output and error output go to the end of a
+    file; None: it has our own. Raises OSError."""
+    if output is None:
+        yield None
+        return
+    with open(os.devnull, "rb") as nothing, output.open("ab") as file:
+        yield nothing.fileno(), file.fileno(), file.fileno()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import tokenize
+from collections.abc import Mapping
 from pathlib import Path
 
 AROUND = 8  # lines before and after each place
@@ -11,9 +13,13 @@ _LARGEST = 4 << 20  # bytes: beyond that it isn't source that somebody wrote
 
 
 class Sources:
-    """Collects wanted lines, then reads each file once. What isn't there, or isn't text, has no lines."""
+    """Collects wanted lines, then reads each file once. What isn't there, or isn't text, has no lines.
 
-    def __init__(self) -> None:
+    `substitutes` are texts that ran in the place of files, by real path.
+    """
+
+    def __init__(self, substitutes: Mapping[str, str] | None = None) -> None:
+        self._substitutes = substitutes or {}
         self._wanted: dict[str, set[int]] = {}
         self._folders: dict[str, str] = {}
 
@@ -31,7 +37,9 @@ class Sources:
         numbers: list[object] = []
         texts: list[object] = []
         for file, wanted in self._wanted.items():
-            lines = _lines(Path(self._folders.get(file, ""), file))
+            path = Path(self._folders.get(file, ""), file)
+            text = self._substitutes.get(os.path.realpath(path)) if self._substitutes else None
+            lines = _lines(path) if text is None else _split(text)
             for line in sorted(wanted):
                 if line <= len(lines):
                     files.append(file)
@@ -49,4 +57,8 @@ def _lines(path: Path) -> list[str]:
         encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
     except (OSError, SyntaxError, ValueError):
         return []
-    return [] if b"\0" in data else data.decode(encoding, "replace").replace("\r\n", "\n").split("\n")
+    return [] if b"\0" in data else _split(data.decode(encoding, "replace"))
+
+
+def _split(text: str) -> list[str]:
+    return text.replace("\r\n", "\n").split("\n")

@@ -11,9 +11,9 @@ import platform
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -40,7 +40,8 @@ _PROGRESS = 0.1  # seconds between reports of progress
 _GRACE = 1.0  # seconds that processes get to end: descendants of a program that has ended, and after SIGTERM
 # Bytes of converted data that are judged by, the newest: the rest matters only by what it adds up to, which is told.
 _JUDGED = 1 << 24
-_TOLD_ELSEWHERE = ("command", "out", "program", "schedule", "output", "cwd")  # options that are facts of their own
+# Options that are facts of their own, or of one trial.
+_TOLD_ELSEWHERE = ("command", "out", "program", "cwd", "streams", "schedule", "substitutes")
 # What in the environment changes buffering: Python's own variable and those of stdbuf(1).
 _BUFFERING = ("PYTHONUNBUFFERED", "_STDBUF_I", "_STDBUF_O", "_STDBUF_E")
 
@@ -55,9 +56,10 @@ class Options:
     buffering      how Python's standard streams are buffered: as they would be, or block, line, none
     on_deadlock    stop a program that can never go on, or wait for somebody to end it
     max_size       bytes of the processes' logs that are kept; beyond that the oldest data is dropped
-    schedule       in which order its operations come; None: as they come
-    output         a file that its output and error output go to, with nothing to read; None: ours, as they stand
     cwd            the folder that it is run in; None: ours
+    streams        descriptors that the program gets as its standard streams; None: our own
+    schedule       in which order its operations come; None: as they come
+    substitutes    texts that run in the place of files, by path: changes that are tried
     """
 
     command: list[str]
@@ -69,9 +71,10 @@ class Options:
     buffering: Literal["default", "block", "line", "none"] = "default"
     on_deadlock: Literal["stop", "wait"] = "stop"
     max_size: int = MAX_SIZE
-    schedule: Schedule | None = None
-    output: Path | None = None
     cwd: Path | None = None
+    streams: tuple[int, int, int] | None = None
+    schedule: Schedule | None = None
+    substitutes: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.payload not in ("none", "prefix", "full"):
@@ -101,7 +104,8 @@ def record(
     out = Path(options.out)
     with Signals() as signals:  # first: from here on Ctrl-C leaves a whole trace, and while that is saved it waits
         launch.prepare_output(out)
-        return _Recording(options, out, launch.prepare_live(out, options.schedule), signals, judge, progress).run()
+        live = launch.prepare_live(out, options.schedule, options.substitutes)
+        return _Recording(options, out, live, signals, judge, progress).run()
 
 
 class _Recording:
@@ -151,12 +155,11 @@ class _Recording:
         options, payload = self.options, {"none": "0", "full": "full"}.get(self.options.payload)
         environment = launch.environment(self.live, payload or str(options.payload_bytes), options.buffering)
         try:
-            with ExitStack() as stack:
-                streams: dict[str, Any] = {}
-                if options.output is not None:
-                    file = stack.enter_context(options.output.open("ab"))
-                    streams = {"stdin": subprocess.DEVNULL, "stdout": file, "stderr": file}
-                return subprocess.Popen(options.command, env=environment, close_fds=False, cwd=options.cwd, **streams)
+            stdin, stdout, stderr = options.streams or (None, None, None)
+            return subprocess.Popen(
+                options.command, env=environment, close_fds=False, cwd=options.cwd, stdin=stdin, stdout=stdout,
+                stderr=stderr,
+            )  # fmt: skip
         except OSError as error:
             status = 127 if isinstance(error, FileNotFoundError) else 126
             why = error.strerror or str(error)
@@ -263,6 +266,7 @@ class _Recording:
         return Observations(
             self.origin, self.tree.lives, self.watch.looks, self.sampler.samples, self.stacks, self.outside,
             self.sampler.capacities, self.sampler.peers, self.contents.unchanged, stopped=self.stopped,
+            substitutes=self.options.substitutes,
         )  # fmt: skip
 
     def _finish(self) -> schema.Trace:

@@ -74,6 +74,7 @@ LATER = (
         "asyncio.queues", "asyncio.subprocess", "asyncio.timeouts",
     )),
 )  # fmt: skip
+SUBSTITUTES = "substitutes"  # sources under trial, in the folder of our modules: remedies.py
 later = None  # function(name) → module: inject.py's
 
 
@@ -119,6 +120,9 @@ class Runtime:
             for name, patch in self.gate.PATCHES.items():
                 patches.setdefault(name, []).append(patch)
         Imports(self, patches).begin()
+        modules = os.path.join(self.environment.folder, "_ipctrace")
+        if os.path.exists(os.path.join(modules, SUBSTITUTES)):  # `ipctrace fix` tries a change of a source
+            tracing.unseen(later, "remedies").begin(os.path.join(modules, SUBSTITUTES))
         if hasattr(os, "register_at_fork"):
             # The first of all hooks, since we come first. The interpreter keeps it to its end, and so us and our maps.
             os.register_at_fork(after_in_child=self.forked)

@@ -22,6 +22,7 @@ LATER = {
     "conditions": (), "queues": ("conditions",), "futures": ("conditions",), "readiness": (), "socketfiles": (),
     "sockets": ("socketfiles",), "memory": (), "multiprocess": (), "coroutines": (), "asynchronous": ("coroutines",),
     "gate_chance": (), "gate_locks": (), "gate_names": (), "gate": ("gate_chance", "gate_locks", "gate_names"),
+    "remedies": (),
 }  # fmt: skip
 PACKAGE = "_ipctrace"
 

@@ -1,0 +1,129 @@
+"""Remedies for ends that stay open: nobody gets end of file, or is told that its reader has gone."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from ..events import number
+from .hang import Change, End, Hang, Place, called
+from .source import Source, importing
+
+_ENDS = {"IPC105": "w", "IPC106": "r"}
+
+
+def close_end(hang: Hang) -> Iterator[Change]:
+    """The end closed by who holds it: first thing in the child after a fork, or before it waits."""
+    for finding in hang.of(*_ENDS):
+        for channel in finding.channels[:1]:
+            for process, end in _held(hang, channel, _ENDS[finding.rule]):
+                for place, statement in _where(hang, process, end):
+                    text = place.source.before(statement, end.close)
+                    yield from place.change(f"{end.close} before line {statement.lineno}", text)
+
+
+def shutdown(hang: Hang) -> Iterator[Change]:
+    """The sending half of a socket shut down: its reader gets end of file, and its answer still comes."""
+    for finding in hang.of("IPC105"):
+        for channel in finding.channels[:1]:
+            for process, end in _held(hang, channel, "w"):
+                if end.kind != "socket":
+                    continue
+                for place, statement in _where(hang, process, end):
+                    line = f"{end.name}.shutdown(socket.SHUT_WR)"
+                    text = importing(place.source.before(statement, line), "socket")
+                    yield from place.change(f"{line} before line {statement.lineno}", text)
+
+
+def _held(hang: Hang, channel: int, access: str) -> Iterator[tuple[int, End]]:
+    """Who holds the end, and by what name; of a socket its other end, who waits for it apart."""
+    peer = number(hang.analysis.trace.channels["peer"].iloc[channel])
+    ends = [(channel, access)] if peer is None else [(peer, ""), (channel, "")]
+    for wanted, needed in ends:
+        for process in dict.fromkeys(row.process for row in hang.holders(wanted, needed)):
+            for end in hang.end(process, wanted, needed):
+                yield process, end
+
+
+def _where(hang: Hang, process: int, end: End) -> Iterator[tuple[Place, ast.stmt]]:
+    """Before which statements a process could close an end of its."""
+    branch = branch_of(hang, process)
+    if branch and branch[0].file == end.place.file and branch[0].source.visible(end.name, end.place.node, branch[1]):
+        yield branch
+    place = hang.wait(process)
+    if place and place.file == end.place.file and place.source.visible(end.name, end.place.node, place.node):
+        yield place, once(place, end.place)
+
+
+def once(place: Place, made: Place) -> ast.stmt:
+    """The statement at a place, or the outermost loop around it that doesn't make the end anew each time."""
+    source, found = place.source, place.statement
+    for each in source.above(place.statement):
+        if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            break
+        if isinstance(each, ast.For | ast.While | ast.AsyncFor) and source.span(made.node)[0] < source.span(each)[0]:
+            found = each
+    return found
+
+
+def branch_of(hang: Hang, process: int) -> tuple[Place, ast.stmt] | None:
+    """Where the child of a fork begins: the first statement of `if os.fork() == 0:`, or of its else."""
+    row = hang.analysis.trace.processes.iloc[process]
+    if row["how"] != "fork":
+        return None
+    events = hang.analysis.trace.events
+    forks = events[(events["kind"] == "fork") & (events["result"] == row["pid"])]
+    place = hang.event_place(int(forks["event"].iloc[0])) if len(forks) else None
+    if place is None or place.call is None:
+        return None
+    names = place.source.targets(place.call)
+    inside = [place.statement] if isinstance(place.statement, ast.If) else []
+    for statement in [*inside, *place.source.later(place.statement)]:
+        if isinstance(statement, ast.If) and (body := _child(place.source, statement, names)):
+            return place, body[0]
+    return None
+
+
+def _child(source: Source, statement: ast.If, names: list[str]) -> list[ast.stmt] | None:
+    """The branch that the child takes of an `if` over what fork returned."""
+    test = statement.test
+    negated = isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not)
+    value: ast.expr = test.operand if isinstance(test, ast.UnaryOp) else test
+    if isinstance(value, ast.Compare):
+        zero = isinstance(value.comparators[0], ast.Constant) and value.comparators[0].value == 0
+        equal = isinstance(value.ops[0], ast.Eq)
+        if not zero or not isinstance(value.ops[0], ast.Eq | ast.NotEq | ast.Gt):
+            return None
+        negated, value = negated != equal, value.left
+    value = value.value if isinstance(value, ast.NamedExpr) else value
+    forked = isinstance(value, ast.Call) and called(value) == "fork"
+    if not forked and source.segment(value) not in names:
+        return None
+    return statement.body if negated else statement.orelse
+
+
+def close_fds(hang: Hang) -> Iterator[Change]:
+    """A program that inherited the end, started without it."""
+    events = hang.analysis.trace.events
+    for finding in hang.of(*_ENDS, "IPC109", "IPC124"):
+        for channel in finding.channels[:1]:
+            for process in dict.fromkeys(row.process for row in hang.holders(channel, "")):
+                row = hang.analysis.trace.processes.iloc[process]
+                started = events[(events["kind"] == "fork") & (events["result"] == row["pid"])]
+                place = hang.event_place(int(started["event"].iloc[0])) if len(started) else None
+                for keyword in place.call.keywords if place and place.call else ():
+                    value = {"close_fds": "True", "pass_fds": "()"}.get(keyword.arg or "")
+                    if place and value:
+                        text = place.source.replaced(keyword.value, value)
+                        yield from place.change(f"{keyword.arg}={value} at {place.at()}", text)
+    if hang.rules & set(_ENDS):
+        yield from _not_inheritable(hang)
+
+
+def _not_inheritable(hang: Hang) -> Iterator[Change]:
+    for file, source in hang.sources.items():
+        for call in source.calls(source.tree):
+            value = call.args[-1] if called(call) == "set_inheritable" and call.args else None
+            if isinstance(value, ast.Constant) and value.value is True:
+                text = source.replaced(value, "False")
+                yield Change(f"set_inheritable(…, False) at line {call.lineno}", {file: text})
