@@ -1,0 +1,86 @@
+"""Locks that processes share, as a replay plays them: whoever else takes or releases one isn't there.
+
+What a recorded call tells is what it told. Within calls of multiprocessing's that rest on several locks (an Event's
+wait, a Queue's get) the recorded result of the whole says what they said. Everything else is free.
+"""
+
+from __future__ import annotations
+
+from _thread import get_ident
+
+
+def lock_of(player, original):
+    """The class in the place of _multiprocessing.SemLock."""
+
+    class SemLock:
+        SEM_VALUE_MAX = original.SEM_VALUE_MAX
+
+        def __init__(self, kind, value, maxvalue, name, unlink=False):
+            self.kind, self.maxvalue, self.name, self.handle = kind, maxvalue, name, id(self)
+            self.value, self.count, self.owner = value, 0, None
+            if not unlink:
+                self.name = name
+
+        @classmethod
+        def _rebuild(cls, handle, kind, maxvalue, name):
+            return cls(kind, 0 if kind else maxvalue, maxvalue, name)
+
+        def acquire(self, block=True, timeout=None):
+            if self.kind == 0 and self._is_mine():
+                self.count += 1
+                return True
+            got = self._got(block, timeout)
+            if got:
+                self.value = max(0, self.value - 1)
+                self.owner, self.count = get_ident(), self.count + 1
+            return got
+
+        def _got(self, block, timeout):
+            event, _ = player.answer()
+            if event is not None:
+                return bool(event.result)
+            if not block:
+                # a lock that is free is recorded after it was taken
+                event = player.peek("multiprocessing.Lock.acquire")
+                if event is not None:
+                    if event.result and event.exit == event.enter:
+                        return True
+                    player.tape().peeked = None
+                    return False
+            inside = player.inside()
+            if inside is not None and (not block or timeout is not None):
+                return inside.result != 0 and not inside.error
+            return bool(block or self.value > 0)
+
+        def release(self):
+            if self.kind == 0 and self.count > 1 and self._is_mine():
+                self.count -= 1
+                return
+            self.value = min(self.maxvalue, self.value + 1)
+            self.count = max(0, self.count - 1)
+
+        def _count(self):
+            return self.count
+
+        def _is_mine(self):
+            return self.count > 0 and self.owner == get_ident()
+
+        def _get_value(self):
+            return self.value
+
+        def _is_zero(self):
+            return self.value == 0
+
+        def _after_fork(self):
+            self.count = 0
+
+        def __enter__(self):
+            return self.acquire()
+
+        def __exit__(self, *args):
+            self.release()
+
+    SemLock.__module__, SemLock.__qualname__ = original.__module__, original.__qualname__
+    return SemLock
+
+
