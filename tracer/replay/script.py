@@ -68,10 +68,8 @@ class Script:
     def played(self, row: dict[str, Any]) -> bool:
         """Whether an event is on a tape: the player answers it, or nothing came after it."""
         role = ROLES.get(row["op"])
-        if row["exit"] is None:
-            return True
         if role is None:
-            return False
+            return row["exit"] is None and row["event"] in self.final
         if row["op"] == "input":
             return row["event"] not in self.outer
         if row["fd"] is None or row["channel"] is None:
@@ -80,7 +78,9 @@ class Script:
 
     def compiled(self) -> list[dict[str, Any]]:
         """The parts, in order: pid, parent's pid, begin, and the tapes."""
-        self.outer = {row["parent"] for row in self.rows if row["parent"] is not None}
+        self.outer = {row["parent"] for row in self.rows if row["kind"] in ("read", "take")}
+        last = {row["thread"]: row["event"] for row in self.rows}
+        self.final = set(last.values())  # where a thread is when its recording ends
         return [self._image(part) for part in self.parts]
 
     def _image(self, part: Part) -> dict[str, Any]:

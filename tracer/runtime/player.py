@@ -39,6 +39,7 @@ _open, _write, _close, _kill, _getpid, _exit, _waitpid = (
 _NAMES = {code: name for code, name, _, _ in table.CALLS}
 _ROLES = {table.CODE[name]: role for name, role in ROLES.items()}
 _OPENING = {table.CODE[name] for name in OPENING}
+_MOST_LOOKS = 10_000
 _STILL = 1_500_000_000  # ns without any progress: whoever waits for another thread's turn goes on
 
 
@@ -77,6 +78,7 @@ class Tape:
         self.portion = None  # (begin, end) of the current event's bytes, where it is used in parts
         self.inside = []
         self.over = False
+        self.looks = 0  # in a row, of which the recording knows nothing
 
     @property
     def head(self):
@@ -84,7 +86,7 @@ class Tape:
 
     def advance(self):
         self.at += 1
-        self.used = 0
+        self.used = self.looks = 0
 
 
 class Player:
@@ -148,7 +150,9 @@ class Player:
         return found
 
     def tell(self, what, *fields):
-        """Tell the tool; the file is opened for each message, since the program must not find a descriptor of ours."""
+        """Tell the tool; of the parts that only lead to the process, no more than where they depart. The file is opened for each message, since the program must not find a descriptor of ours."""
+        if not self.last and what in ("in", "out", "did"):
+            return
         message = marshal.dumps((what, *fields), 2)
         descriptor = _open(self.told, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -220,7 +224,7 @@ class Player:
                 self.stands(fd, tape.opening.fd)
         self.signals(tape)
         head = tape.head
-        if head is not None and head.exit is None and head.op == _NAMES[op] and role not in (TEXT, OUT, SENT):
+        if head is not None and head.exit is None and head.role is None and head.op == _NAMES[op]:
             self.finish(tape, head)
         if role is None or (fd >= 0 and self.own(channel)) or (role == LINE and not self.is_line(head)):
             return
@@ -230,6 +234,8 @@ class Player:
                 self.progress(head)
             return
         self.turn(tape, head)
+        if role == READY and (head is None or head.role != READY):
+            return  # an event loop looks once more: ready_ends infers what there was
         event = self.compare(tape, op, role, self.alias.get(fd, fd), size, bytes(data) if data else b"")
         if role in (TEXT,) or event is tape.peeked:
             tape.peeked = None
@@ -285,7 +291,7 @@ class Player:
 
     def compare_bytes(self, tape, name, role, fd, data):
         """Bytes as a run: the recorded ones may have gone in other portions."""
-        begin, first = 0, tape.head
+        begin, first, done = 0, tape.head, []
         while True:
             head = tape.head
             if head is None or head.role != role or (head.fd is not None and head.fd != fd):
@@ -298,12 +304,13 @@ class Player:
                 tape.used += len(given)
                 break
             tape.advance()
+            done.append(head.event)
             self.progress(head)
             begin += common
             if begin >= len(data):
                 break
         if role == OUT:
-            self.tell("out", first.event, fd, data)
+            self.tell("out", first.event, fd, data, done)
         whole = first is head and len(first.data) == len(data)
         tape.portion = None if whole else (0, 0)
         return first
@@ -379,6 +386,34 @@ class Player:
             return event, None
         event.check()
         return event, event.data if portion is None else event.data[slice(*portion)]
+
+    def infer(self, wanted, timeout):
+        """What a thread is told that looks what is ready where the recording has no look: an end of `wanted` (recorded
+        descriptors) that it reads or writes next; after `timeout` seconds, nothing."""
+        tape = self.tape()
+        if tape is None or self.paused:
+            return None
+        self.signals(tape)
+        self.turn(tape, tape.head)
+        for event in tape.events[tape.at :]:
+            if event.role == READY:
+                break
+            if event.fd in wanted and event.role != TEXT:
+                return event
+        tape.looks += 1
+        if tape.looks > _MOST_LOOKS or (timeout is None and (tape.head is None or tape.head.role != READY)):
+            if tape.head is not None and tape.head.exit is None:
+                self.finish(tape, tape.head)
+            self.depart(tape, tape.head, "select", READY, -1, b"", table.NONE)
+        self.wait(timeout or 0)
+        return None
+
+    def wait(self, seconds):
+        """A wait of the program's is over."""
+        if self.timing:
+            sleep(seconds)
+        else:
+            self.now += int(seconds * 1e9)
 
     def peek(self, *names):
         """The next recorded call of this thread, if it is one of these: what is recorded only after it was made."""

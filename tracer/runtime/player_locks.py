@@ -16,10 +16,9 @@ def lock_of(player, original):
         SEM_VALUE_MAX = original.SEM_VALUE_MAX
 
         def __init__(self, kind, value, maxvalue, name, unlink=False):
-            self.kind, self.maxvalue, self.name, self.handle = kind, maxvalue, name, id(self)
+            self.kind, self.maxvalue, self.handle = kind, maxvalue, id(self)
+            self.name = None if unlink else name
             self.value, self.count, self.owner = value, 0, None
-            if not unlink:
-                self.name = name
 
         @classmethod
         def _rebuild(cls, handle, kind, maxvalue, name):

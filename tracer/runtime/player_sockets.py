@@ -179,26 +179,24 @@ def _size(buffers):
     return sum(memoryview(buffer).nbytes for buffer in buffers)
 
 
-def ready_ends(system, wanted):
+def ready_ends(system, wanted, timeout):
     """[(descriptor, events)] that are ready, of a mapping descriptor → events: as recorded; or, where nobody wrote down
-    that it was looked, what this thread reads or writes next."""
+    that it was looked, what this thread reads or writes next. `timeout`: seconds, None for no limit."""
     player = system.player
     event, _ = system.answer()
     stands = {player.alias.get(fd, fd): fd for fd in wanted}
     if event is not None:
-        return [
+        found = [
             (stands[fd], _IN if "r" in access and wanted[stands[fd]] & ~_OUT else _OUT)
             for fd, access in event.ready if fd in stands
         ]  # fmt: skip
-    if player.paused:
+        if not found and timeout and player.clock() < event.exit + timeout * 1e9:
+            player.wait(timeout)  # its time is over: an event loop asks the clock
+        return found
+    event = player.infer(stands, timeout)
+    if event is None:
         return []
-    tape = player.tape()
-    head = tape.head if tape is not None else None
-    if head is None or head.fd is None or head.fd not in stands:
-        return []
-    fd = stands[head.fd]
-    asked = _OUT if head.call == "write" else _IN
-    return [(fd, asked)] if wanted[fd] & asked or asked == _IN else []
+    return [(stands[event.fd], _OUT if event.call == "write" else _IN)]
 
 
 def replace_select(system, module):
@@ -209,7 +207,7 @@ def replace_select(system, module):
         wanted = {fd: _IN for fd in reading}
         for fd in writing:
             wanted[fd] = wanted.get(fd, 0) | _OUT
-        found = ready_ends(system, wanted)
+        found = ready_ends(system, wanted, timeout)
         return (
             [fd for fd in reading if (fd, _IN) in found],
             [fd for fd in writing if (fd, _OUT) in found],
@@ -219,17 +217,17 @@ def replace_select(system, module):
     module.select = like(original, select)
     if hasattr(module, "poll"):
         make = module.poll
-        kind = _poller(system, type(make()), make)
+        kind = _poller(system, type(make()), make, 1000)
 
         def poll():
             return kind()
 
         module.poll = like(make, poll)
     if hasattr(module, "epoll"):
-        module.epoll = _poller(system, module.epoll, module.epoll)
+        module.epoll = _poller(system, module.epoll, module.epoll, 1)
 
 
-def _poller(system, original, make):
+def _poller(system, original, make, unit):
     """A class in the place of C's: it registers there, so that its errors are theirs, and doesn't wait."""
 
     class Poller:
@@ -260,7 +258,7 @@ def _poller(system, original, make):
             return self._own.unregister(number)
 
         def poll(self, timeout=None, maxevents=-1):
-            return ready_ends(system, self._wanted)
+            return ready_ends(system, self._wanted, None if timeout is None or timeout < 0 else timeout / unit)
 
         def close(self):
             return self._own.close()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import builtins
 import io
 import os
+import sys
 import time
 from _thread import get_ident as _ident
 
@@ -18,10 +19,10 @@ from .player_locks import lock_of
 from .player_sockets import replace_select, replace_socket
 
 _MEMORY = getattr(os, "memfd_create", None)
-_open, _close, _pipe, _fstat, _lseek, _pread, _pwrite, _openpty = (
-    os.open, os.close, os.pipe, os.fstat, os.lseek, os.pread, os.pwrite, os.openpty,
+_open, _close, _pipe, _fstat, _lseek, _pread, _pwrite, _openpty, _dup2 = (
+    os.open, os.close, os.pipe, os.fstat, os.lseek, os.pread, os.pwrite, os.openpty, os.dup2,
 )  # fmt: skip
-_KEEP = []  # the other ends of what stands in for a pipe or terminal: closed, they would be seen as gone
+_KEEP = []  # the other ends of what stands in for a pipe or terminal
 
 
 class System:
@@ -39,21 +40,22 @@ class System:
     def stand_in(self, kind, flags=os.O_RDONLY, content=()):
         """A descriptor that leads nowhere, of the same kind as the recorded one."""
         if kind in ("pipe", "fifo"):
-            ends = _pipe()
-            mine = ends[1] if flags & (os.O_WRONLY | os.O_RDWR) else ends[0]
-            _close(ends[0] if mine is ends[1] else ends[1])
-            return mine
-        if kind == "socket":
-            import _socket
-
-            one, other = _socket.socketpair()
-            _KEEP.append(other)
-            return one.detach()
-        if kind == "tty":
-            leader, follower = _openpty()
-            _KEEP.append(leader)
-            return follower
-        return self.memory(content)
+            reading, writing = _pipe()
+            mine, other = (writing, reading) if flags & (os.O_WRONLY | os.O_RDWR) else (reading, writing)
+        elif kind == "socket":
+            mine, other = [end.detach() for end in (sys.modules.get("_socket") or __import__("_socket")).socketpair()]
+        elif kind == "tty":
+            other, mine = _openpty()
+        elif kind == "leader":
+            mine, other = _openpty()
+        else:
+            return self.memory(content)
+        low = min(mine, other)
+        _KEEP.append(_aside(other))  # closed, it would be seen as gone
+        if low != mine:
+            _dup2(mine, low, False)
+            _close(mine)
+        return low
 
     def memory(self, content):
         """A file without a name, holding what was read of one that isn't there any more."""
@@ -99,6 +101,18 @@ class System:
             return all(_pread(fd, len(data), place) == data for place, data in content)
         except OSError:
             return True
+
+
+def _aside(fd):
+    """The same descriptor with a number that the program won't notice."""
+    for high in range(230, 10_000):
+        try:
+            _fstat(high)
+        except OSError:
+            _dup2(fd, high, False)
+            _close(fd)
+            return high
+    return fd
 
 
 def _file_io(system):
@@ -233,7 +247,7 @@ def _functions(system):
 
                 player.split(really)
                 return made[0]
-            return event.result, system.stand_in("tty")
+            return event.result, system.stand_in("leader")
 
         return forkpty
 
@@ -488,9 +502,7 @@ def _replace_time(player):
     def sleep(seconds):
         if not isinstance(seconds, (int, float)) or not seconds >= 0:
             return _sleep(seconds)  # which says what is wrong with it
-        if player.timing:
-            return _sleep(seconds)
-        player.now += int(seconds * 1e9)
+        player.wait(seconds)
         _sleep(0)
 
     time.sleep = like(time.sleep, sleep)
