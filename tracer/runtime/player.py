@@ -29,7 +29,7 @@ from sys import _getframe
 from time import monotonic_ns, sleep
 
 from . import player_debug, player_system, table
-from .player_table import IN, INSIDE, LINE, MADE, OPENING, OUT, READY, REAL, ROLES, SENT, SIGNAL, TEXT
+from .player_table import IN, INSIDE, MADE, OPENING, OUT, READY, REAL, ROLES, SENT, SIGNAL, TEXT, WHOLE
 from .sites import is_ours
 
 SCRIPT = "script"
@@ -38,6 +38,7 @@ _open, _write, _close, _kill, _getpid, _exit, _waitpid = (
 )  # fmt: skip
 _NAMES = {code: name for code, name, _, _ in table.CALLS}
 _ROLES = {table.CODE[name]: role for name, role in ROLES.items()}
+_UNCAUGHT = table.CODE["uncaught"]
 _OPENING = {table.CODE[name] for name in OPENING}
 _MOST_LOOKS = 10_000
 _STILL = 1_500_000_000  # ns without any progress: whoever waits for another thread's turn goes on
@@ -76,7 +77,7 @@ class Tape:
         self.at, self.used = 0, 0  # the next event, and how many of its bytes have been used already
         self.current = self.peeked = self.opening = None
         self.portion = None  # (begin, end) of the current event's bytes, where it is used in parts
-        self.inside = []
+        self.inside, self.answering = [], []
         self.over = False
         self.looks = 0  # in a row, of which the recording knows nothing
 
@@ -125,29 +126,40 @@ class Player:
         self.image += 1
         image = self.images[self.image]
         self.tapes = [Tape(each) for each in image["threads"]]
-        self.threads = {}
+        self.threads = {}  # number of a thread → (the thread, its tape)
+        self.over = []  # tapes of threads that have ended
         self.pid, self.parent, self.fork = image["pid"], image["parent"], image["fork"]
         self.last = self.image == len(self.images) - 1
         self.now, self.since = image["begin"], monotonic_ns()
 
     def tape(self):
         """The tape of the calling thread; None: the recording knows none like it."""
-        thread = get_ident()
-        try:
-            return self.threads[thread]
-        except KeyError:
-            pass
-        module = sys.modules.get("threading")
+        thread, module = get_ident(), sys.modules.get("threading")
         known = getattr(module, "_active", {}).get(thread)
+        found = self.threads.get(thread)
+        if found is not None and (found[0] is known or found[0] is None):  # numbers of threads are given out again
+            self.threads[thread] = known, found[1]
+            return found[1]
         main = known is None and not self.threads or (known is not None and known is getattr(module, "_main_thread", 0))
-        free = [each for each in self.tapes if each not in self.threads.values()]
-        name = getattr(known, "_name", "MainThread")
-        found = next((each for each in free if (each.main if main else each.name == name and not each.main)), None)
-        if found is None and not main:
-            found = next((each for each in free if not each.main), None)
-        if known is not None or main:
-            self.threads[thread] = found
-        return found
+        if known is None and not main:
+            return None  # it has no name yet
+        taken = [tape for _, tape in self.threads.values()] + self.over
+        free = [each for each in self.tapes if each not in taken]
+        if main:
+            tape = next((each for each in free if each.main), None)
+        else:
+            name = known._name
+            tape = next((each for each in free if each.name == name and not each.main), None)
+            tape = tape or next((each for each in free if not each.main), None)
+        if found is not None:
+            self.over.append(found[1])
+        self.threads[thread] = known, tape
+        return tape
+
+    def mine(self):
+        """The tape of the calling thread, if it has had one; None while the debugger is at work."""
+        found = self.threads.get(get_ident())
+        return None if found is None or self.paused else found[1]
 
     def tell(self, what, *fields):
         """Tell the tool; of the parts that only lead to the process, no more than where they depart. The file is opened for each message, since the program must not find a descriptor of ours."""
@@ -165,10 +177,12 @@ class Player:
     def enter(self, op, fd, channel, stream, offset, size, site, data=b"", flags=0, whole=False, thread=0):
         """A wrapped call begins: what it is must be what was recorded."""
         role = _ROLES.get(op)
+        if op == _UNCAUGHT:
+            self.tell("raised", bytes(data))
         if not thread and not self.paused:
             self.meet(op, role, fd, channel, size, data)
         ticket = self.log_enter(op, fd, channel, stream, offset, size, site, data, flags, whole, thread)
-        tape = self.threads.get(get_ident())
+        tape = self.mine()
         if tape is not None:
             if op in _OPENING and tape.opening is not None:
                 self.opened[ticket[2]] = tape.opening
@@ -200,7 +214,7 @@ class Player:
         self.log_fail(ticket, error, pending)
 
     def left(self, slot):
-        tape = self.threads.get(get_ident())
+        tape = self.mine()
         if tape is not None and tape.inside and tape.inside[-1][0] == slot:
             tape.inside.pop()
         if tape is not None and tape.opening is not None and slot not in self.opened:
@@ -222,16 +236,17 @@ class Player:
             tape.opening = self.find_opening(tape, op, data)
             if tape.opening is not None and op in _PAIRS:
                 self.stands(fd, tape.opening.fd)
+        if role == SIGNAL:
+            head = tape.head
+            if head is not None and head.role == SIGNAL and head.size == size:
+                tape.advance()
+                self.progress(head)
+            return
         self.signals(tape)
         head = tape.head
         if head is not None and head.exit is None and head.role is None and head.op == _NAMES[op]:
             self.finish(tape, head)
-        if role is None or (fd >= 0 and self.own(channel)) or (role == LINE and not self.is_line(head)):
-            return
-        if role == SIGNAL:
-            if head is not None and head.role == SIGNAL and head.size == size:
-                tape.advance()
-                self.progress(head)
+        if role is None or (fd >= 0 and self.own(channel)) or (op in _SHARED and not self.is_next(op, head)):
             return
         self.turn(tape, head)
         if role == READY and (head is None or head.role != READY):
@@ -256,8 +271,9 @@ class Player:
         return known
 
     @staticmethod
-    def is_line(head):
-        return head is not None and head.op == "input"
+    def is_next(op, head):
+        """Calls that are answered now and then only: a line from a terminal, a barrier between processes."""
+        return head is not None and head.op == _NAMES[op]
 
     def compare(self, tape, op, role, fd, size, data):
         """The recorded call that this one is; departs from the recording where there is none."""
@@ -356,10 +372,14 @@ class Player:
                 return
             sleep(0.0003)
 
-    def signals(self, tape):
-        """Raise the signals that came here: between two calls, or while the one that is being answered waited."""
+    def signals(self, tape, during=None):
+        """Raise the signals that came here: before the next call, or while `during` waited."""
         while tape.head is not None and tape.head.role == SIGNAL and tape.main:
             head = tape.head
+            if during is None and any(each.exit is None or head.enter < each.exit for each in tape.answering):
+                return  # it is for the call within which we are in a handler
+            if during is not None and during.exit is not None and head.enter > during.exit:
+                return
             if not callable(sys.modules["_signal"].getsignal(head.size)):
                 self.depart(tape, head, "", SIGNAL, -1, b"", head.size)
             _kill(_getpid(), head.size)
@@ -373,13 +393,20 @@ class Player:
     def answer(self):
         """(event, bytes) for a call of the system that has just been met; (None, b""): make it. Of what goes out, bytes
         are None where it went out in other portions."""
-        tape = self.threads.get(get_ident())
-        event = tape.current if tape is not None and not self.paused else None
+        tape = self.mine()
+        event = tape.current if tape is not None else None
         if event is None:
             return None, b""
         tape.current = None
         portion, tape.portion = tape.portion, None
-        self.signals(tape)
+        tape.answering.append(event)
+        try:
+            self.signals(tape, event)
+        finally:
+            tape.answering.pop()
+        if event.role == WHOLE and event.exit is not None:
+            while tape.head is not None and tape.head.enter < event.exit:  # the locks within
+                tape.advance()
         if event.exit is None and event.role != SENT:
             self.finish(tape, event)
         if event.role == OUT and portion is not None:
@@ -428,9 +455,12 @@ class Player:
         return head
 
     def inside(self):
-        """The recorded call of multiprocessing's that a lock is used within; None: none."""
-        tape = self.threads.get(get_ident())
-        return tape.inside[-1][1] if tape is not None and tape.inside else None
+        """Whether a lock was got within a call that rests on it; None: there is no such call."""
+        tape = self.mine()
+        if tape is None or not tape.inside:
+            return None
+        event, head = tape.inside[-1][1], tape.head
+        return not event.error or (head is not None and event.exit is not None and head.enter < event.exit)
 
     # What gives out descriptors
 
@@ -592,6 +622,7 @@ class Player:
 
 
 _PAIRS = {table.CODE[name] for name in ("os.pipe", "os.pipe2", "os.openpty", "socket.socketpair")}
+_SHARED = {table.CODE["input"], table.CODE["Barrier.wait"]}
 _BY_SIZE = ("os.kill", "os.killpg", "os.waitpid", "os.wait4", "os._exit", "socket.shutdown")
 
 

@@ -1,12 +1,36 @@
 """Locks that processes share, as a replay plays them: whoever else takes or releases one isn't there.
 
-What a recorded call tells is what it told. Within calls of multiprocessing's that rest on several locks (an Event's
-wait, a Queue's get) the recorded result of the whole says what they said. Everything else is free.
+What a recorded call tells is what it told; everything else is free. Calls of multiprocessing's that rest on several
+locks (a Condition's wait, task_done) are answered as a whole: who counts, wakes and is woken isn't there.
 """
 
 from __future__ import annotations
 
 from _thread import get_ident
+
+from .calls import like
+
+
+def answer_wholes(player, owner, *names):
+    """Answer these methods of a class as they were answered."""
+    for name in names:
+        original = vars(owner).get(name)
+        if original is not None:
+            setattr(owner, name, like(original, _whole(player, original)))
+
+
+def _whole(player, original):
+    def call(self, *args, **kwargs):
+        event, _ = player.answer()
+        if event is None:
+            return original(self, *args, **kwargs)
+        return event.result if original.__name__ == "wait" and "Barrier" in original.__qualname__ else _truth(event)
+
+    return call
+
+
+def _truth(event):
+    return None if event.result is None else bool(event.result)
 
 
 def lock_of(player, original):
@@ -48,7 +72,7 @@ def lock_of(player, original):
                     return False
             inside = player.inside()
             if inside is not None and (not block or timeout is not None):
-                return inside.result != 0 and not inside.error
+                return inside
             return bool(block or self.value > 0)
 
         def release(self):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import array
-from _thread import get_ident
 
 from .calls import like
 
@@ -124,7 +123,7 @@ def replace_socket(system, module):
 
     def connect_ex(original):
         def connect_ex(self, *args):
-            tape = player.threads.get(get_ident())
+            tape = player.mine()
             event = tape.current if tape is not None else None
             if event is None:
                 return original(self, *args)

@@ -11,11 +11,10 @@ import io
 import os
 import sys
 import time
-from _thread import get_ident as _ident
 
 from . import descriptors, files, layers, table
 from .calls import POSIX, like
-from .player_locks import lock_of
+from .player_locks import answer_wholes, lock_of
 from .player_sockets import replace_select, replace_socket
 
 _MEMORY = getattr(os, "memfd_create", None)
@@ -71,8 +70,8 @@ class System:
     def open(self, path, flags, mode=0o777, *, dir_fd=None):
         """os.open, and the opener of every file that the program opens by name."""
         player = self.player
-        tape = player.threads.get(_ident())
-        event = tape.opening if tape is not None and not player.paused else None
+        tape = player.mine()
+        event = tape.opening if tape is not None else None
         if event is None:
             return _open(path, flags, mode, dir_fd=dir_fd)
         player.progress(event)
@@ -311,8 +310,8 @@ def _functions(system):
     def descriptor(kind):
         def made(original):
             def call(*args, **kwargs):
-                tape = player.threads.get(_ident())
-                event = tape.opening if tape is not None and not player.paused else None
+                tape = player.mine()
+                event = tape.opening if tape is not None else None
                 if event is None:
                     return original(*args, **kwargs)
                 event.check()
@@ -395,6 +394,15 @@ def replace(player):
     def locks(runtime, module):
         module.SemLock = lock_of(player, module.SemLock)
 
+    def synchronize(runtime, module):
+        for kind in (module.Condition, module.Event):
+            answer_wholes(player, kind, "wait")
+        module.Barrier.wait = module.Barrier.wait  # it inherits that of threads, which stays what it is
+        answer_wholes(player, module.Barrier, "wait")
+
+    def queues(runtime, module):
+        answer_wholes(player, module.JoinableQueue, "task_done", "join")
+
     def signals(runtime, module):
         import _signal
 
@@ -421,7 +429,8 @@ def replace(player):
             module.tempdir = os.path.join(player.folder, "tmp")
 
     return {
-        "_posixsubprocess": [subprocess], "_multiprocessing": [locks], "signal": [signals], "fcntl": [file_locks],
+        "_posixsubprocess": [subprocess], "_multiprocessing": [locks],
+        "multiprocessing.synchronize": [synchronize], "multiprocessing.queues": [queues], "signal": [signals], "fcntl": [file_locks],
         "threading": [real_time("_time")], "queue": [real_time("time")], "tempfile": [temporary],
         "select": [lambda runtime, module: replace_select(system, module)],
         "socket": [lambda runtime, module: replace_socket(system, module)],

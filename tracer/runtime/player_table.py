@@ -11,13 +11,14 @@ MADE    a child: its pid
 SENT    something other than bytes is sent: a signal, an end
 LINE    a line that C reads from a terminal, past every stream
 SIGNAL  a handler runs, because somebody sent a signal
-INSIDE  a call of the standard library's own that rests on others: what they say within is what it said
+WHOLE   a call of multiprocessing's that rests on locks which processes share: told as a whole, and what is within it too
+INSIDE  one that rests on such locks and on a pipe: within it the locks say what it said
 
 What isn't here is made as ever: locks of threads, plain files, duplicates, closes. Those that give out descriptors are
 in OPENING: the numbers may differ from the recorded ones, and are compared as the ones that they stand for.
 """
 
-TEXT, OUT, IN, READY, TOLD, MADE, SENT, LINE, SIGNAL, INSIDE = range(10)
+TEXT, OUT, IN, READY, TOLD, MADE, SENT, LINE, SIGNAL, WHOLE, INSIDE = range(11)
 
 ROLES = {
     "print": TEXT, "stream.write": TEXT,
@@ -38,9 +39,9 @@ ROLES = {
     "signal.pidfd_send_signal": SENT, "os._exit": SENT, "os.abort": SENT, "os.execv": SENT, "os.execve": SENT,
     "input": LINE,
     "signal handler": SIGNAL,
-    "multiprocessing.Condition.wait": INSIDE, "multiprocessing.Event.wait": INSIDE, "Barrier.wait": INSIDE,
+    "multiprocessing.Condition.wait": WHOLE, "multiprocessing.Event.wait": WHOLE, "Barrier.wait": WHOLE,
+    "multiprocessing.Queue.task_done": WHOLE, "multiprocessing.Queue.join": WHOLE,
     "multiprocessing.Queue.get": INSIDE, "multiprocessing.Queue.put": INSIDE,
-    "multiprocessing.Queue.task_done": INSIDE, "multiprocessing.Queue.join": INSIDE,
 }  # fmt: skip
 OPENING = frozenset((
     "os.pipe", "os.pipe2", "os.openpty", "socket.socketpair", "os.open", "open", "os.dup", "os.dup2", "os.pidfd_open",
