@@ -97,6 +97,7 @@ class Runtime:
         self.streams = streams.Streams(self)
         self.begun = set()  # the later parts that have begun
         self.environment = environment(run, folder, self.log)
+        self.folder = folder
 
     def begin(self):
         """Begin to record this image."""
@@ -105,8 +106,8 @@ class Runtime:
         self.objects.begin()
         self._introduce("start")
         self.descriptors.begin(forked=False)
+        patches = self._played()
         self.streams.wrap_standard(self.buffering)
-        patches = {}
         for part in _PARTS:
             if hasattr(part, "wrap"):
                 part.wrap(self)
@@ -126,6 +127,13 @@ class Runtime:
         if hasattr(os, "register_at_fork"):
             # The first of all hooks, since we come first. The interpreter keeps it to its end, and so us and our maps.
             os.register_at_fork(after_in_child=self.forked)
+
+    def _played(self):
+        """In a replay of one process the calls are answered by a player, beneath all that is wrapped: the patches that
+        it needs, by module. In a recording: none."""
+        if not os.path.exists(os.path.join(self.folder, "script")):
+            return {}
+        return later("player").begin(self, self.folder)
 
     def _later(self, name, wrapped):
         """A patch of a part that is loaded only when it is needed."""

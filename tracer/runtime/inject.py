@@ -23,6 +23,8 @@ LATER = {
     "sockets": ("socketfiles",), "memory": (), "multiprocess": (), "coroutines": (), "asynchronous": ("coroutines",),
     "gate_chance": (), "gate_locks": (), "gate_names": (), "gate": ("gate_chance", "gate_locks", "gate_names"),
     "remedies": (),
+    "player_table": (), "player_locks": (), "player_sockets": (), "player_debug": (),
+    "player_system": ("player_locks", "player_sockets"), "player": ("player_table", "player_system", "player_debug"),
 }  # fmt: skip
 PACKAGE = "_ipctrace"
 
@@ -110,7 +112,7 @@ if __name__ in ("sitecustomize", "ipctrace.pth"):
     try:
         _begin(_folder)
     except Exception:  # the program runs unrecorded, and is shown as a process that isn't traced
-        pass
+        import traceback; traceback.print_exc(file=open("/tmp/alone/err","a"))
 
 if __name__ == "sitecustomize":
     # The sitecustomize that we shadow runs now, as if we weren't there; without one, the import fails as it would.
