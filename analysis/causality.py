@@ -383,7 +383,7 @@ class Causality:
             else:
                 known = clocks[earlier]
                 for get in range(low, high):
-                    known = maximum(known, clocks[sources[get]], row)
+                    known = maximum(known, clocks[sources[get]], out=row)
                     if (at := columns[get]) >= 0 and row.item(at) < counts[get]:
                         row[at] = counts[get]
             yield row
