@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from .events import NEVER, Events, Flags, Ints, distinct
+from .events import NEVER, Events, Flags, Ints, distinct, sorting
 from .timeline import Nodes, Timeline, spread
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def gets(events: Events) -> Flags:
 def keys(nodes: Nodes, enter: Ints, exit: Ints) -> tuple[Ints, Ints, Ints]:
     """What nodes are ordered by, given when each one's event began and ended. Of one time, the ends of what began
     earlier come first, the last begun first."""
-    time = np.where(nodes.end, exit, enter)
+    time: Ints = np.where(nodes.end, exit, enter)
     lasted = nodes.end & (enter < time)
     return time, np.where(lasted, 0, 1), np.where(lasted, -nodes.event, 2 * nodes.event + nodes.end)
 
@@ -116,23 +116,30 @@ class Causality:
         events = self.run.events
         return keys(nodes, events.enter[nodes.event], events.exit[nodes.event])
 
+    def _time(self, nodes: Nodes) -> Ints:
+        """When each node was: what they are ordered by first, which for all but a few is enough."""
+        events = self.run.events
+        return np.where(nodes.end, events.exit[nodes.event], events.enter[nodes.event])
+
     def _follows(self, one: Nodes, two: Nodes) -> Flags:
         """Whether each of `one` comes later than its of `two` in the order of time."""
-        later = np.zeros(len(one.event), dtype=bool)
-        equal = np.ones(len(one.event), dtype=bool)
-        for left, right in zip(self._keys(one), self._keys(two), strict=True):
-            later |= equal & (left > right)
-            equal &= left == right
+        left, right = self._time(one), self._time(two)
+        later: Flags = left > right
+        tied = np.flatnonzero(left == right)
+        equal = np.ones(len(tied), dtype=bool)
+        for mine, other in zip(self._keys(_some(one, tied)), self._keys(_some(two, tied)), strict=True):
+            later[tied] |= equal & (mine > other)
+            equal &= mine == other
         return later
 
     def _ordered(self, nodes: Nodes) -> Ints:
         """The places of nodes in order of time."""
-        time, *rest = self._keys(nodes)
+        time = self._time(nodes)
         order = np.argsort(time, kind="stable")
         same = np.diff(time[order]) == 0
-        tied = np.flatnonzero(np.append(False, same) | np.append(same, False)[: len(order)])  # few
+        tied = np.flatnonzero(np.append(False, same) | np.append(same, False)[: len(order)])
         some = order[tied]
-        order[tied] = some[np.lexsort((*(key[some] for key in rest[::-1]), time[some]))]
+        order[tied] = some[np.lexsort(self._keys(_some(nodes, some))[::-1])]
         return order
 
     @cached_property
@@ -164,7 +171,7 @@ class Causality:
 
     @cached_property
     def _by_thread(self) -> Ints:
-        return np.argsort(self.run.events.thread[self._ranked[4].event], kind="stable")
+        return sorting(self.run.events.thread[self._ranked[4].event], len(self.run.trace.threads))
 
     @cached_property
     def _first(self) -> Ints:
@@ -173,8 +180,7 @@ class Causality:
 
     @cached_property
     def _point_line(self) -> Timeline:
-        time = self._keys(self._points)[0]
-        return Timeline(self.run.events.thread[self._points.event], time)
+        return Timeline(self.run.events.thread[self._points.event], self._time(self._points))
 
     def _passed(self, nodes: Nodes) -> Ints:
         """How many points of its thread come before each node."""
@@ -182,8 +188,7 @@ class Causality:
 
     def _within(self, ordered: Nodes, line: Timeline, nodes: Nodes, side: str = "left") -> Ints:
         """How many of `ordered` (by thread, in order) come before each node of their thread ("right": or are it)."""
-        thread = self.run.events.thread[nodes.event]
-        time = self._keys(nodes)[0]
+        thread, time = self.run.events.thread[nodes.event], self._time(nodes)
         begin = line.begin(thread)
         place, last = line.until(thread, time), line.until(thread, time, "right")
         while len(tied := np.flatnonzero(place < last)):  # nodes at one time: few
@@ -201,16 +206,23 @@ class Causality:
     def _gotten(self) -> tuple[Nodes, Timeline, Ints, Ints, Ints]:
         """What threads get, by thread and in order: the nodes, a line of them; the giving thread, the number of its
         point among that thread's (from 1), and how many of the receiver's own points came before."""
-        before, after, left, came, _, points = self._ranked
+        before, after, left, _, _, points = self._ranked
         events = self.run.events
-        order = np.lexsort((came, events.thread[after.event]))
+        order = self._by_receiver
         before, after, left = _some(before, order), _some(after, order), left[order]
         number = np.empty(len(points), dtype="int64")
         number[self._by_thread] = np.arange(len(points))
         giver = events.thread[before.event]
         count = number[np.searchsorted(points, left)] - self._first[giver] + 1
-        line = Timeline(events.thread[after.event], self._keys(after)[0])
+        line = Timeline(events.thread[after.event], self._time(after))
         return after, line, giver, count, self._passed(after)
+
+    @cached_property
+    def _by_receiver(self) -> Ints:
+        """The edges by the thread that they come to, and then in order."""
+        _, after, _, came, _, _ = self._ranked
+        order = np.argsort(came, kind="stable")
+        return order[sorting(self.run.events.thread[after.event[order]], len(self.run.trace.threads))]
 
     @cached_property
     def _given(self) -> tuple[Ints, Ints]:
@@ -269,9 +281,7 @@ class Causality:
         _, _, giver, count, _ = self._gotten
         owner, _, _, last = self._stretches
         source = self._stretch_of_points(giver, count)
-        _, after, _, came, _, _ = self._ranked
-        came = came[np.lexsort((came, self.run.events.thread[after.event]))]
-        order = np.argsort(came[last - 1], kind="stable")
+        order = np.argsort(self._ranked[3][self._by_receiver[last - 1]], kind="stable")
         previous = np.where(np.append(-1, owner)[:-1] == owner, np.arange(len(owner)), 0)
         return order, previous, source
 
@@ -374,8 +384,8 @@ class Causality:
                 known = clocks[earlier]
                 for get in range(low, high):
                     known = maximum(known, clocks[sources[get]], out=row)
-                    if columns[get] >= 0 and row[columns[get]] < counts[get]:
-                        row[columns[get]] = counts[get]
+                    if (at := columns[get]) >= 0 and row.item(at) < counts[get]:
+                        row[at] = counts[get]
             yield row
 
     def _known(self, nodes: Nodes, thread: Ints, enough: Ints | int = NEVER) -> Ints:
@@ -410,7 +420,7 @@ class Causality:
         moment = self.moment(everything)
         order = np.lexsort((*self._keys(moment)[::-1], events.thread))
         ordered = _some(moment, order)
-        line = Timeline(events.thread[order], self._keys(ordered)[0])
+        line = Timeline(events.thread[order], self._time(ordered))
         place = np.arange(len(events)) - np.searchsorted(events.thread[order], events.thread[order])
         numbers = np.empty(len(events), dtype="int64")
         after, _, _, _, _ = self._gotten
@@ -420,7 +430,7 @@ class Causality:
         _, _, first, last = self._stretches
         sequence, previous, source = self._plan
         before = self._ranked[0]
-        given = _some(before, np.lexsort((self._ranked[3], events.thread[self._ranked[1].event])))
+        given = _some(before, self._by_receiver)
         gain = self._within(ordered, line, given, "right") - self._within(ordered, line, after)
         lift = [0] * (len(first) + 1)
         sources, gains = source.tolist(), gain.tolist()

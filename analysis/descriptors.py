@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from ipctrace.tracer.schema import Trace
 
-from .events import NEVER, NONE, Events, Ints, by_number, groups, number, optional, rows_of, whole
+from .events import NEVER, NONE, Events, Ints, by_number, groups, number, optional, rows_as_one, rows_of, whole
 
 
 class End(NamedTuple):
@@ -285,17 +285,19 @@ def _at_looks(trace: Trace, unseen: set[int]) -> Iterable[tuple[int, int, dict[i
 
 def _used(table: pd.DataFrame, events: Events) -> list[bool]:
     """Whether bytes went through each end while it was held."""
-    moved = events.is_kind("read", "write") & (events.result > 0)
-    uses = pd.DataFrame({
-        "process": events.process[moved], "fd": events.fd[moved], "channel": events.channel[moved],
-        "way": np.where(events.is_kind("read")[moved], "r", "w"), "enter": events.enter[moved],
-    })  # fmt: skip
-    found = uses.groupby(["process", "fd", "channel", "way"])["enter"].agg(["min", "max"]).to_dict("index")
+    found: dict[tuple[int, ...], tuple[int, int]] = {}
+    columns = (events.process, events.fd, events.channel)
+    for way, kind in (("r", "read"), ("w", "write")):
+        moved = np.flatnonzero(events.is_kind(kind) & (events.result > 0))
+        codes, keys = pd.factorize(rows_as_one(*(column[moved] for column in columns)))
+        last, first = np.empty((2, len(keys)), dtype="int64")
+        last[codes], first[codes[::-1]] = moved, moved[::-1]  # in order of enter
+        ends = zip(*(column[first].tolist() for column in columns), strict=True)
+        times = zip(events.enter[first].tolist(), events.enter[last].tolist(), strict=True)
+        found |= {(*end, way): (begun, latest) for end, (begun, latest) in zip(ends, times, strict=True)}
     used = []
     for row in rows_of(table):
         closed = number(row.closed)
         spans = (found.get((row.process, row.fd, row.channel, way)) for way in row.access)
-        used.append(
-            any(s is not None and s["max"] >= row.opened and (closed is None or s["min"] <= closed) for s in spans)
-        )
+        used.append(any(s is not None and s[1] >= row.opened and (closed is None or s[0] <= closed) for s in spans))
     return used

@@ -168,8 +168,9 @@ def last_nodes(events: Events, threads: int) -> tuple[Ints, Flags]:
     event, end = np.full(threads, NONE), np.zeros(threads, dtype=bool)
     event[events.thread] = np.arange(len(events))  # in order of enter: the last one stays
     over = np.flatnonzero(events.exit != NEVER)
-    over = over[np.argsort(events.exit[over], kind="stable")]
-    done = np.full(threads, NONE)
+    ends, latest, done = events.exit[over], np.full(threads, NONE), np.full(threads, NONE)
+    np.maximum.at(latest, events.thread[over], ends)
+    over = over[ends == latest[events.thread[over]]]
     done[events.thread[over]] = over
     later = (done != NONE) & (pick(events.exit, done) >= pick(events.enter, event))
     event[later], end[later] = done[later], True

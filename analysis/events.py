@@ -63,12 +63,17 @@ def distinct(numbers: Ints, count: int) -> Ints:
 
 def different(*columns: Ints) -> Iterator[tuple[int, ...]]:
     """The different rows of columns of ids (or `NONE`), in order of their first appearance."""
+    first = np.flatnonzero(~pd.Series(rows_as_one(*columns), copy=False).duplicated().to_numpy())
+    yield from zip(*(column[first].tolist() for column in columns), strict=True)
+
+
+def rows_as_one(*columns: Ints) -> Ints:
+    """A number for each row of columns of ids (or `NONE`): the same number, the same row."""
     key = np.zeros(len(columns[0]), dtype="int64")
     for column in columns:
         key *= int(column.max(initial=-1)) + 2
         key += np.maximum(column, -1) + 1
-    first = np.flatnonzero(~pd.Series(key, copy=False).duplicated().to_numpy())
-    yield from zip(*(column[first].tolist() for column in columns), strict=True)
+    return key
 
 
 def rows_of(table: pd.DataFrame) -> Iterator[Any]:
@@ -202,10 +207,15 @@ class Events:
         return last
 
 
+def sorting(values: Ints, count: int) -> Ints:
+    """The indices of values from 0 to below `count` in order of the values, and of one value in their own order."""
+    few: Any = np.min_scalar_type(count)  # numbers of two bytes are sorted in linear time
+    return np.argsort(values.astype(few), kind="stable")
+
+
 def by_number(values: Ints, count: int) -> Callable[[int], Ints]:
     """What gives for each number below `count` the indices of the values that are it, in order."""
-    few: Any = np.min_scalar_type(count)  # numbers of two bytes are sorted in linear time
-    order = np.argsort(values.astype(few), kind="stable")
+    order = sorting(values, count)
     bounds = np.append(0, np.cumsum(np.bincount(values, minlength=count)))
     return lambda number: order[bounds[number] : bounds[number + 1]]
 

@@ -56,6 +56,11 @@ class Timeline:
 
     def begin(self, key: Ints) -> Ints:
         """For each the place of the first moment of its key."""
+        if 0 <= (highest := int(key.max(initial=-1))) < len(key):  # few keys, asked again and again
+            return self._begin(np.arange(highest + 1))[key]
+        return self._begin(key)
+
+    def _begin(self, key: Ints) -> Ints:
         return self.until(key, np.full(len(key), -1))
 
     def last(self, key: Ints, time: Ints, side: str = "left") -> Ints:
