@@ -55,7 +55,7 @@ def compare(runs: Sequence[Analysis], labels: Sequence[str], level: float = LEVE
         rules = found.came_and_went(findings, (columns[first], columns[second]), counts)
         differences = (*told, *_verdicts(scene, *ends), *rules)
         line = conclusions.of_pair(*ends, differences, agreed)
-        pairs.append(Pair(first, second, line, differences, claimed.get((first, second), ()), agreed))
+        pairs.append(Pair(first, second, line, differences, claimed.get((first, second), ()), agreed, scene.ties()))
     roles = [None, *(scenes[0, place].roles for place in range(1, len(settings)))]
     surroundings = environment([one.analysis for one in shown], roles, columns)
     made = Comparison(

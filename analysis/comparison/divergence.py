@@ -35,7 +35,7 @@ def divergence(scene: Scene) -> list[Found]:
         if ones or others:
             pairs = _aligned(scene, ones, others)
             found += _moved(_gathered(_thread(scene, first, second, pairs)))
-            scene.taken_alike += [int(scene.first.steps.begin[a]) for a, b in pairs if a is not None and b is not None]
+            scene.alike += [(a, b) for a, b in pairs if a is not None and b is not None]
     return sorted(found, key=lambda one: one.when)
 
 

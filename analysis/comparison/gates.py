@@ -12,7 +12,7 @@ def verdicts(comparison: Comparison) -> list[str]:
     """Settings that end otherwise than the first; where repeats end otherwise, in other shares."""
     first = comparison.settings[0]
     return [
-        f"{other.label} is {_outcome(other.verdicts)}, {first.label} is {_outcome(first.verdicts)}"
+        f"the verdict is {_outcome(other.verdicts)} in {other.label}, {_outcome(first.verdicts)} in {first.label}"
         for other in comparison.settings[1:]
         if set(other.verdicts) != set(first.verdicts)
     ]

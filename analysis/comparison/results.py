@@ -91,7 +91,9 @@ class Claim:
 @dataclass(frozen=True, slots=True)
 class Pair:
     """Two settings compared. `differences` are in the order in which they came about, the run's verdict and findings
-    last; `claims` are about time. `agreed`: steps that the threads took alike before the first difference, in all."""
+    last; `claims` are about time. `agreed`: steps that the threads took alike before the first difference, in all.
+    `ties`: of the steps that handed something over, in both, a few hundred at most: (thread, ns, thread, ns) in the
+    first and in the second."""
 
     first: int
     second: int
@@ -99,6 +101,7 @@ class Pair:
     differences: tuple[Difference, ...]
     claims: tuple[Claim, ...]
     agreed: int
+    ties: tuple[tuple[int, int, int, int], ...] = ()
 
     @property
     def first_difference(self) -> Difference | None:

@@ -14,7 +14,7 @@ from .results import Side
 from .roles import Cast, Roles, cast, unnumbered
 from .steps import AT_ONCE, HELD, Steps
 
-SHOWN = 60  # characters of a line of source in a sentence
+TIES = 300
 
 
 class View(Cast):
@@ -187,11 +187,23 @@ class Scene:
     def __init__(self, first: View, second: View) -> None:
         self.first, self.second = first, second
         self.roles: Roles = cast(first, second)
-        self.taken_alike: list[int] = []  # when each step that both take began, in the first; filled by `divergence`
+        self.alike: list[tuple[int, int]] = []  # steps that both take; filled by `divergence`
 
     def agreed(self, until: int | None) -> int:
         """How many steps both took before a moment of the first run."""
-        return sum(until is None or begin < until for begin in self.taken_alike)
+        begin = self.first.steps.begin
+        return sum(until is None or int(begin[a]) < until for a, _ in self.alike)
+
+    def ties(self) -> tuple[tuple[int, int, int, int], ...]:
+        """`Pair.ties`."""
+        one, other = self.first.steps, self.second.steps
+        handing = sorted((a, b) for a, b in self.alike if one.flow[a] or other.flow[b])
+        handing = [pair for pair in handing if one.thread[pair[0]] >= 0]
+        handing.sort(key=lambda pair: int(one.begin[pair[0]]))
+        kept = handing[:: max(1, -(-len(handing) // TIES))]
+        return tuple(
+            (int(one.thread[a]), int(one.begin[a]), int(other.thread[b]), int(other.begin[b])) for a, b in kept
+        )
 
     @cached_property
     def thread_pairs(self) -> list[tuple[int, int]]:
