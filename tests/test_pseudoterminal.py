@@ -95,18 +95,25 @@ def test_a_megabyte_comes_through_to_its_last_byte(tmp_path: Path) -> None:
 
 def test_a_key_interrupts_the_programs_group_and_not_the_recorder(tmp_path: Path) -> None:
     program = (
-        "import os, sys\n"
-        "if os.fork() == 0:\n"
-        "    try:\n        print('ready'); os.read(os.pipe()[0], 1)\n"
-        "    except KeyboardInterrupt:\n        print('child interrupted'); os._exit(7)\n"
-        "try:\n    os.wait()\nexcept KeyboardInterrupt:\n    print(os.waitstatus_to_exitcode(os.wait()[1]))\n"
+        "import os\n"
+        "try:\n"
+        "    if child := os.fork():\n"
+        "        os.wait()\n"
+        "    else:\n"
+        "        print('ready')\n"
+        "        os.read(os.pipe()[0], 1)\n"
+        "except KeyboardInterrupt:\n"
+        "    if not child:\n"
+        "        print('child interrupted')\n"
+        "        os._exit(7)\n"
+        "    print(os.waitstatus_to_exitcode(os.wait()[1]))\n"
         "print(os.open('/dev/tty', os.O_RDWR) > 2, os.tcgetpgrp(0) == os.getpgrp())\n"
     )
     session = Session(tmp_path, program)
     before = session.until(b"ready")
     session.type(b"\x03")
     status, after, _ = session.end()
-    assert status == 0
+    assert status == 0, (before, after)
     assert before + after == b"ready\r\n^Cchild interrupted\r\n7\r\nTrue True\r\n"
     assert ipctrace.load(session.trace).verdict.name == "completed"
 
@@ -132,10 +139,10 @@ def test_ctrl_c_in_our_own_terminal_reaches_a_program_whose_output_is_in_a_file(
 def test_who_reads_our_output_and_goes_hangs_the_terminal_up(tmp_path: Path) -> None:
     session = Session(tmp_path, "import time\nwhile True:\n    print('y' * 99)\n    time.sleep(0.01)\n", shared=True)
     session.until(b"y")
-    assert session.process.stdout is not None
+    assert session.process.stdout is not None and session.process.stdin is not None
     session.process.stdout.close()
-    session.process.stdout = None
     assert session.process.wait(100) != 0
+    session.process.stdin.close()
     assert not [pid for pid in ipctrace.load(session.trace).processes.pid if proc.read_stat(int(pid))]
 
 
