@@ -6,6 +6,7 @@
     run.verdict.headline
     run.messages                               # a data frame
     run.report("pipes.html")
+    ipctrace.compare([run, other]).differences # what differs, first things first
 
 The heavy libraries are imported when a run is loaded or recorded, not before: `ipctrace --help` answers at once.
 """
@@ -15,12 +16,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
+    from .comparison import Comparison
     from .run import Run
 
 __version__ = "0.1.0"
-__all__ = ["Run", "__version__", "load", "record"]
+__all__ = ["Run", "__version__", "compare", "load", "record"]
 
 
 def load(path: str | Path) -> Run:
@@ -42,6 +45,16 @@ def record(program: list[str], **options: Any) -> Run:
     from . import recording
 
     return recording.record(program, **options)
+
+
+def compare(runs: Sequence[Run | str | Path], labels: Sequence[str] | None = None) -> Comparison:
+    """Compare runs (or traces, by their paths): aligned by role and message, whatever their clocks and process ids.
+
+    `labels` names each run's setting; runs of one label are repeats of it, which tell a difference in time from noise.
+    """
+    from .comparison import compare
+
+    return compare(runs, labels)
 
 
 def __getattr__(name: str) -> Any:

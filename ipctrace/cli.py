@@ -11,6 +11,7 @@ import typer
 
 from . import __version__
 from .commands import chapter, look, rules
+from .commands.compare import compare
 from .commands.record import ProgramCommand, record
 from .console import INTERRUPTED, MISTAKE, say
 from .tracer.errors import IpctraceError
@@ -86,6 +87,7 @@ app.command(**_PROGRAM)(record)
 app.command()(look.analyze)
 app.command()(look.show)
 app.command()(look.report)
+app.command()(compare)
 app.command()(rules.rules)
 chapter_app.callback(invoke_without_command=True)(chapter.list_chapter)
 chapter_app.command()(chapter.copy)

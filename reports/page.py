@@ -66,6 +66,7 @@ def render(analysis: Analysis) -> str:
         program=escape(run.facts.get("program") or "a program"),
         summary=escape(summary(run)),
         styles="\n".join(asset(name) for name in STYLES),
+        hatches=asset("hatches.html"),
         healthy="healthy" if healthy else "",
         verdict=verdict.section(run),
         story=story(run),
