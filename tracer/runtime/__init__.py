@@ -14,6 +14,7 @@ environment the program has: it is never imported as part of ipctrace there.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
@@ -25,6 +26,7 @@ from . import (
     filelocks,
     files,
     locks,
+    options,
     processes,
     signals,
     streams,
@@ -56,6 +58,7 @@ _PARTS = (
     filelocks,
     tracing,
     auditing,
+    options,
 )
 # The rest is loaded when the program imports one of these modules: the keys of each part's own PATCHES.
 LATER = (
@@ -82,8 +85,9 @@ class Runtime:
     """The parts, and how they begin in a new image and in the child of a fork."""
 
     def __init__(self, run):
-        payload, self.buffering, folder = run.split(":", 2)
+        payload, settings, folder = run.split(":", 2)
         payload, _, lineage = payload.partition("@")
+        self.options = options.parsed(settings)
         full = payload == "full"
         self.gate, make, environment = None, Log, processes.Environment
         if os.path.exists(folder + "/schedule"):  # an enforced or explored run: in no other is the gate even loaded
@@ -107,7 +111,9 @@ class Runtime:
         self._introduce("start")
         self.descriptors.begin(forked=False)
         patches = self._played()
-        self.streams.wrap_standard(self.buffering)
+        self.streams.wrap_standard(self.options["buffering"])
+        if "pipe_size" in self.options:
+            self.descriptors.resize = tracing.unseen(options.resizer, int(self.options["pipe_size"]))
         for part in _PARTS:
             if hasattr(part, "wrap"):
                 part.wrap(self)
@@ -173,6 +179,7 @@ class Runtime:
         )  # fmt: skip
         if how == "start":
             self.environment.define()
+            self.log.define(table.INTERPRETER, "buffer_size", io.DEFAULT_BUFFER_SIZE)
         self.log.define(table.THREAD, "MainThread", 1)
 
 
