@@ -133,9 +133,8 @@ def daemon(hang: Hang) -> Iterator[Change]:
             continue
         for thread in finding.threads:
             row = trace.threads.iloc[thread]
-            started = events[
-                (events["kind"] == "start") & (events["size"] == row["tid"]) & (events["process"] == row["process"])
-            ]
+            begun = (events["enter"] <= row["started"]) & (events["exit"] >= row["started"])  # start() waits for that
+            started = events[(events["op"] == "Thread.start") & (events["process"] == row["process"]) & begun]
             for event in started["event"].tolist():
                 place = hang.event_place(event)
                 call = place.call if place else None
