@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from .tracer.supervisor import Progress
 
 Payload = Literal["none", "prefix", "full"]
-Buffering = Literal["default", "block", "line", "none"]
+Buffering = Literal["default", "block", "line", "none", "tty"]
 OnDeadlock = Literal["stop", "wait"]
+StartMethod = Literal["fork", "spawn", "forkserver"]
 
 PREFIX = 72  # payload bytes kept of each call, unless said otherwise
 SMALLEST = 10**6  # bytes of the processes' logs that a trace may be bounded to
@@ -111,6 +112,8 @@ def record(
     python: str | None = None,
     on_deadlock: OnDeadlock = "stop",
     max_size: int | None = None,
+    pipe_size: int | None = None,
+    start_method: StartMethod | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Run:
     """Record a program, from its start until it ends, hangs for ever, or `duration` seconds are over.
@@ -118,7 +121,8 @@ def record(
     Its standard streams, arguments and exit status are its own. The trace goes into the folder `out`, by default the
     program's name with `.ipctrace`, in the working directory; a trace that lies there is replaced. Of what the
     processes tell, the newest `max_size` bytes are kept, by default 250 MB;
-    recording needs up to eight times as much memory.
+    recording needs up to eight times as much memory. `pipe_size`: the bytes that each pipe holds which the program
+    makes, as far as the system allows it; `start_method`: multiprocessing's default, where the program names none.
     Raises IpctraceError where the program can't be started or the trace can't be written.
     """
     from .analysis.waiting import is_deadlock
@@ -135,8 +139,22 @@ def record(
         buffering=buffering,
         on_deadlock=on_deadlock,
         max_size=max_size or supervisor.MAX_SIZE,
+        pipe_size=pipe_size,
+        start_method=start_method,
     )
     return Run(supervisor.record(options, is_deadlock, progress))
+
+
+SMALLEST_PIPE, LARGEST_PIPE = 1, 1 << 30
+
+
+def pipe_size(text: str) -> int:
+    """The capacity of a pipe as a person writes it, in bytes: 4096, 64KiB. Raises IpctraceError for anything else."""
+    number = _bytes(text)
+    if not SMALLEST_PIPE <= number <= LARGEST_PIPE:
+        why = "a pipe holds a number of bytes; the system rounds it up to whole pages"
+        raise IpctraceError(f"{text} is no size for a pipe", why, "ipctrace record --pipe-size 4096 …")
+    return number
 
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "KI": 1 << 10, "MI": 1 << 20, "GI": 1 << 30}
@@ -144,12 +162,17 @@ _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "KI": 1 << 10, "MI": 1 << 2
 
 def size(text: str) -> int:
     """A size as a person writes it, in bytes: 500MB, 2GB, 64MiB, 1000000. Raises IpctraceError for anything else."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]I?|)B?", text.strip(), re.ASCII | re.IGNORECASE)
-    number = int(float(found[1]) * _UNITS[found[2].upper()]) if found else 0
+    number = _bytes(text)
     if number < SMALLEST:
         why = "a size is a number and MB or GB, and at least 1 MB"
         raise IpctraceError(f"{text} is no size for a trace", why, "ipctrace record --max-size 500MB …")
     return number
+
+
+def _bytes(text: str) -> int:
+    """A number of bytes with its unit; 0 for anything else."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMG]I?|)B?", text.strip(), re.ASCII | re.IGNORECASE)
+    return int(float(found[1]) * _UNITS[found[2].upper()]) if found else 0
 
 
 def trace_path(program: Program, out: str | Path | None) -> Path:

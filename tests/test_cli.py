@@ -65,7 +65,7 @@ def start(*arguments: str, folder: Path, **more: str) -> subprocess.CompletedPro
     [
         (["recrod"], "ipctrace: no such command 'recrod'\n  did you mean 'record'?\n  ipctrace --help\n"),
         (["record", "--bufering=line"], "ipctrace: no such option: --bufering"),
-        (["record", "--buffering=tty", "pipes.py"], "ipctrace: invalid value for '--buffering'"),
+        (["record", "--buffering=lines", "pipes.py"], "ipctrace: invalid value for '--buffering'"),
         (["record"], "ipctrace: there is no program to record\n"),
         (["record", "deadlok.py"], "no program deadlok.py here\n  did you mean deadlock.py (bundled chapter)?\n"),
         (["record", "no-such-thing"], "it is no file, no program of the bundled chapter, and no command in PATH\n"),

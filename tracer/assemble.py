@@ -46,6 +46,7 @@ _CLOSING = _codes("close")
 _CLOSING_MANY = table.CODE["os.closerange"]
 AT_ONCE = 1_000_000_000  # ns between two opens of one name that may both have found that there was no file
 _OPENING = [table.CODE["os.open"], table.CODE["open"]]
+_PIPES = [table.CODE["os.pipe"], table.CODE["os.pipe2"]]
 _RESIZES = (1031, 1032)  # F_SETPIPE_SZ, F_GETPIPE_SZ of fcntl(2)
 _ACQUIRE_KINDS, _SELECT_KINDS = _codes("acquire"), _codes("select")
 
@@ -116,6 +117,7 @@ class _Assembly:
         self.descriptors: list[dict[str, Any]] = []
         self.environment: list[dict[str, Any]] = []
         self.names: dict[int, str] = {}
+        self.interpreters: dict[tuple[str, str], dict[str, Any]] = {}
         self.sources = Sources(seen.substitutes)
         self.locals = [self._define(index, log) for index, log in enumerate(logs)]
         self._resize()
@@ -144,6 +146,8 @@ class _Assembly:
             "dropped": sum(each.events for each in dropped),
             "dropped_before": max((each.until - self.seen.origin for each in dropped), default=None),
         }  # fmt: skip
+        if complete["platform"] is not None:
+            complete["platform"] = complete["platform"] | {"interpreters": list(self.interpreters.values())}
         return schema.Trace({name: tables[name] for name in schema.TABLES}, complete)
 
     def _end(self, time: int | None) -> int | None:
@@ -198,20 +202,35 @@ class _Assembly:
                     })  # fmt: skip
             elif definition.code == table.NAME:
                 self.names[process] = text["text"]
+            elif definition.code == table.INTERPRETER and log.process:
+                size = text["fact"] == "buffer_size"
+                self._interpreter(log)[text["fact"]] = int(text["value"]) if size else text["value"]
+        if log.process:
+            self._interpreter(log)
         for (channel, way), amount in log.dropped.moved.items():
             if channel in local.channels:
                 self.channels.dropped(local.channels[channel], way, amount)
         for stream, counts in log.dropped.streams.items():
             if stream in made:
                 row = made[stream]
-                row["accepted"], row["reached"] = (max(row[name], count) for name, count in zip(
-                    ("accepted", "reached"), counts, strict=True))
+                row["accepted"], row["reached"] = (
+                    max(row[name], count) for name, count in zip(("accepted", "reached"), counts, strict=True)
+                )
         return local
+
+    def _interpreter(self, log: Log) -> dict[str, Any]:
+        """What is known of the interpreter that wrote a log."""
+        key = log.process["implementation"], schema.printable(log.process["executable"])
+        made = {"implementation": key[0], "executable": key[1], "start_method": None, "buffer_size": None}
+        return self.interpreters.setdefault(key, made)
 
     def _resize(self) -> None:
         """The last capacity that a program set, or was told, of each pipe."""
         told = []
         for log, local in zip(self.logs, self.locals, strict=True):
+            for record in log.records[np.isin(log.records["op"], _PIPES) & (log.records["size"] != table.NONE)]:
+                if int(record["channel"]) in local.channels:
+                    told.append((int(record["exit"]), local.channels[int(record["channel"])], int(record["size"])))
             asked = log.records["op"] == table.CODE["fcntl.fcntl"]
             for record in log.records[asked & np.isin(log.records["size"], _RESIZES)]:
                 if record["state"] == table.DONE and int(record["channel"]) in local.channels:

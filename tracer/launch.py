@@ -101,14 +101,20 @@ def remove_live(live: Path) -> None:
         live.parent.chmod(0o700)
 
 
-def environment(live: Path, payload: str, buffering: str) -> dict[str, str]:
+def environment(
+    live: Path, payload: str, buffering: str, pipe_size: int | None = None, start_method: str | None = None
+) -> dict[str, str]:
     """The environment of the recorded program: ours, with the runtime first on PYTHONPATH and the run's variable.
 
-    `payload` is the number of payload bytes to keep in a record, or "full".
+    `payload` is the number of payload bytes to keep in a record, or "full". Streams on pseudo-terminals are buffered as
+    Python itself does that, as are those of `default`.
     """
     inject = str(live / "inject")
+    settings = ["default" if buffering == "tty" else buffering]
+    settings += [f"pipe_size={pipe_size}"] if pipe_size else []
+    settings += [f"start_method={start_method}"] if start_method else []
     before = os.environ.get("PYTHONPATH")
     return os.environ | {
         "PYTHONPATH": inject + os.pathsep + before if before else inject,
-        "IPCTRACE_RUN": f"{payload}:{buffering}:{live}",
+        "IPCTRACE_RUN": f"{payload}:{','.join(settings)}:{live}",
     }

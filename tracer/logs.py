@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import resource
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -13,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from . import proc
 from .errors import IpctraceError
 from .parts import Parts, Tally
 from .records import (
@@ -146,7 +146,7 @@ class LogReader:
         try:
             return self._follow(descriptor)
         finally:
-            if descriptor * _FEW < resource.getrlimit(resource.RLIMIT_NOFILE)[0]:
+            if descriptor * _FEW < proc.most_descriptors():
                 self._descriptor = descriptor
             else:  # so many logs that descriptors would run short: opened again each time
                 os.close(descriptor)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import array
 import ctypes
-import fcntl
 import os
 import platform
 import stat
@@ -24,8 +23,14 @@ from typing import NamedTuple
 
 from .schema import printable
 
+try:
+    import fcntl
+    import resource
+except ImportError:  # a system that has neither
+    fcntl = resource = None  # type: ignore[assignment]
+
 _PROC = Path("/proc")
-_TICKS = os.sysconf("SC_CLK_TCK")
+_TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 TICK = 1_000_000_000 // _TICKS  # ns: how exactly /proc knows when a process was started
 
 # Numbers of the system calls in which a thread may wait, by machine.
@@ -55,10 +60,11 @@ _BY_DESCRIPTOR = {
 }  # fmt: skip
 _P_ALL, _P_PID = 0, 1  # waitid(2): what its second argument means
 _ACCESS = {os.O_RDONLY: "r", os.O_WRONLY: "w", os.O_RDWR: "rw"}
+_ACCESS_MODE, _CLOEXEC = getattr(os, "O_ACCMODE", 3), getattr(os, "O_CLOEXEC", 0)
 _O_PATH = getattr(os, "O_PATH", 0)
 _TERMINALS = {4, 5, *range(136, 144)}  # major numbers: consoles, /dev/tty, pseudo-terminals
 _PF_EXITING = 4  # linux/sched.h
-_LEADER = os.makedev(5, 2)  # /dev/ptmx
+_LEADER = os.makedev(5, 2) if hasattr(os, "makedev") else None  # /dev/ptmx
 _PIDFD_GETFD, _F_GETPIPE_SZ = 438, 1032
 _PIDFD_GET_INFO, _PIDFD_INFO_EXIT, _PIDFD_INFO = 0xC040FF0B, 1 << 3, "<QQ11Ii"
 
@@ -114,8 +120,8 @@ def _text(path: str) -> str | None:
 @cache
 def _boot() -> int:
     """Monotonic time (ns) of the clock's zero that /proc counts from: it goes on while the machine is suspended."""
-    clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-    return time.monotonic_ns() - time.clock_gettime_ns(clock)
+    clock = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
+    return 0 if clock is None else time.monotonic_ns() - time.clock_gettime_ns(clock)
 
 
 def available() -> bool:
@@ -237,7 +243,7 @@ def kind_of(status: os.stat_result, target: str) -> str:
 def _identity(status: os.stat_result, lines: Iterable[str]) -> tuple[int, int]:
     """Device and inode; `lines` of fdinfo. The leaders of all pseudo-terminals share one inode: there it is -1 - N, of
     /dev/pts/N, as in runtime/descriptors.py."""
-    if status.st_rdev == _LEADER:
+    if _LEADER is not None and status.st_rdev == _LEADER:
         number = next((line.split()[1] for line in lines if line.startswith("tty-index:")), None)
         if number is not None:
             return status.st_dev, -1 - int(number)
@@ -255,8 +261,8 @@ def _end(pid: int | str, fd: int) -> End | None:
     if flags is None or int(flags, 8) & _O_PATH:
         return None
     path = printable(target) if target.startswith("/") else None
-    access = _ACCESS.get(int(flags, 8) & os.O_ACCMODE, "rw")
-    inheritable = not int(flags, 8) & os.O_CLOEXEC
+    access = _ACCESS.get(int(flags, 8) & _ACCESS_MODE, "rw")
+    inheritable = not int(flags, 8) & _CLOEXEC
     return End(fd, access, kind_of(status, target), *_identity(status, lines), path, inheritable)
 
 
@@ -326,11 +332,22 @@ def capacity(pidfd: int, fd: int) -> int | None:
     if number < 0:
         return None
     try:
-        return fcntl.fcntl(number, _F_GETPIPE_SZ)
-    except OSError:
-        return None
+        return pipe_size(number)
     finally:
         os.close(number)
+
+
+def pipe_size(fd: int) -> int | None:
+    """How many bytes the pipe behind a descriptor of ours holds; None where that can't be asked."""
+    try:
+        return fcntl.fcntl(fd, _F_GETPIPE_SZ)
+    except (OSError, AttributeError):
+        return None
+
+
+def most_descriptors() -> int:
+    """How many descriptors this process may have."""
+    return 512 if resource is None else resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def exit_status(pidfd: int) -> int | None:
@@ -338,7 +355,7 @@ def exit_status(pidfd: int) -> int | None:
     info = array.array("B", struct.pack(_PIDFD_INFO, _PIDFD_INFO_EXIT, *[0] * 13))
     try:
         fcntl.ioctl(pidfd, _PIDFD_GET_INFO, info, True)
-    except OSError:
+    except (OSError, AttributeError):
         return None
     mask, *_, status = struct.unpack(_PIDFD_INFO, info)
     return os.waitstatus_to_exitcode(status) if mask & _PIDFD_INFO_EXIT else None

@@ -24,12 +24,13 @@ import pyarrow as pa
 
 from .runtime import table as calls
 
-VERSION = 3
+VERSION = 4
 EMPTY = -(2**63)  # what a loaded table has under an integer that is empty: who wants arrays needs no copies
 HISTORY = {
     1: "first version",
     2: "every mechanism: sockets, locks, queues, memory, signals, tasks; members, environment, samples; what was dropped",
     3: "users: who used what in events that were dropped",
+    4: "platform says more: C library, pipes, streams, features, interpreters; options pipe_size and start_method",
 }
 
 Type = Literal["int", "bool", "text", "bytes", "texts"]
@@ -101,7 +102,7 @@ TABLES: dict[str, Table] = {
             _c("channel?", "int", "what the descriptor led to as the call began"),
             _c("stream?", "int", "the stream object it was called on, or that called it"),
             _c("site?", "int", "where in the program's own source"),
-            _c("size?", "int", "what was asked: bytes; for wait and kill the pid, for sleep and arm ns, for exit the status, for handle and signal the signal, for thread 1 if it is a daemon, else 0, for start and join the other thread's native id, for acquire, await, select and a queue's send and receive the ns that it waits at most; for a file's lock the operation"),
+            _c("size?", "int", "what was asked: bytes; for wait and kill the pid, for sleep and arm ns, for exit the status, for handle and signal the signal, for thread 1 if it is a daemon, else 0, for start and join the other thread's native id, for acquire, await, select and a queue's send and receive the ns that it waits at most; for a file's lock the operation; for make the capacity that `record --pipe-size` gave it"),
             _c("result?", "int", "what came back: bytes moved, a descriptor, a pid"),
             _c("extra?", "int", "a second result: the raw wait status; for arm the ns between further signals, for handle whether the program's code handles it, for kill the signal; for read and write of a plain file the position after the call; for write to a pseudo-terminal the bytes of a line that is too long for it; for map whether it made the memory; for select the first descriptor that is ready"),
             _c("error?", "int", "errno it raised; -1 for an exception without one"),
@@ -256,7 +257,7 @@ FACTS: dict[str, str] = {
     "options": "record's options that were in effect, an object",
     "cwd": "working directory",
     "environment": "what in the environment changes buffering (PYTHONUNBUFFERED …), an object; None: not set",
-    "platform": "system, release, machine, cores: an object",
+    "platform": "an object: system, release, machine, cores, c_library; pipe_capacity (bytes of a new pipe) and pipe_buf (bytes that are written at once); streams (stdin, stdout, stderr: terminal, pseudo-terminal, not a terminal, closed); features (what the recorder could use: proc, fork, pidfd, subreaper, pipe_capacity); interpreters (a list: implementation, executable, start_method: multiprocessing's own default, where the program imported it, buffer_size in bytes)",
     "page_size": "bytes",
     "started": "wall-clock time of the start, ISO 8601",
     "clock": "monotonic ns at time 0",
@@ -342,13 +343,19 @@ def frame(name: str, columns: Mapping[str, Any] | None = None) -> pd.DataFrame:
             raise KeyError(f"{name}.{column.name} is missing")
         dtype = _PANDAS[column.type, column.nullable]
         coded = column.name in WORDS.get(name, ())
-        if isinstance(values, pd.Series) and values.dtype == ("category" if coded else dtype) and isinstance(values.index, pd.RangeIndex):
+        if (
+            isinstance(values, pd.Series)
+            and values.dtype == ("category" if coded else dtype)
+            and isinstance(values.index, pd.RangeIndex)
+        ):
             made[column.name] = values  # as it was loaded: there may be ten million, which aren't copied
             continue
         try:
             made[column.name] = pd.Series(values, dtype=dtype).reset_index(drop=True)
         except UnicodeEncodeError:  # a name of the system's that isn't UTF-8
-            made[column.name] = pd.Series([value if value is None else printable(value) for value in values], dtype=dtype)
+            made[column.name] = pd.Series(
+                [value if value is None else printable(value) for value in values], dtype=dtype
+            )
         if coded:
             made[column.name] = _worded(made[column.name])
     if given:

@@ -1,13 +1,13 @@
 """Records a run: starts the program, follows it, sees that it hangs, stops what is stuck, and writes the trace.
 
 The program is started directly: its standard streams, terminal, process group and working directory are the
-supervisor's own, and no pipe of ours lies on the way. All descriptors of ours are closed on exec.
+supervisor's own, and no pipe of ours lies on the way, unless it was asked for (pseudoterminal.py). All descriptors of
+ours are closed on exec.
 """
 
 from __future__ import annotations
 
 import os
-import platform
 import signal
 import subprocess
 import time
@@ -19,12 +19,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from . import launch, proc, schema, store
+from . import launch, platforms, proc, schema, store
 from .assemble import Frame, Observations, assemble
 from .contents import Contents
 from .errors import IpctraceError
 from .lives import program_name
 from .logs import WAITS
+from .pseudoterminal import TERM, Terminals
 from .samples import Sampler
 from .signals import Signals, subreaper
 from .stacks import find_py_spy, read_stacks
@@ -51,9 +52,12 @@ class Options:
 
     duration       seconds after which a running program is ended; None: never
     payload        what is kept of the bytes that pass: nothing, the first `payload_bytes` of each call, or all
-    buffering      how Python's standard streams are buffered: as they would be, or block, line, none
+    buffering      how Python's standard streams are buffered: as they would be, or block, line, none; tty: as they
+                   would be on a terminal, which each of them that isn't one gets
     on_deadlock    stop a program that can never go on, or wait for somebody to end it
     max_size       bytes of the processes' logs that are kept; beyond that the oldest data is dropped
+    pipe_size      bytes that each pipe holds which a traced process makes; None: as the system has it
+    start_method   multiprocessing's default: fork, spawn or forkserver; None: the interpreter's own
     streams        descriptors that the program gets as its standard streams; None: our own
     substitutes    texts that run in the place of files, by path: changes that are tried
     """
@@ -64,9 +68,11 @@ class Options:
     duration: float | None = None
     payload: Literal["none", "prefix", "full"] = "prefix"
     payload_bytes: int = 72
-    buffering: Literal["default", "block", "line", "none"] = "default"
+    buffering: Literal["default", "block", "line", "none", "tty"] = "default"
     on_deadlock: Literal["stop", "wait"] = "stop"
     max_size: int = MAX_SIZE
+    pipe_size: int | None = None
+    start_method: Literal["fork", "spawn", "forkserver"] | None = None
     streams: tuple[int, int, int] | None = None
     substitutes: Mapping[str, str] = field(default_factory=dict)
 
@@ -112,6 +118,8 @@ class _Recording:
         self.signals = signals
         self.notes: list[str] = []
         self.stacks: list[Frame] = []
+        self.terminals: Terminals | None = None
+        self.interrupts = 0
         self.stopped: int | None = None
         self.left: list[int] = []
         self.ended = "exit"
@@ -121,10 +129,15 @@ class _Recording:
         before = proc.children(os.getpid())
         self.outside = proc.inherited()
         self.origin = time.monotonic_ns()
-        self.facts = self._facts()
-        store.save_facts(self.facts, self.out)
         with ExitStack() as stack:
             stack.enter_context(subreaper())
+            if self.options.buffering == "tty":
+                self.terminals = Terminals(self.options.streams or (0, 1, 2))
+                self.outside |= self.terminals.ends
+                stack.callback(self.terminals.end, lambda: self.signals.impatient)
+            self.facts = self._facts()
+            self.notes += platforms.lacks(self.facts["platform"]["features"])
+            store.save_facts(self.facts, self.out)
             if self.signals.interrupts:
                 return self._nothing("interrupted", None)
             program = self._start()
@@ -146,12 +159,20 @@ class _Recording:
 
     def _start(self) -> subprocess.Popen[bytes]:
         options, payload = self.options, {"none": "0", "full": "full"}.get(self.options.payload)
-        environment = launch.environment(self.live, payload or str(options.payload_bytes), options.buffering)
+        environment = launch.environment(
+            self.live, payload or str(options.payload_bytes), options.buffering, options.pipe_size, options.start_method
+        )
+        names = ("stdin", "stdout", "stderr")
+        more: dict[str, Any] = dict(zip(names, options.streams, strict=True)) if options.streams else {}
+        if self.terminals:
+            environment["TERM"] = environment.get("TERM") or TERM
+            more |= {names[number]: follower for number, follower in self.terminals.streams.items()}
+            more["process_group"] = 0 if self.terminals.controlling else None
         try:
-            stdin, stdout, stderr = options.streams or (None, None, None)
-            return subprocess.Popen(
-                options.command, env=environment, close_fds=False, stdin=stdin, stdout=stdout, stderr=stderr
-            )
+            program = subprocess.Popen(options.command, env=environment, close_fds=False, **more)
+            if self.terminals:
+                self.terminals.begin(program.pid)
+            return program
         except OSError as error:
             status = 127 if isinstance(error, FileNotFoundError) else 126
             why = error.strerror or str(error)
@@ -223,6 +244,9 @@ class _Recording:
     def _pass_on(self) -> None:
         for number in self.signals.take():
             self.tree.send_root(number)
+        if self.terminals and self.terminals.controlling and self.signals.interrupts > self.interrupts:
+            self.tree.send_root(signal.SIGINT)  # ours alone: the program has another terminal
+        self.interrupts = self.signals.interrupts
 
     def _elapsed(self) -> float:
         return (time.monotonic_ns() - self.origin) / 1e9
@@ -268,8 +292,6 @@ class _Recording:
                 self.ended = "interrupted"
             elif status < 0:
                 self.ended = "signal"
-        if not proc.available():
-            self._note("this system has no /proc: processes that Python doesn't run are missing")
         for life in seen.lives if self.left else ():
             if life.ended is not None and self.frozen is not None and life.ended > self.frozen:
                 life.ended = life.status = None  # by us: as the recording ended, they lived
@@ -306,10 +328,7 @@ class _Recording:
             "options": {name: value for name, value in asdict(options).items() if name not in _TOLD_ELSEWHERE},
             "cwd": schema.printable(str(Path.cwd())),
             "environment": {name: value and schema.printable(value) for name, value in environment},
-            "platform": {
-                "system": platform.system(), "release": platform.release(), "machine": platform.machine(),
-                "cores": os.cpu_count(),
-            },
-            "page_size": os.sysconf("SC_PAGE_SIZE"), "started": datetime.now(UTC).astimezone().isoformat(),
+            "platform": platforms.facts(self.terminals.streams if self.terminals else ()),
+            "page_size": platforms.page_size(), "started": datetime.now(UTC).astimezone().isoformat(),
             "clock": self.origin, "left": [], "notes": self.notes,
         }  # fmt: skip

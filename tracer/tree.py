@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import select
 import signal
 import time
@@ -87,7 +86,7 @@ class Tree:
             pidfd = os.pidfd_open(pid)
         except (OSError, AttributeError):
             return -1
-        if pidfd * 3 < resource.getrlimit(resource.RLIMIT_NOFILE)[0]:
+        if pidfd * 3 < proc.most_descriptors():
             return pidfd
         os.close(pidfd)
         return -1

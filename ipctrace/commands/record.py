@@ -34,6 +34,15 @@ class Buffering(StrEnum):
     block = "block"
     line = "line"
     none = "none"
+    tty = "tty"
+
+
+class StartMethod(StrEnum):
+    """How multiprocessing starts processes."""
+
+    fork = "fork"
+    spawn = "spawn"
+    forkserver = "forkserver"
 
 
 class OnDeadlock(StrEnum):
@@ -67,7 +76,15 @@ def record(
     duration: Annotated[float | None, typer.Option(min=0, help="End the program after so many seconds.")] = None,
     payload: Annotated[Payload, typer.Option(help="How much of what passes is kept.")] = Payload.prefix,
     payload_bytes: Annotated[int, typer.Option(min=0, max=65_000, help="How many bytes a prefix is.")] = 72,
-    buffering: Annotated[Buffering, typer.Option(help="How standard streams are buffered.")] = Buffering.default,
+    buffering: Annotated[
+        Buffering, typer.Option(help="How Python buffers standard streams; tty: on a terminal.")
+    ] = Buffering.default,
+    pipe_size: Annotated[
+        str | None, typer.Option(metavar="BYTES", help="What each pipe of the program holds (4096, 64KiB).")
+    ] = None,
+    start_method: Annotated[
+        StartMethod | None, typer.Option(help="How multiprocessing starts processes, unless the program says it.")
+    ] = None,
     python: Annotated[str | None, typer.Option(metavar="EXE", help="The interpreter for a Python file.")] = None,
     on_deadlock: Annotated[OnDeadlock, typer.Option(help="What to do with what can never go on.")] = OnDeadlock.stop,
     max_size: Annotated[
@@ -108,6 +125,8 @@ def record(
             buffering=buffering.value,
             python=python,
             on_deadlock=on_deadlock.value,
+            pipe_size=None if pipe_size is None else recording.pipe_size(pipe_size),
+            start_method=None if start_method is None else start_method.value,
             max_size=None if max_size is None else recording.size(max_size),
             progress=live,
         )

@@ -14,6 +14,7 @@ environment the program has: it is never imported as part of ipctrace there.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
@@ -25,6 +26,7 @@ from . import (
     filelocks,
     files,
     locks,
+    options,
     processes,
     signals,
     streams,
@@ -56,6 +58,7 @@ _PARTS = (
     filelocks,
     tracing,
     auditing,
+    options,
 )
 # The rest is loaded when the program imports one of these modules: the keys of each part's own PATCHES.
 LATER = (
@@ -82,7 +85,8 @@ class Runtime:
     """The parts, and how they begin in a new image and in the child of a fork."""
 
     def __init__(self, run):
-        payload, self.buffering, folder = run.split(":", 2)
+        payload, settings, folder = run.split(":", 2)
+        self.options = options.parsed(settings)
         full = payload == "full"
         self.log = Log(folder, table.PREFIX if full else int(payload), full)
         self.sites = Sites(self.log)
@@ -100,7 +104,9 @@ class Runtime:
         self.objects.begin()
         self._introduce("start")
         self.descriptors.begin(forked=False)
-        self.streams.wrap_standard(self.buffering)
+        self.streams.wrap_standard(self.options["buffering"])
+        if "pipe_size" in self.options:
+            self.descriptors.resize = tracing.unseen(options.resizer, int(self.options["pipe_size"]))
         patches = {}
         for part in _PARTS:
             if hasattr(part, "wrap"):
@@ -154,6 +160,7 @@ class Runtime:
         )  # fmt: skip
         if how == "start":
             self.environment.define()
+            self.log.define(table.INTERPRETER, "buffer_size", io.DEFAULT_BUFFER_SIZE)
         self.log.define(table.THREAD, "MainThread", 1)
 
 

@@ -55,6 +55,7 @@ class Descriptors:
         self.mapped = set()  # those of files of which there is or was a map: it outlives every descriptor (memory.py)
         self.unblocked = set()  # descriptors of which we know that they don't wait (others may have changed it since)
         self.lines = Lines()  # of the leaders of pseudo-terminals
+        self.resize = None  # gives a pipe the capacity that `record --pipe-size` asks for: options.py
         self.numbers = count(1)  # `+= 1` would give two threads the same number
 
     def begin(self, forked):
@@ -355,7 +356,8 @@ def position(fd):
 
 
 class Pipe(Call):
-    """os.pipe, os.pipe2: fd = the reading end, result = the writing end. Known only at the end, so recorded there."""
+    """os.pipe, os.pipe2: fd = the reading end, result = the writing end; size = the capacity that record's options gave
+    it. Known only at the end, so recorded there."""
 
     def __call__(self, *args, **kwargs):
         site = self.here()
@@ -363,7 +365,8 @@ class Pipe(Call):
         descriptors = self.runtime.descriptors
         for end in ends:
             descriptors.gone(end)
-        self.leave(self.enter(self.op, ends[0], descriptors.made(ends[0]), 0, 0, table.NONE, site), ends[1])
+        size = descriptors.resize(ends[1]) if descriptors.resize else table.NONE
+        self.leave(self.enter(self.op, ends[0], descriptors.made(ends[0]), 0, 0, size, site), ends[1])
         descriptors.channel_of(ends[1])
         if args and args[0] & O_NONBLOCK:
             descriptors.unblocked.update(ends)

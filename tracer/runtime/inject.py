@@ -15,7 +15,7 @@ import sys
 MODULES = (
     "table", "log", "sites", "addresses", "calls", "terminals", "descriptors", "objects", "layers", "files", "streams",
     "builtin", "threads", "signals", "processes", "tracebacks", "decoders", "locks", "filelocks", "tracing", "auditing",
-    "imports", "__init__",
+    "imports", "options", "__init__",
 )  # fmt: skip
 # What is loaded when the program imports what it wraps, and what it needs of these: most programs need little of it.
 LATER = {

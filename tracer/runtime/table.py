@@ -67,6 +67,7 @@ ENDPOINT = 9
 ENVIRONMENT = 10
 TASK = 11
 NAME = 12
+INTERPRETER = 13
 DEFINITIONS = (
     # how: start (a new program image) | fork; argv: joined by LIST_SEPARATOR; unbuffered: sys.flags.unbuffered
     (PROCESS, "process", ("how", "executable", "implementation", "argv", "cwd", "unbuffered", "environment")),
@@ -100,6 +101,8 @@ DEFINITIONS = (
     (TASK, "task", ("name", "coroutine")),
     # the name that the program (multiprocessing) gave to its process
     (NAME, "name", ("text",)),
+    # of the interpreter: buffer_size (bytes of a stream's buffer), start_method (multiprocessing's own default)
+    (INTERPRETER, "interpreter", ("fact", "value")),
 )
 OBJECTS = ("lock", "rlock", "condition", "event", "semaphore", "barrier", "queue", "future", "memory")
 TASKS = 1 << 31  # native thread ids are far below
