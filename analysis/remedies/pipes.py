@@ -117,6 +117,8 @@ def larger_pipe(hang: Hang) -> Iterator[Change]:
                 if text and texts.get(place.file) != text:
                     texts[place.file] = text
                     yield from place.change(f"room for {LARGER:,} bytes in the pipe made at {place.at()}", text)
+    if not texts and hang.rules & {"IPC104"}:
+        yield Change(f"room for {LARGER:,} bytes in each pipe (fcntl's F_SETPIPE_SZ)", options={"pipe_size": LARGER})
 
 
 def sockets(hang: Hang) -> Iterator[Change]:

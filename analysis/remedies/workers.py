@@ -29,6 +29,9 @@ def start_method(hang: Hang) -> Iterator[Change]:
                         text = source.replaced(call.args[0], f'"{method}"')
                         yield Change(f'{called(call)}("{method}") at line {call.lineno}', {file: text})
                 return
+    for method in _METHODS[:2]:
+        what = f'multiprocessing.set_start_method("{method}") before the first process is started'
+        yield Change(what, options={"start_method": method})
 
 
 def anew(hang: Hang) -> Iterator[Change]:
