@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from .analysis import remedies
 from .analysis.remedies import Change, Fixes, Hang, Outcome, Remedy, Status
@@ -34,6 +34,7 @@ TRIES = 3
 HANGS = 30.0  # seconds that the first run may take to hang
 SHORTEST, TIMES = 10.0, 5  # a trial may take so many seconds, or so many times what it took to hang
 ROUNDS = 5  # changes of one kind that may be needed together: a flush here, then another there
+_SETTINGS = ("buffering", "pipe_size", "start_method")  # of a recording, that change how a program behaves
 RUNS = 12  # of one remedy, before it has cured anything
 _LIBRARY = re.compile(r"/(?:lib|lib64)/(?:python|pypy)[\d.]+/")
 _RANK: dict[Status, int] = {"damaged": 0, "unfinished": 1, "hangs": 2, "inapplicable": 3, "cured": 4}
@@ -74,7 +75,10 @@ def fix(
     command = _command(trace) if trace else find(program, module, python).command
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ipctrace-fix-")))
-        bench = Bench(command, scratch, duration)
+        settings = {name: trace.facts["options"].get(name) for name in _SETTINGS} if trace else {}
+        bench = Bench(
+            command, scratch, duration, {name: value for name, value in settings.items() if value is not None}
+        )
         if trace is None:
             if progress:
                 progress("recording it until it hangs")
@@ -107,8 +111,9 @@ def calls(run: Run) -> int:
 class Bench:
     """Where runs are made: each in a folder of its own, with the same input, its output in files."""
 
-    def __init__(self, command: list[str], scratch: Path, limit: float) -> None:
+    def __init__(self, command: list[str], scratch: Path, limit: float, settings: Mapping[str, Any]) -> None:
         self.command, self.scratch, self.limit, self.count = command, scratch, limit, 0
+        self.settings = settings  # of the recording, as of the run that hung
         self.printed: Counter[str] = Counter()  # by the run that hung
 
     def record(self, change: Change) -> Trial:
@@ -130,7 +135,7 @@ class Bench:
                     duration=self.limit,
                     streams=tuple(stream.fileno() for stream in streams),  # type: ignore[arg-type]
                     substitutes=change.texts,
-                    **change.options,
+                    **{**self.settings, **change.options},
                 ),
                 is_deadlock,
             )
@@ -147,8 +152,12 @@ class Bench:
 
 
 def _lines(folder: Path) -> Counter[str]:
-    """The lines that a run printed, without what differs from run to run: numbers and addresses."""
-    text = "\n".join((folder / name).read_text("utf-8", "replace") for name in ("out", "err"))
+    """The lines that a run printed, without what differs from run to run: numbers and addresses.
+
+    What it complained of doesn't count where there is a traceback: a cure may well be that it isn't raised any more.
+    """
+    out, errors = ((folder / name).read_text("utf-8", "replace") for name in ("out", "err"))
+    text = out if "Traceback (most recent call last)" in errors else f"{out}\n{errors}"
     return Counter(re.sub(r"0x[\da-f]+|\d+", "0", line).strip() for line in text.splitlines() if line.strip())
 
 

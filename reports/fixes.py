@@ -63,8 +63,8 @@ class _Lines:
                 self.width,
             )
             return
-        headline = fixes.headline.rstrip(".")
-        first, *rest = wrap(self.clean(f"{fixes.verdict}{rule}: {headline[:1].lower()}{headline[1:]}"), self.width)
+        headline = "; ".join(part[:1].lower() + part[1:] for part in fixes.headline.rstrip(".").split(". "))
+        first, *rest = wrap(self.clean(f"{fixes.verdict}{rule}: {headline}"), self.width)
         yield self.ink.paint(fixes.verdict, "danger") + first.removeprefix(fixes.verdict)
         yield from rest
         yield f"  hung after {span(fixes.hung)}, and {count(fixes.calls, 'call')} that read or wrote"

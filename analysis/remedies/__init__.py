@@ -78,6 +78,11 @@ def fitting(hang: Hang) -> list[Remedy]:
     return [remedy for remedy in REMEDIES if hang.rules & set(remedy.rules)]
 
 
+def fits(rule: str | None) -> bool:
+    """Whether there is a remedy that may cure what this rule finds."""
+    return any(rule in remedy.rules for remedy in REMEDIES)
+
+
 def unlisted(hang: Hang) -> str:
     """Why none fits, in words."""
     for finding in hang.findings:
@@ -86,4 +91,4 @@ def unlisted(hang: Hang) -> str:
     return "nothing that was found here can be mended by a change that is listed"
 
 
-__all__ = ["REMEDIES", "UNLISTED", "Change", "Fixes", "Hang", "Outcome", "Remedy", "Status", "fitting", "unlisted"]
+__all__ = ["REMEDIES", "Change", "Fixes", "Hang", "Outcome", "Remedy", "Status", "fits", "fitting", "unlisted"]

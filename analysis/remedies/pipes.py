@@ -11,6 +11,7 @@ from .streams import maker
 
 LARGER = 1 << 20  # bytes: as much as /proc/sys/fs/pipe-max-size allows everybody, unless it was changed
 _RECEIVES = frozenset(["recv", "recv_bytes", "recv_into", "read", "readline", "readlines", "get", "readexactly"])
+_PIPES = frozenset(["pipe", "pipe2", "open", "fdopen", "Popen"])
 _PROCESSES = frozenset(["Popen", "create_subprocess_exec", "create_subprocess_shell"])
 
 
@@ -106,7 +107,7 @@ def larger_pipe(hang: Hang) -> Iterator[Change]:
                 end = next(hang.end(row.process, channel, row.access), None)
                 place = end.place if end else None
                 call = place.call if place else None
-                if end is None or place is None or call is None or end.kind == "socket":
+                if end is None or place is None or call is None or called(call) not in _PIPES:
                     continue
                 if called(call) == "Popen":
                     text = place.source.argument(call, "pipesize", str(LARGER))
@@ -116,6 +117,8 @@ def larger_pipe(hang: Hang) -> Iterator[Change]:
                 if text and texts.get(place.file) != text:
                     texts[place.file] = text
                     yield from place.change(f"room for {LARGER:,} bytes in the pipe made at {place.at()}", text)
+    if not texts and hang.rules & {"IPC104"}:
+        yield Change(f"room for {LARGER:,} bytes in each pipe (fcntl's F_SETPIPE_SZ)", options={"pipe_size": LARGER})
 
 
 def sockets(hang: Hang) -> Iterator[Change]:

@@ -189,11 +189,13 @@ class Source:
             isinstance(each, ast.Starred) for each in call.args
         ):
             return None
-        end = self.span(call)[1] - 1
-        inside = self.data[self.span(call.func)[1] : end].rstrip()
-        comma = "" if inside.endswith(b"(") else " " if inside.endswith(b",") else ", "
-        begin = self.span(call.func)[1] + len(inside)
-        return self.spliced((begin, begin, f"{comma}{name}={value}"))
+        last = max([*call.args, *(keyword.value for keyword in call.keywords)], key=self.span, default=None)
+        end = self.span(call)[1] - 1  # the bracket: what stands before it may be a comma, a comment, another bracket
+        if last is None:
+            return self.spliced((end, end, f"{name}={value}"))
+        places = ((self.span(last)[1], f", {name}={value}"), (end, f", {name}={value}"), (end, f"{name}={value}"))
+        changed = (self.spliced((at, at, new)) for at, new in places)
+        return next((text for text in changed if _given(text, call, name)), None)
 
     def first(self, at: ast.AST) -> ast.stmt:
         """The first statement of the body that a node stands in: of its function, of `if __name__ == "__main__"`, or of
@@ -222,6 +224,20 @@ def importing(text: str, module: str) -> str:
         if not future and not _docstring(node):
             return source.before(node, f"import {module}")
     return text
+
+
+def _given(text: str, call: ast.Call, name: str) -> bool:
+    """Whether a text is Python in which the call that begins where that one does has an argument of that name."""
+    try:
+        tree = ast.parse(text)
+    except SyntaxError:
+        return False
+    return any(
+        isinstance(node, ast.Call)
+        and (node.lineno, node.col_offset, len(node.args)) == (call.lineno, call.col_offset, len(call.args))
+        and any(keyword.arg == name for keyword in node.keywords)
+        for node in ast.walk(tree)
+    )
 
 
 def _place(node: ast.AST) -> tuple[int, int, int, int]:

@@ -29,6 +29,9 @@ def start_method(hang: Hang) -> Iterator[Change]:
                         text = source.replaced(call.args[0], f'"{method}"')
                         yield Change(f'{called(call)}("{method}") at line {call.lineno}', {file: text})
                 return
+    for method in _METHODS[:2]:
+        what = f'multiprocessing.set_start_method("{method}") before the first process is started'
+        yield Change(what, options={"start_method": method})
 
 
 def anew(hang: Hang) -> Iterator[Change]:
@@ -133,9 +136,8 @@ def daemon(hang: Hang) -> Iterator[Change]:
             continue
         for thread in finding.threads:
             row = trace.threads.iloc[thread]
-            started = events[
-                (events["kind"] == "start") & (events["size"] == row["tid"]) & (events["process"] == row["process"])
-            ]
+            begun = (events["enter"] <= row["started"]) & (events["exit"] >= row["started"])  # start() waits for that
+            started = events[(events["op"] == "Thread.start") & (events["process"] == row["process"]) & begun]
             for event in started["event"].tolist():
                 place = hang.event_place(event)
                 call = place.call if place else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -106,6 +107,7 @@ def record(
     Ends with the program's own status (128 + n for a signal), 86 on a deadlock, 2 on a mistake in how it is called.
     """
     from .. import recording
+    from ..analysis.remedies import fits
     from ..live import Live
     from ..tracer import store
 
@@ -149,6 +151,8 @@ def record(
 
         rule = made.verdict.rule
         steps = [("explain", f"ipctrace rules {rule}")] if rule else []
+        if made.verdict.name in ("deadlock", "stalled") and fits(rule):
+            steps.append(("try it", fixing(program or [], module, python)))
         steps += [("look", str(page))] if page else [("report", f"ipctrace report {folder}")]
         say(terminal.verdict(made.analysis, pen, steps, f"ipctrace analyze {folder}"), sys.stderr)
         say((f"ipctrace: {note}" for note in [*store.dropped(made.facts), *store.lost(made.facts)]), sys.stderr)
@@ -157,6 +161,13 @@ def record(
     if page and open_:
         browse(page)
     return _status(made)
+
+
+def fixing(program: list[str], module: str | None, python: str | None) -> str:
+    """The command that tries remedies for what was recorded."""
+    words = ["ipctrace", "fix", *(["--python", python] if python else []), *(["-m", module] if module else [])]
+    guard = ["--"] if program and program[0].startswith("-") else []
+    return shlex.join([*words, *guard, *program])
 
 
 def _status(run: Run) -> int:

@@ -39,7 +39,7 @@ def applied(program: Path, diff: str, duration: float) -> str:
         command = [sys.executable, "-m", "ipctrace", "record", "--no-report", "-q", "--out", f"{folder}/a.ipctrace",
                    "--duration", str(duration), "--", sys.executable, str(copy)]  # fmt: skip
         with Path(folder, "out").open("wb") as out:
-            subprocess.run(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, timeout=duration + 60)
+            subprocess.run(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, timeout=600)
         run = ipctrace.load(f"{folder}/a.ipctrace")
         return run.verdict.name if run.facts["status"] == 0 else f"{run.verdict.name}, status {run.facts['status']}"
 

@@ -41,6 +41,8 @@ def begin(file):
 
 
 def _main(text_of):
+    spec = sys.modules["_frozen_importlib"].ModuleSpec
+
     class Script:
         """Finder and loader of __main__ for the one path that is the script."""
 
@@ -51,18 +53,19 @@ def _main(text_of):
             self.path = path
 
         def find_spec(self, name, target=None):
-            from importlib.machinery import ModuleSpec
-
-            return ModuleSpec(name, self, origin=self.path) if name == "__main__" else None
+            return (
+                spec(name, self, origin=self.path) if name == "__main__" else None
+            )  # imports nothing: it is asked for all
 
         def get_code(self, name):
+            code = _as_script(self.text, self.path)
             sys.path_hooks.remove(Script)
             sys.path_importer_cache.pop(self.path, None)
             if getattr(sys.flags, "safe_path", False) or sys.flags.isolated:
                 sys.path.remove(self.path)
             else:  # where the interpreter would have put the script's folder
                 sys.path[sys.path.index(self.path)] = os.path.dirname(os.path.realpath(self.path))
-            return _as_script(self.text, self.path)
+            return code
 
     sys.path_hooks.insert(0, Script)
 
