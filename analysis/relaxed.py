@@ -102,7 +102,7 @@ def relaxed(run: Run) -> Relaxed:
         Step(each.event, each.unit, places[each.event], begin[each.event], end.get(each.event, 0), needs[each.event])
         for each in chosen
     ]
-    return Relaxed(family.names, steps, _quiet(run))
+    return Relaxed(family.names, steps, quiet(run))
 
 
 def operations(run: Run, family: Lineages) -> list[Operation]:
@@ -337,7 +337,7 @@ def _with_others_inside(run: Run, chosen: set[int]) -> set[int]:
     return found
 
 
-def _quiet(run: Run) -> int:
+def quiet(run: Run) -> int:
     """The longest time (ns) between one step of anybody's and the next."""
     exits = run.events.exit[run.events.exit != NEVER]
     times: Ints = np.sort(np.concatenate([run.events.enter, exits]))
