@@ -23,9 +23,7 @@ def take(path, preparation):
 def main():
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "taken")
-        children = [
-            subprocess.Popen([sys.executable, __file__, path, preparation]) for preparation in ("0", "0.3")
-        ]
+        children = [subprocess.Popen([sys.executable, __file__, path, preparation]) for preparation in ("0", "0.3")]
         owners = [child.wait() for child in children].count(0)
     print("owners:", owners)
     return 0 if owners == 1 else 1
