@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from .causality import Causality
+from .events import Flags
 from .lineage import lineages
 from .relaxed import AWAITS, GETS, GIVES, LOOKS, SEES, Operation, Place, Thing, operations, places_of, shared
 from .timeline import Nodes
@@ -73,7 +74,7 @@ def _pairs(run: Run, chosen: list[Operation]) -> list[tuple[Operation, Operation
     return found
 
 
-def _unordered(run: Run, pairs: list[tuple[Operation, Operation]]) -> np.ndarray:  # type: ignore[type-arg]
+def _unordered(run: Run, pairs: list[tuple[Operation, Operation]]) -> Flags:
     """Which pairs the program itself doesn't put in order."""
     first, second = (np.array([pair[side].event for pair in pairs]) for side in (0, 1))
     begins = np.zeros(len(first), dtype=bool)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from .edges import child_of
-from .events import NEVER, NONE, Ints, whole
+from .events import NEVER, NONE, Flags, Ints, whole
 
 if TYPE_CHECKING:
     from .run import Run
@@ -54,7 +54,7 @@ class _Family:
             self._process(process)
         return Lineages(self.names, self.unit)
 
-    def _numbers(self, chosen: np.ndarray) -> dict[int, int]:  # type: ignore[type-arg]
+    def _numbers(self, chosen: Flags) -> dict[int, int]:
         """Of each of these events, how many its thread had made with it; an exec begins anew."""
         events, counts, found = self.run.events, dict[int, int](), dict[int, int]()
         execs = events.is_kind("exec") & (events.error == NONE)
@@ -89,7 +89,10 @@ class _Family:
         found: dict[int, int] = {}
         for thread in sorted(np.flatnonzero(plain).tolist(), key=lambda each: int(begun[each])):
             for event in starts:
-                if events.process[event] == owner[thread] and events.enter[event] <= begun[thread] <= events.exit[event]:
+                if (
+                    events.process[event] == owner[thread]
+                    and events.enter[event] <= begun[thread] <= events.exit[event]
+                ):
                     found[thread] = event
                     starts.remove(event)
                     break

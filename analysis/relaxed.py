@@ -12,13 +12,14 @@ step waits for steps that were earlier in the record: so they never wait for eac
 from __future__ import annotations
 
 import os
+import posixpath
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from ipctrace.tracer.schema import OBJECTS
 
-from .events import NEVER, NONE, Ints, number
+from .events import NEVER, NONE, Flags, Ints, number, rows_of
 from .lineage import Lineages, lineages
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def relaxed(run: Run) -> Relaxed:
         Step(each.event, each.unit, places[each.event], begin[each.event], end.get(each.event, 0), needs[each.event])
         for each in chosen
     ]
-    return Relaxed(family.names, steps, _quiet(run))
+    return Relaxed(family.names, steps, quiet(run))
 
 
 def operations(run: Run, family: Lineages) -> list[Operation]:
@@ -201,13 +202,13 @@ class _Things:
         """The names that a call was given, and the folders that they stand or stood in, where it changes those."""
         folder = self.folders[int(self.run.events.process[event])]
         words = [os.fsdecode(name) for name in self.run.payloads[event].split(b"\0") if name]
-        names = [os.path.normpath(os.path.join(folder, word)) for word in words]
+        names = [posixpath.normpath(posixpath.join(folder, word)) for word in words]
         events = self.run.events
         if events.op(event) in ("os.listdir", "os.scandir"):
             return tuple(("entries", name) for name in names)
         found: list[Thing] = [("name", name) for name in names]
         if events.kind(event) != "look":
-            found += [("entries", os.path.dirname(name)) for name in names]
+            found += [("entries", posixpath.dirname(name)) for name in names]
         return tuple(found)
 
     def _address(self, event: int) -> tuple[Thing, ...]:
@@ -220,13 +221,13 @@ class _Things:
     def _held(self) -> dict[int, dict[int, int]]:
         """Process → descriptor → channel. A number that led to several things is none's."""
         found: dict[int, dict[int, int]] = {}
-        for row in self.run.spans[["process", "fd", "channel"]].drop_duplicates().itertuples(index=False):
+        for row in rows_of(self.run.spans[["process", "fd", "channel"]].drop_duplicates()):
             of = found.setdefault(int(row.process), {})
             of[int(row.fd)] = -1 if int(row.fd) in of else int(row.channel)
         return {process: {fd: each for fd, each in of.items() if each >= 0} for process, of in found.items()}
 
 
-def _inside(run: Run) -> np.ndarray:  # type: ignore[type-arg]
+def _inside(run: Run) -> Flags:
     """Which events are made by a whole message's send or receive: that one is put in order, with all that it does."""
     events = run.events
     outer = events.is_kind("send", "receive") | events.is_op(_FEED)
@@ -337,7 +338,7 @@ def _with_others_inside(run: Run, chosen: set[int]) -> set[int]:
     return found
 
 
-def _quiet(run: Run) -> int:
+def quiet(run: Run) -> int:
     """The longest time (ns) between one step of anybody's and the next."""
     exits = run.events.exit[run.events.exit != NEVER]
     times: Ints = np.sort(np.concatenate([run.events.enter, exits]))

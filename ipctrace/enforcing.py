@@ -21,9 +21,10 @@ from .replaying import Program, announce, checked, own
 from .reports.ink import escape
 from .run import Run
 from .scheduling import enforced
-from .tracer import launch, schema, supervisor
+from .tracer import launch, supervisor
 from .tracer.errors import IpctraceError
 from .tracer.replay.schedule import Departure
+from .tracer.runtime import table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -159,9 +160,9 @@ def _orders(before: Analysed, order: relaxed.Relaxed, run: Run, after: Analysed)
 
 def _departure(before: Analysed, order: relaxed.Relaxed, departure: Departure) -> str:
     """`departed at race.py:12 (os.write): child 2's turn was after child 1's os.read at race.py:30, which …`."""
-    op, *place = departure.key[0], *departure.key[1:]
-    name = next((name for name, code in schema.calls.CODE.items() if code == op), str(op))
-    at = f"{os.path.basename(str(place[0]))}:{place[2]}" if place[0] else "its end"
+    op, file, _, line = departure.key
+    name = next((name for name, code in table.CODE.items() if code == op), str(op))
+    at = f"{Path(file).name}:{line}" if file else "its end"
     awaited = order.at(departure.slot, departure.position)
     what = "something" if awaited is None else f"{_who(before, awaited)}'s {_what(awaited.place)}"
     why = "ended without it" if departure.why == "ended" else "didn't come"
@@ -174,5 +175,5 @@ def _who(run: Analysed, step: relaxed.Step) -> str:
 
 
 def _what(place: Any) -> str:
-    at = f" at {os.path.basename(place.file)}:{place.line}" if place.file else ""
+    at = f" at {Path(place.file).name}:{place.line}" if place.file else ""
     return f"{place.op}{at}"

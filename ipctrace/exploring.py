@@ -25,6 +25,7 @@ from typing import Any, Literal, NamedTuple
 
 from .analysis.contests import Contest, contests
 from .analysis.outcome import Outcome, difference, outcome
+from .analysis.relaxed import quiet
 from .analysis.run import Run as Analysed
 from .analysis.waiting import is_deadlock
 from .recording import Program, find
@@ -133,6 +134,7 @@ class _Search:
     ) -> None:  # fmt: skip
         self.made, self.program, self.folder = made, program, folder
         self.limit, self.compare, self.progress = limit, compare, progress
+        self.quiet = 0
 
     def run(self, jobs: int) -> None:
         first = self._plan(0, Schedule(), "nothing")
@@ -141,6 +143,7 @@ class _Search:
             return
         run = Analysed(_load(first.out).trace)
         self.limit = self.limit or max(_SHORTEST, _LATE * (run.trace.facts["duration"] or 0) / 1e9)
+        self.quiet = quiet(run)
         plans = self._plans(contests(run))
         if jobs > 1:
             self._side_by_side(plans, jobs)
@@ -178,7 +181,7 @@ class _Search:
             more = [f"pipes of {pipe:,} bytes"] * bool(pipe) + ["split reads"] * split
             if pairs and number % 3:
                 contest = pairs[(number - number // 3 - 1) % len(pairs)]
-                schedule = turned([contest], Chance(seed, pipe=pipe, split=split))
+                schedule = turned([contest], self.quiet, Chance(seed, pipe=pipe, split=split))
                 tried = f"{_words(contest.second)} before {_words(contest.first)}"
             elif dice.random() < 0.5:
                 schedule = Schedule(

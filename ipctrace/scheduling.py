@@ -11,7 +11,7 @@ from .tracer.replay.schedule import Chance, Key, Part, Schedule
 from .tracer.runtime import table
 
 _PATIENCE = 2.0  # seconds without a step anywhere, beside the longest that the record has
-_TURNED = 0.4  # seconds that an operation is held for another one to come before it
+_TURNED = 0.3  # seconds without a step in which an operation is held for another one to come before it, likewise
 
 
 def key(place: Place) -> Key:
@@ -33,8 +33,9 @@ def enforced(order: Relaxed, facts: dict[str, Any], sleep: bool = True, strict: 
     return Schedule("enforced", parts, _PATIENCE + 3 * order.quiet / 1e9, sleep, strict, chance)
 
 
-def turned(contests: Iterable[Contest], chance: Chance | None = None) -> Schedule:
-    """The schedule under which the first of two operations waits for the second, as long as something else moves."""
+def turned(contests: Iterable[Contest], quiet: int, chance: Chance | None = None) -> Schedule:
+    """The schedule under which the first of two operations waits for the second, as long as something else moves.
+    `quiet`: the longest time (ns) in which nothing moved, when it wasn't held."""
     parts: dict[str, Part] = {}
     slots: dict[str, int] = {}
 
@@ -46,4 +47,4 @@ def turned(contests: Iterable[Contest], chance: Chance | None = None) -> Schedul
         first, second = part(contest.first), part(contest.second)
         second.steps.setdefault(key(contest.second), {})[contest.second.number] = 1, 2, ()
         first.steps.setdefault(key(contest.first), {})[contest.first.number] = 0, 0, ((second.slot, 2),)
-    return Schedule("explored", parts, _TURNED, chance=chance)
+    return Schedule("explored", parts, _TURNED + 2 * quiet / 1e9, chance=chance)

@@ -78,9 +78,9 @@ def replay(
 
         return int(alone(trace, process, time=time, pdb=pdb, break_at=break_, timing=bool(timing), python=python))
     if enforce:
-        from ..enforcing import replay as enforcing  # type: ignore[import-not-found]
+        from ..enforcing import replay as enforcing
 
-        return int(enforcing(trace, strict=strict, sleep=not no_sleep))
+        return enforcing(trace, strict=strict, sleep=not no_sleep)
     from ..playing import play
 
     return play(trace, speed, start)

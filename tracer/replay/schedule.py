@@ -74,7 +74,7 @@ class Schedule:
             "patience": self.patience, "sleep": self.sleep, "told": self.mode == "enforced", "slots": slots,
             "chance": asdict(self.chance) if self.chance else None,
             "threads": {
-                lineage: (part.slot, 0, marshal.dumps(part.steps, _FORM)) for lineage, part in self.parts.items()
+                lineage: (part.slot, marshal.dumps(part.steps, _FORM)) for lineage, part in self.parts.items()
             },
         }  # fmt: skip
         (folder / "plan").write_bytes(marshal.dumps(plan, _FORM))

@@ -6,9 +6,9 @@ enters and leaves there.
 Who is who, in this run and in another one
 -----------------------------------------
 Never by pid. A process is known by its lineage: "0" is the program, "0-2" what its main thread forked or started
-second, "0.1-1" the first child of the first thread that its main thread started; "+1" is what else came out of one start
-(two programs of one shell). An operation is the n-th call of one kind at one line of the program by one thread: what
-else happens in between, a poll more or less, moves no count.
+second, "0.1-1" the first child of the first thread that its main thread started; "+1" is what else came out of one
+start (two programs of one shell). An operation is the n-th call of one kind at one line of the program by one thread:
+what else happens in between, a poll more or less, moves no count.
 
 What a thread waits for
 -----------------------
@@ -18,8 +18,8 @@ positions that they must have reached. That is a vector clock, of which only wha
 written down. Waiting is sleeping, a little longer each time: signals are handled as in any sleep, there is no lock that
 a fork could copy or a death could keep, and nobody has to be woken.
 
-It never waits for ever. Where nothing at all has moved anywhere for as long as the plan's patience, or whoever is waited
-for has ended, the plan doesn't fit: the departure is written down, and that counter is waited for no more.
+It never waits for ever. Where nothing at all has moved anywhere for as long as the plan's patience, or whoever is
+waited for has ended, the plan doesn't fit: the departure is written down, and that counter is waited for no more.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Gate:
         self.folder = folder
         self.plan = marshal.loads(_contents(folder + "/plan"))
         self.patience = int(self.plan["patience"] * 1e9)
-        self.threads = self.plan["threads"]  # lineage → (slot, places, {(operation, place): {n: step}})
+        self.threads = self.plan["threads"]  # lineage → (slot, {(operation, *place): {n: step}} in marshal's form)
         self.counters = map_file(folder + "/counters", 0, _HEADER + _SLOT * max(1, self.plan["slots"]))
         self.sites = {0: _NOWHERE}
         self.pending = {}  # slot of a record → (thread, position of its end)
@@ -138,8 +138,8 @@ class Gate:
         self.local.thread = self._made(name)
 
     def _made(self, lineage):
-        slot, places, entries = self.threads.get(lineage, (-1, (), b""))
-        made = Thread(lineage, slot, marshal.loads(entries) if entries else {})
+        slot, steps = self.threads.get(lineage, (-1, b""))
+        made = Thread(lineage, slot, marshal.loads(steps) if steps else {})
         if slot >= 0:
             _COUNTER.pack_into(self.counters, _HEADER + slot * _SLOT + 8, _getpid())
         return made

@@ -7,11 +7,12 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 
 
 def take(path, preparation):
     """Status 0: this process made the file; 3: somebody else had."""
-    sum(range(preparation))
+    time.sleep(preparation)
     if os.path.exists(path):
         return 3
     with open(path, "w") as file:
@@ -22,13 +23,11 @@ def take(path, preparation):
 def main():
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "taken")
-        children = [
-            subprocess.Popen([sys.executable, __file__, path, preparation]) for preparation in ("1000", "2000000")
-        ]
+        children = [subprocess.Popen([sys.executable, __file__, path, preparation]) for preparation in ("0", "0.3")]
         owners = [child.wait() for child in children].count(0)
     print("owners:", owners)
     return 0 if owners == 1 else 1
 
 
 if __name__ == "__main__":
-    sys.exit(take(sys.argv[1], int(sys.argv[2])) if len(sys.argv) > 1 else main())
+    sys.exit(take(sys.argv[1], float(sys.argv[2])) if len(sys.argv) > 1 else main())
