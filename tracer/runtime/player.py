@@ -443,7 +443,8 @@ class Player:
             self.now += int(seconds * 1e9)
 
     def peek(self, *names):
-        """The next recorded call of this thread, if it is one of these: what is recorded only after it was made."""
+        """The next recorded call of this thread, if it is one of these. A call that is recorded only after it was made
+        is answered before it is met: then it is to be the tape's `peeked`."""
         tape = self.tape()
         if tape is None or self.paused:
             return None
@@ -451,8 +452,16 @@ class Player:
         head = tape.head
         if head is None or head.op not in names or head.exit is None:
             return None
-        tape.peeked = head
         return head
+
+    def took(self, event):
+        """A call has been answered before it is met."""
+        self.mine().peeked = event
+
+    def comes(self, name):
+        """Whether this is what the thread does next."""
+        tape = self.mine()
+        return tape is not None and tape.head is not None and tape.head.op == name
 
     def inside(self):
         """Whether a lock was got within a call that rests on it; None: there is no such call."""

@@ -66,10 +66,10 @@ def lock_of(player, original):
                 # a lock that is free is recorded after it was taken
                 event = player.peek("multiprocessing.Lock.acquire")
                 if event is not None:
-                    if event.result and event.exit == event.enter:
-                        return True
-                    player.tape().peeked = None
-                    return False
+                    free = bool(event.result) and event.exit == event.enter
+                    if free:
+                        player.took(event)
+                    return free
             inside = player.inside()
             if inside is not None and (not block or timeout is not None):
                 return inside
@@ -92,7 +92,8 @@ def lock_of(player, original):
             return self.value
 
         def _is_zero(self):
-            return self.value == 0
+            """Whether a queue is full, mostly: it isn't, where the next thing was a put."""
+            return self.value == 0 and not player.comes("multiprocessing.Queue.put")
 
         def _after_fork(self):
             self.count = 0
