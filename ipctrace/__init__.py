@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from .analysis.replayed import Replayed
     from .run import Run
 
 __version__ = "0.1.0"
-__all__ = ["Run", "__version__", "load", "record"]
+__all__ = ["Run", "__version__", "load", "record", "replay_process"]
 
 
 def load(path: str | Path) -> Run:
@@ -42,6 +43,18 @@ def record(program: list[str], **options: Any) -> Run:
     from . import recording
 
     return recording.record(program, **options)
+
+
+def replay_process(trace: str | Path, process: str, **options: Any) -> Replayed:
+    """Run one process of the trace in the folder `trace` again by itself, from its recorded inputs: a recorded session
+    as a test of one program. `process` is its name, its pid or its number.
+
+    The result has `.outputs`, `.status`, `.diverged` (None where all was as recorded) and `.check()`, which raises an
+    AssertionError otherwise. `options` are those of `ipctrace.alone.replay_process`.
+    """
+    from .alone import replay_process
+
+    return replay_process(trace, process, **options)
 
 
 def __getattr__(name: str) -> Any:

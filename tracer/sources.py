@@ -31,7 +31,7 @@ class Sources:
         numbers: list[object] = []
         texts: list[object] = []
         for file, wanted in self._wanted.items():
-            lines = _lines(Path(self._folders.get(file, ""), file))
+            lines = lines_of(Path(self._folders.get(file, ""), file))
             for line in sorted(wanted):
                 if line <= len(lines):
                     files.append(file)
@@ -40,7 +40,7 @@ class Sources:
         return {"file": files, "line": numbers, "text": texts}
 
 
-def _lines(path: Path) -> list[str]:
+def lines_of(path: Path) -> list[str]:
     """The lines of a source file, decoded as Python would; none if it can't be read or isn't text."""
     try:
         if not path.is_file() or path.stat().st_size > _LARGEST:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..runtime.player_table import OPENING, REAL, ROLES
+from ..runtime.player_table import OPENING, OUT, REAL, ROLES
 from ..schema import Trace
 from .lineage import Part
 
@@ -78,10 +78,14 @@ class Script:
 
     def compiled(self) -> list[dict[str, Any]]:
         """The parts, in order: pid, parent's pid, begin, and the tapes."""
+        self.mark()
+        return [self._image(part) for part in self.parts]
+
+    def mark(self) -> None:
+        """Note which calls others are made within, and where each thread is when its recording ends."""
         self.outer = {row["parent"] for row in self.rows if row["kind"] in ("read", "take")}
         last = {row["thread"]: row["event"] for row in self.rows}
-        self.final = set(last.values())  # where a thread is when its recording ends
-        return [self._image(part) for part in self.parts]
+        self.final = set(last.values())
 
     def _image(self, part: Part) -> dict[str, Any]:
         processes, threads = self.trace.processes, self.trace.threads
@@ -185,6 +189,16 @@ class Script:
             if other["kind"] == "write":
                 return []
         return found
+
+    def outputs(self) -> list[int]:
+        """The events of the last part in which bytes go out, in order."""
+        part = self.parts[-1]
+        own = set(self.trace.events["event"][self._mask(part)].tolist())
+        self.mark()
+        return [
+            row["event"] for row in self.rows
+            if row["event"] in own and ROLES.get(row["op"]) == OUT and self.played(row) and row["exit"] is not None
+        ]  # fmt: skip
 
     def addresses(self, column: str) -> dict[int, str]:
         """`local` or `remote` addresses of channels."""
