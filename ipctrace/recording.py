@@ -108,6 +108,7 @@ def record(
     payload: Payload = "prefix",
     payload_bytes: int = PREFIX,
     buffering: Buffering = "default",
+    time: bool = False,
     python: str | None = None,
     on_deadlock: OnDeadlock = "stop",
     max_size: int | None = None,
@@ -116,7 +117,8 @@ def record(
     """Record a program, from its start until it ends, hangs for ever, or `duration` seconds are over.
 
     Its standard streams, arguments and exit status are its own. The trace goes into the folder `out`, by default the
-    program's name with `.ipctrace`, in the working directory; a trace that lies there is replaced. Of what the
+    program's name with `.ipctrace`, in the working directory; a trace that lies there is replaced. With `time`, clocks and
+    random numbers are recorded too, so that a replay can give them again. Of what the
     processes tell, the newest `max_size` bytes are kept, by default 250 MB;
     recording needs up to eight times as much memory.
     Raises IpctraceError where the program can't be started or the trace can't be written.
@@ -133,6 +135,7 @@ def record(
         payload=payload,
         payload_bytes=payload_bytes,
         buffering=buffering,
+        time=time,
         on_deadlock=on_deadlock,
         max_size=max_size or supervisor.MAX_SIZE,
     )

@@ -51,6 +51,7 @@ class Options:
 
     duration       seconds after which a running program is ended; None: never
     payload        what is kept of the bytes that pass: nothing, the first `payload_bytes` of each call, or all
+    time           keep what clocks and random generators said, too
     buffering      how Python's standard streams are buffered: as they would be, or block, line, none
     on_deadlock    stop a program that can never go on, or wait for somebody to end it
     max_size       bytes of the processes' logs that are kept; beyond that the oldest data is dropped
@@ -62,6 +63,7 @@ class Options:
     duration: float | None = None
     payload: Literal["none", "prefix", "full"] = "prefix"
     payload_bytes: int = 72
+    time: bool = False
     buffering: Literal["default", "block", "line", "none"] = "default"
     on_deadlock: Literal["stop", "wait"] = "stop"
     max_size: int = MAX_SIZE
@@ -142,7 +144,8 @@ class _Recording:
 
     def _start(self) -> subprocess.Popen[bytes]:
         options, payload = self.options, {"none": "0", "full": "full"}.get(self.options.payload)
-        environment = launch.environment(self.live, payload or str(options.payload_bytes), options.buffering)
+        payload = (payload or str(options.payload_bytes)) + ("+time" if options.time else "")
+        environment = launch.environment(self.live, payload, options.buffering)
         try:
             return subprocess.Popen(options.command, env=environment, close_fds=False)
         except OSError as error:

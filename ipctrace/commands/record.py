@@ -67,6 +67,7 @@ def record(
     payload: Annotated[Payload, typer.Option(help="How much of what passes is kept.")] = Payload.prefix,
     payload_bytes: Annotated[int, typer.Option(min=0, max=65_000, help="How many bytes a prefix is.")] = 72,
     buffering: Annotated[Buffering, typer.Option(help="How standard streams are buffered.")] = Buffering.default,
+    time: Annotated[bool, typer.Option("--time", help="Keep clocks and random numbers too, for `replay`.")] = False,
     python: Annotated[str | None, typer.Option(metavar="EXE", help="The interpreter for a Python file.")] = None,
     on_deadlock: Annotated[OnDeadlock, typer.Option(help="What to do with what can never go on.")] = OnDeadlock.stop,
     max_size: Annotated[
@@ -104,6 +105,7 @@ def record(
             payload=payload.value,
             payload_bytes=payload_bytes,
             buffering=buffering.value,
+            time=time,
             python=python,
             on_deadlock=on_deadlock.value,
             max_size=None if max_size is None else recording.size(max_size),

@@ -78,7 +78,8 @@ class Replay:
         environment = self.script.variables()
         before = environment.get("PYTHONPATH")
         environment["PYTHONPATH"] = inject + os.pathsep + before if before else inject
-        environment["IPCTRACE_RUN"] = f"full:{options.get('buffering') or 'default'}:{live}"
+        payload = "full+time" if self.options["time"] else "full"
+        environment["IPCTRACE_RUN"] = f"{payload}:{options.get('buffering') or 'default'}:{live}"
         ends = self._stand_ins(live, held)
         plan = folder / "plan"
         path, *arguments = self.command

@@ -32,7 +32,7 @@ class Script:
             wanted |= self._mask(part)
         chosen = events[wanted]
         self.rows: list[dict[str, Any]] = [
-            {name: None if value is pd.NA or value is None or value != value else value for name, value in row.items()}
+            {str(name): None if value is pd.NA or value is None or value != value else value for name, value in row.items()}
             for row in chosen.to_dict("records")
         ]
         self.by_event = {row["event"]: row for row in self.rows}
@@ -108,12 +108,23 @@ class Script:
             tapes.append({
                 "name": str(name), "main": bool(main),
                 "events": self._events(own),
+                "said": self._said(own),
                 "openings": [self._event(each) for each in own if each["op"] in OPENING],
             })  # fmt: skip
         return {
             "pid": int(row["pid"]), "parent": pid_of_parent, "fork": -1 if part.fork is None else part.fork,
             "begin": part.begin, "threads": tapes,
         }  # fmt: skip
+
+    def _said(self, own: list[dict[str, Any]]) -> dict[str, list[int | bytes]]:
+        """What clocks and chance told a thread, by call."""
+        said: dict[str, list[int | bytes]] = {}
+        for row in own:
+            if row["kind"] == "clock" and row["result"] is not None:
+                said.setdefault(row["op"], []).append(int(row["result"]))
+            elif row["kind"] == "chance":
+                said.setdefault(row["op"], []).append(self.data(row["event"]))
+        return said
 
     def _events(self, own: list[dict[str, Any]]) -> list[dict[str, Any]]:
         events = [self._event(each) for each in own if self.played(each)]

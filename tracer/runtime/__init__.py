@@ -20,6 +20,7 @@ import sys
 from . import (
     auditing,
     builtin,
+    clocks,
     decoders,
     descriptors,
     filelocks,
@@ -56,6 +57,7 @@ _PARTS = (
     filelocks,
     tracing,
     auditing,
+    clocks,
 )
 # The rest is loaded when the program imports one of these modules: the keys of each part's own PATCHES.
 LATER = (
@@ -82,6 +84,8 @@ class Runtime:
 
     def __init__(self, run):
         payload, self.buffering, folder = run.split(":", 2)
+        payload, _, more = payload.partition("+")
+        self.timed = more == "time"  # record --time
         full = payload == "full"
         self.log = Log(folder, table.PREFIX if full else int(payload), full)
         self.sites = Sites(self.log)

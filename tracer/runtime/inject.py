@@ -15,14 +15,15 @@ import sys
 MODULES = (
     "table", "log", "sites", "addresses", "calls", "terminals", "descriptors", "objects", "layers", "files", "streams",
     "builtin", "threads", "signals", "processes", "tracebacks", "decoders", "locks", "filelocks", "tracing", "auditing",
-    "imports", "__init__",
+    "clocks", "imports", "__init__",
 )  # fmt: skip
 # What is loaded when the program imports what it wraps, and what it needs of these: most programs need little of it.
 LATER = {
     "conditions": (), "queues": ("conditions",), "futures": ("conditions",), "readiness": (), "socketfiles": (),
     "sockets": ("socketfiles",), "memory": (), "multiprocess": (), "coroutines": (), "asynchronous": ("coroutines",),
-    "player_table": (), "player_locks": (), "player_sockets": (), "player_debug": (),
-    "player_system": ("player_locks", "player_sockets"), "player": ("player_table", "player_system", "player_debug"),
+    "player_table": (), "player_locks": (), "player_sockets": (), "player_ready": (), "player_time": (),
+    "player_debug": (), "player_system": ("player_locks", "player_sockets", "player_ready", "player_time"),
+    "player": ("player_table", "player_system", "player_debug"),
 }  # fmt: skip
 PACKAGE = "_ipctrace"
 

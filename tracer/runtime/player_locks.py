@@ -46,7 +46,8 @@ def lock_of(player, original):
 
         @classmethod
         def _rebuild(cls, handle, kind, maxvalue, name):
-            return cls(kind, 0 if kind else maxvalue, maxvalue, name)
+            # free, as far as anybody knows; a semaphore without a limit counts what is there: nothing is known of that
+            return cls(kind, maxvalue if maxvalue < cls.SEM_VALUE_MAX else 0, maxvalue, name)
 
         def acquire(self, block=True, timeout=None):
             if self.kind == 0 and self._is_mine():
