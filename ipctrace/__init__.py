@@ -19,12 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from .analysis.replayed import Replayed
     from .comparison import Comparison
     from .exploring import Exploration
     from .run import Run
 
 __version__ = "0.1.0"
-__all__ = ["Run", "__version__", "compare", "explore", "load", "record"]
+__all__ = ["Run", "__version__", "compare", "explore", "load", "record", "replay_process"]
 
 
 def load(path: str | Path) -> Run:
@@ -66,6 +67,18 @@ def explore(program: list[str], **options: Any) -> Exploration:
     from . import exploring
 
     return exploring.explore(program, **options)
+
+
+def replay_process(trace: str | Path, process: str, **options: Any) -> Replayed:
+    """Run one process of the trace in the folder `trace` again by itself, from its recorded inputs: a recorded session
+    as a test of one program. `process` is its name, its pid or its number.
+
+    The result has `.outputs`, `.status`, `.diverged` (None where all was as recorded) and `.check()`, which raises an
+    AssertionError otherwise. `options` are those of `ipctrace.alone.replay_process`.
+    """
+    from .alone import replay_process
+
+    return replay_process(trace, process, **options)
 
 
 def __getattr__(name: str) -> Any:

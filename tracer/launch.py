@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from . import runtime
 from .errors import IpctraceError
@@ -108,21 +109,22 @@ def remove_live(live: Path) -> None:
 
 
 def environment(
-    live: Path, payload: str, buffering: str, pipe_size: int | None = None, start_method: str | None = None
+    live: Path, payload: str, buffering: str, before: Mapping[str, str] | None = None, **settings: Any
 ) -> dict[str, str]:
-    """The environment of the recorded program: ours, with the runtime first on PYTHONPATH and the run's variable.
+    """The environment of a traced program: that of `before` (None: ours), with the runtime first on PYTHONPATH and the
+    run's variable.
 
     `payload` is the number of payload bytes to keep in a record, or "full". Streams on pseudo-terminals are buffered as
-    Python itself does that, as are those of `default`.
+    Python itself does that, as are those of `default`. `settings` are the runtime's (runtime/options.py); what is None
+    or False isn't set.
     """
-    inject = str(live / "inject")
-    settings = ["default" if buffering == "tty" else buffering]
-    settings += [f"pipe_size={pipe_size}"] if pipe_size else []
-    settings += [f"start_method={start_method}"] if start_method else []
-    before = os.environ.get("PYTHONPATH")
-    return os.environ | {
-        "PYTHONPATH": inject + os.pathsep + before if before else inject,
-        "IPCTRACE_RUN": f"{payload}:{','.join(settings)}:{live}",
+    given = dict(os.environ if before is None else before)
+    inject, path = str(live / "inject"), given.get("PYTHONPATH")
+    words = ["default" if buffering == "tty" else buffering]
+    words += [f"{name}={int(value) if value is True else value}" for name, value in settings.items() if value]
+    return given | {
+        "PYTHONPATH": inject + os.pathsep + path if path else inject,
+        "IPCTRACE_RUN": f"{payload}:{','.join(words)}:{live}",
     }
 
 

@@ -93,7 +93,7 @@ TABLES: dict[str, Table] = {
             _c("process", "int", "who called: process"),
             _c("thread", "int", "who called: thread"),
             _c("op", "text", "the call's name, as in the table of calls (`os.read`, `print`, …)"),
-            _c("kind", "text", "what it does: read write accept flush take input send receive load store make pair open duplicate close pass connect bind listen shutdown control entry unlink map unmap select acquire release await notify submit work fork exec exit wait start join thread task sleep arm kill handle signal environment uncaught decode look change"),
+            _c("kind", "text", "what it does: read write accept flush take input send receive load store make pair open duplicate close pass connect bind listen shutdown control entry unlink map unmap select acquire release await notify submit work fork exec exit wait start join thread task sleep arm kill handle signal environment uncaught decode look change clock chance"),
             _c("wait?", "text", "why a thread stays in it: nodata noroom lock child peer sleep ready notice signal; empty where it can't wait"),
             _c("timed", "bool", "ends by itself after some time at most"),
             _c("enter", "int", "when it was called", "ns"),

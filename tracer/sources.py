@@ -39,7 +39,7 @@ class Sources:
         for file, wanted in self._wanted.items():
             path = Path(self._folders.get(file, ""), file)
             text = self._substitutes.get(os.path.realpath(path)) if self._substitutes else None
-            lines = _lines(path) if text is None else _split(text)
+            lines = lines_of(path) if text is None else _split(text)
             for line in sorted(wanted):
                 if line <= len(lines):
                     files.append(file)
@@ -48,7 +48,7 @@ class Sources:
         return {"file": files, "line": numbers, "text": texts}
 
 
-def _lines(path: Path) -> list[str]:
+def lines_of(path: Path) -> list[str]:
     """The lines of a source file, decoded as Python would; none if it can't be read or isn't text."""
     try:
         if not path.is_file() or path.stat().st_size > _LARGEST:

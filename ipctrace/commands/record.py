@@ -85,6 +85,7 @@ def record(
     start_method: Annotated[
         StartMethod | None, typer.Option(help="How multiprocessing starts processes, unless the program says it.")
     ] = None,
+    time: Annotated[bool, typer.Option("--time", help="Keep clocks and random numbers too, for `replay`.")] = False,
     python: Annotated[str | None, typer.Option(metavar="EXE", help="The interpreter for a Python file.")] = None,
     on_deadlock: Annotated[OnDeadlock, typer.Option(help="What to do with what can never go on.")] = OnDeadlock.stop,
     max_size: Annotated[
@@ -129,6 +130,7 @@ def record(
             payload=payload.value,
             payload_bytes=payload_bytes,
             buffering=buffering.value,
+            time=time,
             python=python,
             on_deadlock=on_deadlock.value,
             pipe_size=None if pipe_size is None else recording.pipe_size(pipe_size),

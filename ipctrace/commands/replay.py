@@ -14,7 +14,7 @@ import typer
 from ..tracer.errors import IpctraceError
 
 # What an option is of no use without.
-_OF_ALONE = ("--time", "--pdb", "--break", "--timing", "--chunks", "--python")
+_OF_ALONE = ("--time", "--pdb", "--break", "--timing", "--chunks", "--python", "--verbose")
 _OF_ENFORCING = ("--strict", "--no-sleep")
 _OF_PLAYING = ("--speed", "--from")
 
@@ -51,6 +51,9 @@ def replay(
     python: Annotated[
         str | None, typer.Option(metavar="EXE", help="With --process: another interpreter than the recorded one.")
     ] = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="With --process: say what comes in and goes out, a line each.")
+    ] = False,
     enforce: Annotated[
         bool, typer.Option("--enforce", help="Run the whole program again, its processes held to the recorded order.")
     ] = False,
@@ -70,13 +73,15 @@ def replay(
     given = {
         "--speed": speed is not None, "--from": start is not None, "--process": process is not None, "--time": time,
         "--pdb": pdb, "--break": break_ is not None, "--timing": timing is True, "--chunks": timing is False,
-        "--python": python is not None, "--enforce": enforce, "--strict": strict, "--no-sleep": no_sleep,
+        "--python": python is not None, "--verbose": verbose, "--enforce": enforce, "--strict": strict, "--no-sleep": no_sleep,
     }  # fmt: skip
     _refuse_what_makes_no_sense([name for name, there in given.items() if there])
     if process is not None:
-        from ..alone import replay as alone  # type: ignore[import-not-found]
+        from ..alone import replay as alone
 
-        return int(alone(trace, process, time=time, pdb=pdb, break_at=break_, timing=bool(timing), python=python))
+        return alone(
+            trace, process, time=time, pdb=pdb, break_at=break_, timing=bool(timing), python=python, verbose=verbose
+        )
     if enforce:
         from ..enforcing import replay as enforcing
 

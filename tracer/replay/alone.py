@@ -17,7 +17,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
+import time as clock
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,12 +38,12 @@ class Replay:
     def __init__(
         self, trace: Trace, parts: Sequence[Part], command: Sequence[str], cwd: Path, *,
         breaks: Sequence[int] = (), break_text: bytes = b"", timing: bool = False, pdb: bool = False,
-        timeout: float | None = None,
+        time: bool = False, timeout: float | None = None,
     ) -> None:  # fmt: skip
         self.trace, self.command, self.cwd = trace, list(command), cwd
         self.script = Script(trace, parts)
         self.options = {
-            "breaks": list(breaks), "break_text": break_text, "timing": timing, "pdb": pdb, "tool": os.getpid(),
+            "breaks": list(breaks), "break_text": break_text, "timing": timing, "pdb": pdb, "time": time, "tool": os.getpid(),
         }  # fmt: skip
         self.timeout = timeout
         self.status: int | None = None
@@ -74,11 +74,10 @@ class Replay:
         (live / "tmp").mkdir()
         (live / "script").write_bytes(pack(self.trace, self.script, **self.options))
         options = self.trace.facts.get("options") or {}
-        inject = str(live / "inject")
-        environment = self.script.variables()
-        before = environment.get("PYTHONPATH")
-        environment["PYTHONPATH"] = inject + os.pathsep + before if before else inject
-        environment["IPCTRACE_RUN"] = f"full:{options.get('buffering') or 'default'}:{live}"
+        environment = launch.environment(
+            live, "full", options.get("buffering") or "default", self.script.variables(),
+            start_method=options.get("start_method"), time=self.options["time"],
+        )  # fmt: skip
         ends = self._stand_ins(live, held)
         plan = folder / "plan"
         path, *arguments = self.command
@@ -103,20 +102,20 @@ class Replay:
         return found
 
     def _follow(self, process: subprocess.Popen[bytes], told: Path) -> Iterator[Told]:
-        begin, place = time.monotonic(), 0
+        begin, place = clock.monotonic(), 0
         while True:
             ended = process.poll() is not None
             messages, place = _messages(told, place)
             yield from messages
             if ended and not messages:
                 return
-            if self.timeout is not None and time.monotonic() - begin > self.timeout:
+            if self.timeout is not None and clock.monotonic() - begin > self.timeout:
                 yield ("late",)
                 _end(process.pid)
                 process.wait()
                 return
             if not messages:
-                time.sleep(_APART)
+                clock.sleep(_APART)
 
 
 def _messages(path: Path, place: int) -> tuple[list[Told], int]:

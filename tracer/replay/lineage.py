@@ -34,7 +34,7 @@ def find(trace: Trace, name: str, words: Sequence[str], path: object = "TRACE") 
     Raises IpctraceError where there is none, or several.
     """
     processes = trace.processes
-    called = [_names(row, words[number]) for number, row in enumerate(processes.to_dict("records"))]
+    called = [_names(dict(row), words[number]) for number, (_, row) in enumerate(processes.iterrows())]
     wanted = name.strip()
     found = [number for number, names in enumerate(called) if wanted in names]
     if not found and wanted.isdigit():

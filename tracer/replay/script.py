@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..runtime.player_table import OPENING, REAL, ROLES
+from ..runtime.player_table import OPENING, OUT, REAL, ROLES
 from ..schema import Trace
 from .lineage import Part
 
@@ -32,7 +32,7 @@ class Script:
             wanted |= self._mask(part)
         chosen = events[wanted]
         self.rows: list[dict[str, Any]] = [
-            {name: None if value is pd.NA or value is None or value != value else value for name, value in row.items()}
+            {str(name): None if value is pd.NA or value is None or value != value else value for name, value in row.items()}
             for row in chosen.to_dict("records")
         ]
         self.by_event = {row["event"]: row for row in self.rows}
@@ -78,10 +78,14 @@ class Script:
 
     def compiled(self) -> list[dict[str, Any]]:
         """The parts, in order: pid, parent's pid, begin, and the tapes."""
+        self.mark()
+        return [self._image(part) for part in self.parts]
+
+    def mark(self) -> None:
+        """Note which calls others are made within, and where each thread is when its recording ends."""
         self.outer = {row["parent"] for row in self.rows if row["kind"] in ("read", "take")}
         last = {row["thread"]: row["event"] for row in self.rows}
-        self.final = set(last.values())  # where a thread is when its recording ends
-        return [self._image(part) for part in self.parts]
+        self.final = set(last.values())
 
     def _image(self, part: Part) -> dict[str, Any]:
         processes, threads = self.trace.processes, self.trace.threads
@@ -104,12 +108,23 @@ class Script:
             tapes.append({
                 "name": str(name), "main": bool(main),
                 "events": self._events(own),
+                "said": self._said(own),
                 "openings": [self._event(each) for each in own if each["op"] in OPENING],
             })  # fmt: skip
         return {
             "pid": int(row["pid"]), "parent": pid_of_parent, "fork": -1 if part.fork is None else part.fork,
             "begin": part.begin, "threads": tapes,
         }  # fmt: skip
+
+    def _said(self, own: list[dict[str, Any]]) -> dict[str, list[int | bytes]]:
+        """What clocks and chance told a thread, by call."""
+        said: dict[str, list[int | bytes]] = {}
+        for row in own:
+            if row["kind"] == "clock" and row["result"] is not None:
+                said.setdefault(row["op"], []).append(int(row["result"]))
+            elif row["kind"] == "chance":
+                said.setdefault(row["op"], []).append(self.data(row["event"]))
+        return said
 
     def _events(self, own: list[dict[str, Any]]) -> list[dict[str, Any]]:
         events = [self._event(each) for each in own if self.played(each)]
@@ -185,6 +200,16 @@ class Script:
             if other["kind"] == "write":
                 return []
         return found
+
+    def outputs(self) -> list[int]:
+        """The events of the last part in which bytes go out, in order."""
+        part = self.parts[-1]
+        own = set(self.trace.events["event"][self._mask(part)].tolist())
+        self.mark()
+        return [
+            row["event"] for row in self.rows
+            if row["event"] in own and ROLES.get(row["op"]) == OUT and self.played(row) and row["exit"] is not None
+        ]  # fmt: skip
 
     def addresses(self, column: str) -> dict[int, str]:
         """`local` or `remote` addresses of channels."""

@@ -15,7 +15,7 @@ def main() -> None:
     os.chdir(plan["cwd"])
     # out of the way first: a number that is wanted may be one that is still needed
     high = 1 + max([number for pair in plan["descriptors"] for number in pair], default=2)
-    moved = {}
+    moved: dict[int, int] = {}
     for source, _ in plan["descriptors"]:
         if source not in moved:
             moved[source] = high + len(moved)

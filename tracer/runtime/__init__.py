@@ -21,6 +21,7 @@ import sys
 from . import (
     auditing,
     builtin,
+    clocks,
     decoders,
     descriptors,
     filelocks,
@@ -59,6 +60,7 @@ _PARTS = (
     tracing,
     auditing,
     options,
+    clocks,
 )
 # The rest is loaded when the program imports one of these modules: the keys of each part's own PATCHES.
 LATER = (

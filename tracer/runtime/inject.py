@@ -15,7 +15,7 @@ import sys
 MODULES = (
     "table", "log", "sites", "addresses", "calls", "terminals", "descriptors", "objects", "layers", "files", "streams",
     "builtin", "threads", "signals", "processes", "tracebacks", "decoders", "locks", "filelocks", "tracing", "auditing",
-    "imports", "options", "__init__",
+    "clocks", "imports", "options", "__init__",
 )  # fmt: skip
 # What is loaded when the program imports what it wraps, and what it needs of these: most programs need little of it.
 LATER = {
@@ -23,8 +23,9 @@ LATER = {
     "sockets": ("socketfiles",), "memory": (), "multiprocess": (), "coroutines": (), "asynchronous": ("coroutines",),
     "gate_chance": (), "gate_locks": (), "gate_names": (), "gate": ("gate_chance", "gate_locks", "gate_names"),
     "remedies": (),
-    "player_table": (), "player_locks": (), "player_sockets": (), "player_debug": (),
-    "player_system": ("player_locks", "player_sockets"), "player": ("player_table", "player_system", "player_debug"),
+    "player_table": (), "player_locks": (), "player_sockets": (), "player_ready": (), "player_time": (),
+    "player_debug": (), "player_system": ("player_locks", "player_sockets", "player_ready", "player_time"),
+    "player": ("player_table", "player_system", "player_debug"),
 }  # fmt: skip
 PACKAGE = "_ipctrace"
 
@@ -112,7 +113,7 @@ if __name__ in ("sitecustomize", "ipctrace.pth"):
     try:
         _begin(_folder)
     except Exception:  # the program runs unrecorded, and is shown as a process that isn't traced
-        import traceback; traceback.print_exc(file=open("/tmp/alone/err","a"))
+        pass
 
 if __name__ == "sitecustomize":
     # The sitecustomize that we shadow runs now, as if we weren't there; without one, the import fails as it would.

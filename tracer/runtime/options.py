@@ -13,7 +13,7 @@ _SET_CAPACITY = 1031  # F_SETPIPE_SZ of Linux' fcntl(2); 3.10 was the first to h
 
 
 def parsed(text):
-    """The options in the run's variable: `line,pipe_size=4096,start_method=spawn` → a dictionary."""
+    """The options in the run's variable: `line,pipe_size=4096,start_method=spawn,time=1` → a dictionary."""
     buffering, *others = text.split(",")
     options = dict(item.partition("=")[::2] for item in others)
     options["buffering"] = buffering

@@ -79,6 +79,8 @@ class Tape:
         self.portion = None  # (begin, end) of the current event's bytes, where it is used in parts
         self.inside, self.answering = [], []
         self.over = False
+        self.said = {op: iter(values) for op, values in recorded["said"].items()}  # by clocks and chance
+        self.drawing = "os.urandom"
         self.looks = 0  # in a row, of which the recording knows nothing
 
     @property
@@ -232,6 +234,8 @@ class Player:
         tape = self.tape()
         if tape is None:
             return
+        if op in _CHANCE:
+            tape.drawing = _NAMES[op]
         if op in _OPENING:
             tape.opening = self.find_opening(tape, op, data)
             if tape.opening is not None and op in _PAIRS:
@@ -443,7 +447,8 @@ class Player:
             self.now += int(seconds * 1e9)
 
     def peek(self, *names):
-        """The next recorded call of this thread, if it is one of these: what is recorded only after it was made."""
+        """The next recorded call of this thread, if it is one of these. A call that is recorded only after it was made
+        is answered before it is met: then it is to be the tape's `peeked`."""
         tape = self.tape()
         if tape is None or self.paused:
             return None
@@ -451,8 +456,16 @@ class Player:
         head = tape.head
         if head is None or head.op not in names or head.exit is None:
             return None
-        tape.peeked = head
         return head
+
+    def took(self, event):
+        """A call has been answered before it is met."""
+        self.mine().peeked = event
+
+    def comes(self, name):
+        """Whether this is what the thread does next."""
+        tape = self.mine()
+        return tape is not None and tape.head is not None and tape.head.op == name
 
     def inside(self):
         """Whether a lock was got within a call that rests on it; None: there is no such call."""
@@ -461,6 +474,16 @@ class Player:
             return None
         event, head = tape.inside[-1][1], tape.head
         return not event.error or (head is not None and event.exit is not None and head.enter < event.exit)
+
+    def said(self, op):
+        """What a clock, or chance, told this thread next; None: there is no more, or it isn't to be told again."""
+        tape = self.tape() if self.script["time"] and not self.paused else None
+        return None if tape is None else next(tape.said.get(op, iter(())), None)
+
+    def drawing(self):
+        """Who asks for random bytes just now."""
+        tape = self.mine()
+        return "os.urandom" if tape is None else tape.drawing
 
     # What gives out descriptors
 
@@ -621,6 +644,7 @@ class Player:
         self.debugger.stop_in(frame)
 
 
+_CHANCE = {table.CODE[name] for name in ("os.urandom", "random.seed")}
 _PAIRS = {table.CODE[name] for name in ("os.pipe", "os.pipe2", "os.openpty", "socket.socketpair")}
 _SHARED = {table.CODE["input"], table.CODE["Barrier.wait"]}
 _BY_SIZE = ("os.kill", "os.killpg", "os.waitpid", "os.wait4", "os._exit", "socket.shutdown")

@@ -46,7 +46,8 @@ def lock_of(player, original):
 
         @classmethod
         def _rebuild(cls, handle, kind, maxvalue, name):
-            return cls(kind, 0 if kind else maxvalue, maxvalue, name)
+            # free, as far as anybody knows; a semaphore without a limit counts what is there: nothing is known of that
+            return cls(kind, maxvalue if maxvalue < cls.SEM_VALUE_MAX else 0, maxvalue, name)
 
         def acquire(self, block=True, timeout=None):
             if self.kind == 0 and self._is_mine():
@@ -66,10 +67,10 @@ def lock_of(player, original):
                 # a lock that is free is recorded after it was taken
                 event = player.peek("multiprocessing.Lock.acquire")
                 if event is not None:
-                    if event.result and event.exit == event.enter:
-                        return True
-                    player.tape().peeked = None
-                    return False
+                    free = bool(event.result) and event.exit == event.enter
+                    if free:
+                        player.took(event)
+                    return free
             inside = player.inside()
             if inside is not None and (not block or timeout is not None):
                 return inside
@@ -92,7 +93,8 @@ def lock_of(player, original):
             return self.value
 
         def _is_zero(self):
-            return self.value == 0
+            """Whether a queue is full, mostly: it isn't, where the next thing was a put."""
+            return self.value == 0 and not player.comes("multiprocessing.Queue.put")
 
         def _after_fork(self):
             self.count = 0

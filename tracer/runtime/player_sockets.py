@@ -1,13 +1,10 @@
-"""Sockets and readiness as a replay plays them: no address is bound, nobody is connected to, nothing is waited for."""
+"""Sockets as a replay plays them: no address is bound, nobody is connected to, nothing is waited for."""
 
 from __future__ import annotations
 
-import array
+from _struct import pack
 
 from .calls import like
-
-_IN, _OUT = 1, 4
-
 
 def address_of(text):
     """An address as the socket module has it, from the words that addresses.py made of it."""
@@ -82,7 +79,7 @@ def replace_socket(system, module):
             fd = system.stand_in(kind, 1 if access == "w" else 0)
             player.stands(fd, recorded)
             fds.append(fd)
-        return [(module.SOL_SOCKET, module.SCM_RIGHTS, array.array("i", fds).tobytes())]
+        return [(module.SOL_SOCKET, module.SCM_RIGHTS, pack("%di" % len(fds), *fds))]
 
     def recvmsg(original):
         def recvmsg(self, *args):
@@ -121,6 +118,22 @@ def replace_socket(system, module):
 
         return call
 
+    def bind(original):
+        """Not made, but for a name in the file system, which the program may go on to look at."""
+
+        def bind(self, address):
+            event, _ = ask()
+            if event is None:
+                return original(self, address)
+            if self.family == getattr(module, "AF_UNIX", -1) and address and address[:1] not in ("\0", b"\0"):
+                try:
+                    original(self, address)
+                except OSError:  # its folder is gone, or it is there already
+                    pass
+            return None
+
+        return bind
+
     def connect_ex(original):
         def connect_ex(self, *args):
             tape = player.mine()
@@ -158,7 +171,7 @@ def replace_socket(system, module):
     for name, make in (
         ("recv", recv), ("recv_into", recv_into), ("recvfrom", recvfrom), ("recvfrom_into", recvfrom_into),
         ("recvmsg", recvmsg), ("recvmsg_into", recvmsg_into), ("send", send), ("sendall", quiet), ("sendto", send),
-        ("sendmsg", sendmsg), ("connect", quiet), ("connect_ex", connect_ex), ("bind", quiet), ("listen", quiet),
+        ("sendmsg", sendmsg), ("connect", quiet), ("connect_ex", connect_ex), ("bind", bind), ("listen", quiet),
         ("shutdown", quiet), ("_accept", accept), ("getsockname", named(locals_)), ("getpeername", named(remotes)),
     ):  # fmt: skip
         put(name, make)
@@ -176,106 +189,3 @@ def _fill(buffers, data):
 
 def _size(buffers):
     return sum(memoryview(buffer).nbytes for buffer in buffers)
-
-
-def ready_ends(system, wanted, timeout):
-    """[(descriptor, events)] that are ready, of a mapping descriptor → events: as recorded; or, where nobody wrote down
-    that it was looked, what this thread reads or writes next. `timeout`: seconds, None for no limit."""
-    player = system.player
-    event, _ = system.answer()
-    stands = {player.alias.get(fd, fd): fd for fd in wanted}
-    if event is not None:
-        found = [
-            (stands[fd], _IN if "r" in access and wanted[stands[fd]] & ~_OUT else _OUT)
-            for fd, access in event.ready if fd in stands
-        ]  # fmt: skip
-        if not found and timeout and player.clock() < event.exit + timeout * 1e9:
-            player.wait(timeout)  # its time is over: an event loop asks the clock
-        return found
-    event = player.infer(stands, timeout)
-    if event is None:
-        return []
-    return [(stands[event.fd], _OUT if event.call == "write" else _IN)]
-
-
-def replace_select(system, module):
-    """select, poll and epoll."""
-    original = module.select
-
-    def select(reading, writing, exceptional, timeout=None, /):
-        wanted = {fd: _IN for fd in reading}
-        for fd in writing:
-            wanted[fd] = wanted.get(fd, 0) | _OUT
-        found = ready_ends(system, wanted, timeout)
-        return (
-            [fd for fd in reading if (fd, _IN) in found],
-            [fd for fd in writing if (fd, _OUT) in found],
-            [],
-        )
-
-    module.select = like(original, select)
-    if hasattr(module, "poll"):
-        make = module.poll
-        kind = _poller(system, type(make()), make, 1000)
-
-        def poll():
-            return kind()
-
-        module.poll = like(make, poll)
-    if hasattr(module, "epoll"):
-        module.epoll = _poller(system, module.epoll, module.epoll, 1)
-
-
-def _poller(system, original, make, unit):
-    """A class in the place of C's: it registers there, so that its errors are theirs, and doesn't wait."""
-
-    class Poller:
-        def __init__(self, *args, **kwargs):
-            self._own, self._wanted = make(*args, **kwargs), {}
-
-        @classmethod
-        def fromfd(cls, *args):
-            self = object.__new__(cls)
-            self._own, self._wanted = original.fromfd(*args), {}
-            return self
-
-        def register(self, fd, eventmask=_IN | 2 | _OUT):
-            number = fd if isinstance(fd, int) else fd.fileno()
-            result = self._own.register(number, eventmask)
-            self._wanted[number] = eventmask
-            return result
-
-        def modify(self, fd, eventmask):
-            number = fd if isinstance(fd, int) else fd.fileno()
-            result = self._own.modify(number, eventmask)
-            self._wanted[number] = eventmask
-            return result
-
-        def unregister(self, fd):
-            number = fd if isinstance(fd, int) else fd.fileno()
-            self._wanted.pop(number, None)
-            return self._own.unregister(number)
-
-        def poll(self, timeout=None, maxevents=-1):
-            return ready_ends(system, self._wanted, None if timeout is None or timeout < 0 else timeout / unit)
-
-        def close(self):
-            return self._own.close()
-
-        def fileno(self):
-            return self._own.fileno()
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *args):
-            self.close()
-
-        @property
-        def closed(self):
-            """True if the epoll handler is closed"""
-            return self._own.closed
-
-    Poller.__name__, Poller.__qualname__ = original.__name__, original.__qualname__
-    Poller.__module__, Poller.__doc__ = original.__module__, original.__doc__
-    return Poller

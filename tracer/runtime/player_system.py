@@ -10,18 +10,19 @@ import builtins
 import io
 import os
 import sys
-import time
 
 from . import descriptors, files, layers, table
 from .calls import POSIX, like
 from .player_locks import answer_wholes, lock_of
-from .player_sockets import replace_select, replace_socket
+from .player_ready import replace_select
+from .player_sockets import replace_socket
+from .player_time import monotonic, replace_time
 
 _MEMORY = getattr(os, "memfd_create", None)
 _open, _close, _pipe, _fstat, _lseek, _pread, _pwrite, _openpty, _dup2 = (
     os.open, os.close, os.pipe, os.fstat, os.lseek, os.pread, os.pwrite, os.openpty, os.dup2,
 )  # fmt: skip
-_KEEP = []  # the other ends of what stands in for a pipe or terminal
+_KEEP: list = []  # the other ends of what stands in for a pipe or terminal
 
 
 class System:
@@ -277,6 +278,7 @@ def _functions(system):
                 if event is None or (wanted >= 0 and event.result not in (None, wanted)):
                     return None if name == "waitid" else shape(0, 0)
                 event.check()
+                player.took(event)
             else:
                 event, _ = answer()
                 if event is None:
@@ -386,7 +388,7 @@ def replace(player):
             if hasattr(module, name):
                 setattr(module, name, _stat(system, getattr(module, name)))
     builtins.input = like(builtins.input, _input(system, builtins.input))
-    _replace_time(player)
+    replace_time(player)
 
     def subprocess(runtime, module):
         module.fork_exec = like(module.fork_exec, result(module.fork_exec))
@@ -399,6 +401,7 @@ def replace(player):
             answer_wholes(player, kind, "wait")
         module.Barrier.wait = module.Barrier.wait  # it inherits that of threads, which stays what it is
         answer_wholes(player, module.Barrier, "wait")
+        del module.Barrier.wait.__wrapped__  # the recorder looks for the original behind that of threads
 
     def queues(runtime, module):
         answer_wholes(player, module.JoinableQueue, "task_done", "join")
@@ -420,7 +423,7 @@ def replace(player):
     def real_time(name):
         def patch(runtime, module):
             if hasattr(module, name):
-                setattr(module, name, _monotonic)
+                setattr(module, name, monotonic)
 
         return patch
 
@@ -442,7 +445,7 @@ def _put(make, name, *modules):
     if original is not None:
         function = like(original, make(original))
         for module in modules:
-            if getattr(module, name, None) is original or module is modules[-1] and hasattr(module, name):
+            if getattr(module, name, None) is original or (module is modules[-1] and hasattr(module, name)):
                 setattr(module, name, function)
 
 
@@ -488,30 +491,3 @@ def _input(system, original):
         return data.decode("utf-8", "surrogateescape")
 
     return input
-
-
-_monotonic, _sleep = time.monotonic, time.sleep
-
-
-def _replace_time(player):
-    """Clocks go on from where they were in the recording, and sleeps are over at once (unless the timing is kept)."""
-    origin, started = player.script["clock"], player.script["started"]
-
-    def of(name, base, scale):
-        def now():
-            value = base + player.clock()
-            return value if scale is None else value / scale
-
-        return like(getattr(time, name), now)
-
-    for name, base in (("time", started), ("monotonic", origin), ("perf_counter", origin)):
-        setattr(time, name, of(name, base, 1e9))
-        setattr(time, name + "_ns", of(name + "_ns", base, None))
-
-    def sleep(seconds):
-        if not isinstance(seconds, (int, float)) or not seconds >= 0:
-            return _sleep(seconds)  # which says what is wrong with it
-        player.wait(seconds)
-        _sleep(0)
-
-    time.sleep = like(time.sleep, sleep)

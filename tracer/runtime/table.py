@@ -140,6 +140,7 @@ TASKS = 1 << 31  # native thread ids are far below
 #   signal           a signal's handler runs, from begin to end (size = signal; site: what it interrupted)
 #   environment      a variable is set or unset for later children (payload: its name)
 #   uncaught         an exception that nothing handled, which ends its thread (payload: its type and message)
+#   clock chance     a clock is read; random bytes, or a seed, are drawn (record --time)
 #   decode           bytes ended within a character, as they were decoded by themselves: UnicodeDecodeError
 # wait is the reason why a thread stays in it ("" where it doesn't wait): schema.REASONS.
 # Fields by kind: fork: result = child's pid (in the parent); of fork_exec: fd, size, extra = what becomes the child's
@@ -319,6 +320,16 @@ CALLS = (
     (191, "poll.poll", "select", "ready"),
     (192, "epoll.poll", "select", "ready"),
     (193, "epoll", "open", ""),
+    # what a program is told by clocks and by chance, with `record --time` (clocks.py): result = the time (of a float its
+    # bits), or the payload
+    (230, "time.time", "clock", ""),
+    (231, "time.time_ns", "clock", ""),
+    (232, "time.monotonic", "clock", ""),
+    (233, "time.monotonic_ns", "clock", ""),
+    (234, "time.perf_counter", "clock", ""),
+    (235, "time.perf_counter_ns", "clock", ""),
+    (236, "os.urandom", "chance", ""),
+    (237, "random.seed", "chance", ""),
     # asyncio: what a task waits for, on a line of its own
     (200, "task", "task", ""),
     (201, "asyncio.sleep", "sleep", "sleep"),

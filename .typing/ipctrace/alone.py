@@ -1,0 +1,1 @@
+../../ipctrace/alone.py
