@@ -133,7 +133,8 @@ class Player:
 
     def _go(self, typed: str) -> None:
         place = where(typed)
-        self.view.note = self.go_to(place) if place else f"{typed} is no place: 1.5, 200ms, message 3, finding 1"
+        wrong = self.go_to(place) if place else f"{typed} is no place: 1.5, 200ms, message 3, finding 1"
+        self.view.note = wrong or self.view.note
 
     def _ready(self) -> Analysed | None:
         if self.analysed is None:
