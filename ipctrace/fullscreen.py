@@ -101,6 +101,11 @@ class FullScreen:
         columns, rows = os.get_terminal_size(self._screen)
         return columns or 80, rows or 24
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is shown: at first, and after the terminal was another's or changed its size."""
+        return not self._shown
+
     def draw(self, lines: Sequence[str]) -> None:
         """Show these lines; only what differs is written."""
         changed = [

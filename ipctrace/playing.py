@@ -116,10 +116,12 @@ def _watch(path: Path, speed: float, place: Place | None, keys: int) -> None:
     player.view.playing = True
     pen = ink(sys.stdout)
     with FullScreen(keys, sys.stdout.fileno(), sys.stdout.encoding or "ascii") as page:
-        last = time.monotonic()
+        last, drawn = time.monotonic(), None
         while True:
             width, height = page.size()
-            page.draw(player.lines(Ink(pen.colour, pen.unicode, width), height))
+            if (now_shown := (player.state(), width, height)) != drawn or page.empty:
+                page.draw(player.lines(Ink(pen.colour, pen.unicode, width), height))
+                drawn = now_shown
             if loading and not loading.ident:
                 loading.start()  # behind the first picture
             key = page.key(PICTURE if player.view.playing or loading else None)

@@ -73,9 +73,8 @@ def row(one: Exchange, order: Sequence[str], ink: Ink) -> str:
         line[left + 1 : right] = [_tipped(bar, there > here, one.arrived)]
         return "".join(line).rstrip()
     at = here if here is not None else there if there is not None else 0
-    named = (
-        "" if here is not None and one.target in (None, one.source) else f"{one.source} -> {one.target or 'nobody'}: "
-    )
+    stays = one.target in (None, one.source)
+    named = "" if here is not None and stays else f"{one.source}: " if stays else f"{one.source} -> {one.target}: "
     words = ink.plain(escape(f"{named}{one.words}{': ' * bool(one.detail)}{one.detail}"))
     line[at] = "*" if one.style else "|"
     room = width - at - 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import astuple
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..ink import Ink
@@ -55,6 +56,10 @@ class Player:
         """The screen as it is now."""
         space = room(ink.width, height, self.stage.channels, self.view.shift)
         return screen(self.stage.scene(self.now, space, self.view.message), self.view, ink, height)
+
+    def state(self) -> tuple[object, ...]:
+        """What the lines depend on: where it is the same, so are they."""
+        return (self.now, self.stage, *astuple(self.view))
 
     def tick(self, seconds: float) -> None:
         """So much time has gone by."""
@@ -128,7 +133,8 @@ class Player:
 
     def _go(self, typed: str) -> None:
         place = where(typed)
-        self.view.note = self.go_to(place) if place else f"{typed} is no place: 1.5, 200ms, message 3, finding 1"
+        wrong = self.go_to(place) if place else f"{typed} is no place: 1.5, 200ms, message 3, finding 1"
+        self.view.note = wrong or self.view.note
 
     def _ready(self) -> Analysed | None:
         if self.analysed is None:

@@ -14,7 +14,7 @@ from ..markup import moment, span
 from ..sequence import TIME, heading, most_lanes, padded, places, row
 from .scene import Channel, Lane, Room, Scene, View
 
-LEAST_ROWS, LEAST_COLUMNS = 12, 40
+LEAST_ROWS, LEAST_COLUMNS = 14, 40
 KEYS = (  # as shown, what it does
     ("space", "play, pause"), ("← →", "the event before, the next"), ("m M", "the next message, the one before"),
     ("[ ]", "back, on along the open message"), ("w W", "the next wait, the one before"),
@@ -41,7 +41,7 @@ def room(width: int, height: int, channels: int, shift: int | None) -> Room:
 def screen(scene: Scene, view: View, ink: Ink, height: int) -> list[str]:
     """The lines of an instant."""
     if ink.width < LEAST_COLUMNS or height < LEAST_ROWS:
-        small = cut(f"{moment(scene.time)}: at least {LEAST_COLUMNS} columns and {LEAST_ROWS} rows", ink.width)
+        small = _clean(f"{moment(scene.time)}: at least {LEAST_COLUMNS} columns and {LEAST_ROWS} rows", ink, ink.width)
         return [small, *[""] * (height - 1)][:height]
     last = _last_line(view, ink)
     if view.help:
@@ -62,12 +62,12 @@ def _clean(text: str, ink: Ink, width: int) -> str:
 
 
 def _title(scene: Scene, view: View, ink: Ink) -> str:
-    """`deadlock.py  1.0131 s of 2.0131 s  playing, 1 x  moment 12 of 31  deadlock[IPC101]`."""
+    """`deadlock.py  1.013123 s of 2.0131 s  playing, 1 ×  deadlock[IPC101]  event 12 of 31`."""
     pace = "as fast as it goes" if view.speed == float("inf") else f"{view.speed:g} ×"
     doing = "playing" if view.playing else "at the end" if scene.time >= scene.end else "paused"
     parts = [
-        (scene.title, "strong"), (f"{moment(scene.time, 6)} of {moment(scene.end)}", ""), (f"{doing}, {pace}", ""),
-        (scene.place, "dim"), (scene.verdict, scene.style), (scene.unready, "dim"),
+        (_clean(scene.title, ink, ink.width // 4), "strong"), (f"{moment(scene.time, 6)} of {moment(scene.end)}", ""),
+        (f"{doing}, {pace}", ""), (scene.unready, "held"), (scene.verdict, scene.style), (scene.place, "dim"),
     ]  # fmt: skip
     line, used = "", 0
     for text, style in parts:
