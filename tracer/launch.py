@@ -135,5 +135,5 @@ def written_to(output: Path | None) -> Iterator[tuple[int, int, int] | None]:
     if output is None:
         yield None
         return
-    with open(os.devnull, "rb") as nothing, output.open("ab") as file:
+    with Path(os.devnull).open("rb") as nothing, output.open("ab") as file:
         yield nothing.fileno(), file.fileno(), file.fileno()
