@@ -101,12 +101,15 @@ def blocking(run: Run) -> pd.DataFrame:
 
 def _states(events: Events, reasons: pd.Series, event: Ints, by_event: Ints, flusher: Flags) -> pd.Series:
     """What kept each thread waiting."""
-    states = reasons.map(STATES).fillna("late sender").to_numpy(dtype=object)
+    names = [*dict.fromkeys(STATES.values()), "late closer", "late flusher"]
+    state = {reason: names.index(name) for reason, name in STATES.items()}
+    codes = reasons.map(state).fillna(names.index("late sender")).to_numpy(dtype="int64", copy=True)
+    nodata = (reasons == "nodata").to_numpy(dtype=bool)
     at_end = events.is_kind("read")[event] & (events.result[event] == 0) & (events.error[event] == NONE)
     closed = (by_event != NONE) & events.is_kind("close", "exec", "exit", "duplicate")[np.maximum(by_event, 0)]
-    states[at_end | (closed & (reasons == "nodata").to_numpy())] = "late closer"
-    states[flusher & (reasons == "nodata").to_numpy()] = "late flusher"
-    return pd.Series(states, dtype="str")
+    codes[at_end | (closed & nodata)] = names.index("late closer")
+    codes[flusher & nodata] = names.index("late flusher")
+    return pd.Series(pd.array(names, dtype="str").take(codes))
 
 
 def _known(run: Run, waits: Waits, begin: Ints, end: Ints) -> Waits:

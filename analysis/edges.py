@@ -104,13 +104,18 @@ def _ready(run: Run) -> Edges:
     events, got = run.events, run.got
     found = events.is_kind("select") & (events.result > 0) & (events.extra >= 0)
     selects = np.flatnonzero(found & (events.exit != NEVER))
-    first = got.drop_duplicates("read")
-    read, write = whole(first["read"]), whole(first["write"])
-    alone = pd.Series(events.thread[read]).groupby(events.channel[read]).nunique()
-    sole = (write != NONE) & (alone.reindex(events.channel[read]).to_numpy() == 1)
+    if not len(selects):
+        return from_begins(selects, selects)
+    read, write = whole(got["read"]), whole(got["write"])
+    first = np.append(True, read[1:] != read[:-1])[: len(read)]  # the pieces of a read lie together
+    read, write = read[first], write[first]
+    least, most = np.full(len(run.trace.channels), NEVER), np.full(len(run.trace.channels), NONE)
+    np.minimum.at(least, events.channel[read], events.thread[read])
+    np.maximum.at(most, events.channel[read], events.thread[read])
+    sole = (write != NONE) & (least == most)[events.channel[read]]
     read, write = read[sole], write[sole]
-    if not len(read) or not len(selects):
-        return from_begins(read[:0], read[:0])
+    if not len(read):
+        return from_begins(read, read)
     width = int(max(events.fd[read].max(), events.extra[selects].max())) + 1
     reads = Timeline(events.thread[read] * width + np.maximum(events.fd[read], 0), events.enter[read])
     key = events.thread[selects] * width + events.extra[selects]

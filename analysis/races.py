@@ -51,12 +51,11 @@ def races(run: Run) -> pd.DataFrame:
     if len(ordered):
         ordered = run.causality.reaches(Nodes(pairs.first, ~pairs.sends), marks(pairs))
     raced = np.flatnonzero(~ordered)
-    first, second, channel, other = (column[raced] for column in pairs[:4])
-    pairs = Pairs(first, second, channel, other, pairs.sends[raced])
-    count = pd.Series(pairs.first).groupby([pairs.channel, pairs.sends])
+    count = pd.Series(raced).groupby([pairs.channel[raced], pairs.sends[raced]])
     listed = np.flatnonzero((count.cumcount() < LISTED).to_numpy())
-    number = count.transform("size").to_numpy(dtype="int64") if len(raced) else raced
-    site = _sites(run)
+    number = count.transform("size").to_numpy(dtype="int64")[listed] if len(raced) else raced
+    pairs = Pairs(*(column[raced[listed]] for column in pairs))
+    site = _sites(run, np.append(pairs.first, pairs.second))
     table = pd.DataFrame(
         {
             "kind": np.where(pairs.sends, "send", "receive"),
@@ -65,22 +64,22 @@ def races(run: Run) -> pd.DataFrame:
             "second": pairs.second,
             "first_thread": pick(events.thread, pairs.first),
             "second_thread": pick(events.thread, pairs.second),
-            "first_site": optional(pick(site, pairs.first)),
-            "second_site": optional(pick(site, pairs.second)),
+            "first_site": optional(site[: len(listed)]),
+            "second_site": optional(site[len(listed) :]),
             "other": optional(pairs.other),
             "count": number,
         }
     )
-    return table.iloc[listed].sort_values(["channel", "first"], kind="stable", ignore_index=True)
+    return table.sort_values(["channel", "first"], kind="stable", ignore_index=True)
 
 
-def _sites(run: Run) -> Ints:
-    """Where each event was called from; of a stream's write, where the program handed over the bytes in it."""
-    site = run.events.site.copy()
-    told = run.messages[run.messages["write_event"].notna() & run.messages["accept_site"].notna()]
-    told = told.drop_duplicates("write_event")
-    site[whole(told["write_event"])] = whole(told["accept_site"])
-    return site
+def _sites(run: Run, event: Ints) -> Ints:
+    """Where events were called from; of a stream's write, where the program handed over the bytes in it first."""
+    write, handed = (whole(run.messages[name]) for name in ("write_event", "accept_site"))
+    told = np.flatnonzero(np.isin(write, event) & (write != NONE) & (handed != NONE))
+    site = dict(zip(write[told[::-1]].tolist(), handed[told[::-1]].tolist(), strict=True))  # the first one stays
+    own = zip(event.tolist(), run.events.site[event].tolist(), strict=True)
+    return np.array([site.get(each, given) for each, given in own], dtype="int64")
 
 
 def _pairs(run: Run, event: Ints, channel: Ints, other: Ints, sends: bool) -> Pairs:
