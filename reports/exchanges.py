@@ -13,9 +13,9 @@ from functools import partial
 from itertools import groupby
 from typing import Any
 
+from ..analysis.naming import waits_on
 from ..analysis.results import Analysis
-from ..tracer.schema import REASONS
-from .ink import Ink, columns, cut, escape
+from .ink import Ink, columns, cut, cut_within, escape
 from .markup import count, moment, payload_text, span
 from .run import OUTWARD, Run, members, rows
 
@@ -75,8 +75,8 @@ def waits(run: Run) -> list[Exchange]:
     return [
         Exchange(
             waiter.since, run.thread_name(waiter.thread, waiter.process), None,
-            REASONS.get(waiter.reason, "waits")
-            + ("" if waiter.channel is None else f" on {run.channel_name(waiter.channel)}"), style="danger",
+            waits_on(waiter.reason, None if waiter.channel is None else run.channel_name(waiter.channel)),
+            style="danger",
         )
         for waiter in members(run, "core")[:LANES]
     ]  # fmt: skip
@@ -131,7 +131,7 @@ def _heading(place: dict[str, int], gap: int, width: int, ink: Ink) -> str:
     for name, at in place.items():
         room = min(gap - 1, width - at)
         short = name if columns(name) <= room else name.rpartition("/")[2]
-        line += cut(ink.plain(escape(short)), room, ink.ellipsis).ljust(gap)
+        line += cut_within(ink.plain(escape(short)), room, ink.ellipsis).ljust(gap)
     return line.rstrip()
 
 
