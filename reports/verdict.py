@@ -363,7 +363,7 @@ def streams(run: Run) -> str:
     return folded(head, body, STREAMS, "stream")
 
 
-def plain_messages(run: Run, most: int = 200) -> str:
+def plain_messages(run: Run, most: int = 100) -> str:
     """The messages for a reader without script."""
     names = run.analysis.names
     body = "".join(
