@@ -116,10 +116,11 @@ function waitWords(row) {
   const short = { nodata: 'no data', noroom: 'no room', lock: 'lock', ready: 'nothing ready', notice: 'not told', signal: 'no signal', child: '', peer: 'no other end', sleep: '' }[reason];
   return short ? `${short}: ${call}` : call;
 }
-/* Who writes and who reads, in so much room: many are counted, and what is too long loses its middle. */
+/* Who writes and who reads, in so much room: several are counted, and what is too long loses its middle. */
 const LABEL = '12.5px sans';
 function wayOf(from, to, room) {
-  const told = [from, to].map(names => { const all = names.split(', '); return all.length > 2 ? `${n(all.length)} threads` : names; });
+  if (widthOf(`${from} → ${to}`, LABEL) <= room) return `${from} → ${to}`;
+  const told = [from, to].map(names => { const all = names.split(', '); return all.length > 1 ? `${n(all.length)} threads` : names; });
   room -= widthOf(' → ', LABEL);
   const [a, b] = told.map(words => widthOf(words, LABEL));
   return `${fitted(told[0], Math.max(room / 2, room - b), LABEL)} → ${fitted(told[1], Math.max(room / 2, room - a), LABEL)}`;

@@ -33,16 +33,14 @@ def draw(run: Run) -> str:
     found = interleaving(run)
     if found.nodes.empty:
         return nothing(TITLE, "No bytes passed between threads, so nothing had to come before anything.", "wide-figure")
-    drawn, notes = picture(run, found, "The last ")
+    drawn = picture(run, found, "The last ")
     wait = longest_wait(run)
     if not found.core and wait is not None and wait < found.nodes["time"].min():
         earlier = interleaving(run, around=wait)
         if not earlier.nodes.empty:
-            there, said = picture(run, earlier, "")
-            noted = "".join(f'<p class="note">{note}</p>' for note in said)
             summary = f"Around the longest wait, which ended at {moment(wait)}"
-            drawn += f"<details><summary>{summary}</summary>{there}{noted}</details>"
-    return figure(TITLE, SAYS, drawn, notes, "wide-figure")
+            drawn += f"<details><summary>{summary}</summary>{picture(run, earlier, '')}</details>"
+    return figure(TITLE, SAYS, drawn, style="wide-figure")
 
 
 def longest_wait(run: Run) -> int | None:
@@ -52,7 +50,7 @@ def longest_wait(run: Run) -> int | None:
     return int(waits["end"].loc[(waits["end"] - waits["begin"]).idxmax()]) if len(waits) else None
 
 
-def picture(run: Run, found: Interleaving, which: str) -> tuple[str, list[str]]:
+def picture(run: Run, found: Interleaving, which: str) -> str:
     """The diagram as HTML, with its legend, and notes on what it is a part of: `which` ("The last ") of how many."""
     knot = [waiter.thread for waiter in members(run, "core") if waiter.thread is not None]
     core = [thread for thread in found.lanes if thread in knot]
@@ -87,7 +85,7 @@ def picture(run: Run, found: Interleaving, which: str) -> tuple[str, list[str]]:
     notes = [f"{part}: {moment(first)} to {moment(last)}."]
     if len(core) < len(knot):
         notes.append(f"Of the knot’s {len(knot):,} threads {len(core):,} are drawn.")
-    return drawn + legend(found, families), notes
+    return drawn + legend(found, families) + "".join(f'<p class="note">{note}</p>' for note in notes)
 
 
 def dots(run: Run, found: Interleaving, spots: list[tuple[float, float]]) -> list[str]:
