@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import PurePath
 
 import pandas as pd
-from ipctrace.tracer.schema import OBJECTS, Trace
+from ipctrace.tracer.schema import OBJECTS, REASONS, Trace
 
 from .events import Events, groups, number, rows_of
 
@@ -99,6 +99,14 @@ def letters(place: int) -> str:
         place, letter = divmod(place - 1, 26)
         name = chr(ord("A") + letter) + name
     return name
+
+
+def waits_on(reason: str, channel: str | None) -> str:
+    """waits for data on pipe B; waits for room in pipe A; waits for lock A; for nothing known: runs."""
+    words = REASONS.get(reason, "runs")
+    if channel is None or (reason == "lock" and channel.startswith("lock ")):
+        return words if channel is None else f"waits for {channel}"
+    return f"{words} {'in' if reason == 'noroom' else 'on'} {channel}"
 
 
 def the(name: str) -> str:

@@ -49,6 +49,11 @@ class Finding:
     events: tuple[int, ...] = ()
     edit: Edit | None = None
 
+    @property
+    def kind(self) -> tuple[str, tuple[int, ...]]:
+        """What findings that are alike have in common: the rule, and the first place."""
+        return self.rule, self.sites[:1]
+
 
 @dataclass(frozen=True, slots=True)
 class Stuck:

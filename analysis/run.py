@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import cached_property
 
 import pandas as pd
-from ipctrace.tracer.schema import REASONS, Trace
+from ipctrace.tracer.schema import Trace
 
 from . import blocking, descriptors, edges, messages, naming, paths, races, sampling, streams
 from .causality import Causality
@@ -256,9 +256,4 @@ class Run:
 
     def waits_for(self, reason: str, channel: int | None) -> str:
         """waits for data on pipe A."""
-        words = REASONS.get(reason, "runs")
-        return (
-            f"{words} {'in' if reason == 'noroom' else 'on'} {self.channel_name(channel)}"
-            if channel is not None
-            else words
-        )
+        return naming.waits_on(reason, None if channel is None else self.channel_name(channel))

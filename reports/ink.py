@@ -77,6 +77,16 @@ def cut(text: str, width: int, ellipsis: str = "…") -> str:
     return kept + ellipsis[: max(0, width)]
 
 
+def cut_within(name: str, width: int, ellipsis: str = "…") -> str:
+    """A name in at most `width` columns, without its middle: the names of many workers differ in their ends."""
+    if columns(name) <= width or width < 3 * len(ellipsis):
+        return cut(name, width, ellipsis)
+    ending = name
+    while columns(ending) > (width - len(ellipsis)) // 2:
+        ending = ending[1:]
+    return cut(name, width - columns(ending), ellipsis) + ending
+
+
 def wrap(text: str, width: int, first: str = "", rest: str | None = None) -> Iterator[str]:
     """The lines of `text`, broken at spaces to `width` columns; `first` begins the first line, `rest` the others.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ipctrace.analysis.naming import waits_on
 from ipctrace.analysis.results import Edge, Stuck, Waiter
 from ipctrace.tracer.schema import REASONS
 
@@ -95,8 +96,7 @@ class Knot:
         full = waiter.reason == "noroom"
         if full and not left:  # a write that has not returned left in it whatever had room: only the wait tells
             held = f"full, {capacity:,} bytes" if capacity else "full"
-        between = "in" if full else "on"
-        return Line(f"{REASONS[waiter.reason]} {between} {name}", "" if left is None else held, float(full))
+        return Line(waits_on(waiter.reason, name), "" if left is None else held, float(full))
 
     def outside(self, waiter: Waiter) -> list[str]:
         """What is said of one that is not part of the knot, in two short lines."""

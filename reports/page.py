@@ -160,7 +160,8 @@ def facts(run: Run) -> str:
 PRIVACY = {
     "whole": "Payload text is shown as recorded; it may hold secrets: <code>ipctrace report --redact</code> leaves it "
     "out.",
-    "redacted": "Payloads, command lines, the environment and paths outside the working directory were left out.",
+    "redacted": "Payloads, command lines, the environment and paths outside the working directory were left out. Lines "
+    "of the program’s own source are shown as they are.",
 }
 ENDINGS = {
     "exit": "itself",

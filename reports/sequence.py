@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .ink import Ink, columns, cut, escape
+from .ink import Ink, columns, cut, cut_within, escape
 
 TIME = 11  # columns of the time, before the first thread's
 LEAST = 16  # columns from one thread's column to the next
@@ -51,7 +51,7 @@ def heading(order: Sequence[str], ink: Ink) -> str:
     for name, at in place.items():
         room = min(gap - 1, ink.width - TIME - at)
         short = name if columns(name) <= room else name.rpartition("/")[2]
-        line += padded(cut(ink.plain(escape(short)), room, ink.ellipsis), gap)
+        line += padded(cut_within(ink.plain(escape(short)), room, ink.ellipsis), gap)
     return line.rstrip()
 
 

@@ -8,6 +8,7 @@ At most 80 columns; the first sentence is wrapped and never cut. Everything that
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import PurePath
@@ -15,6 +16,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from ..analysis.naming import waits_on
 from ..analysis.results import Analysis, Edit, Finding, Stuck, Waiter
 from ..tracer.schema import REASONS
 from .exchanges import exchanges
@@ -161,15 +163,19 @@ class Terminal:
         if knotted and more:
             found = [finding for finding in found if finding.severity != "info"]
         room = (OTHERS if knotted else FINDINGS) if more else len(found)
+        alike = Counter(finding.kind for finding in found)
+        if more:  # one of each kind: nobody reads ninety that are alike
+            found = list({finding.kind: finding for finding in reversed(found)}.values())[::-1]
         if knotted and found:
             yield ""
         for finding in found[:room]:
-            yield from self.finding(finding)
+            yield from self.finding(finding, alike[finding.kind] if more else 1)
             if finding.edit or not more:
                 yield from self.remedy(finding)
                 yield ""
-        if len(found) > room:
-            yield f"  and {len(found) - room} more findings: {self.clean(more)}"
+        hidden = sum(alike.values()) - sum(alike[finding.kind] for finding in found[:room]) if more else 0
+        if hidden:
+            yield f"  and {count(hidden, 'more finding')}: {self.clean(more)}"
 
     # ---- the knot
 
@@ -231,8 +237,8 @@ class Terminal:
         if waiter.reason == "child" and holders:
             names = " and ".join(dict.fromkeys(self.who(holder).rsplit(" ", 1)[0] for holder in holders))
             return f"waits for {names} to end"
-        words = REASONS.get(waiter.reason, "runs")
-        return words if waiter.channel is None else f"{words} on {self.analysis.channel_names[waiter.channel]}"
+        channel = None if waiter.channel is None else self.analysis.channel_names[waiter.channel]
+        return waits_on(waiter.reason, channel) if waiter.reason in REASONS else "runs"
 
     def place(self, site: int | None) -> str:
         """`deadlock.py:42`, or that there is no source to point at."""
@@ -316,12 +322,12 @@ class Terminal:
         rule = None if verdict.name == "completed" else verdict.rule
         return next((finding for finding in self.analysis.findings if finding.rule == rule), None)
 
-    def finding(self, finding: Finding) -> Iterator[str]:
-        """`severity[CODE]: message`, and its place where the message doesn't name it."""
+    def finding(self, finding: Finding, alike: int = 1) -> Iterator[str]:
+        """`severity[CODE]: message`, its place where the message doesn't name it, and how many times it is so there."""
         word = f"{finding.severity}[{finding.rule}]: "
         place = self.place(finding.sites[0]) if finding.sites else ""
         text = finding.message if not place or place in finding.message else f"{finding.message} ({place})"
-        yield from self.paragraph(text, f"  {word}")
+        yield from self.paragraph(f"{text} So {alike:,} times there." if alike > 1 else text, f"  {word}")
 
     def remedy(self, finding: Finding) -> Iterator[str]:
         """What to change, and as a diff where one line does it."""

@@ -86,11 +86,17 @@ def lead(run: Run) -> str:
     if not run.analysis.verdict.because:
         return ""
     text = sentences(run.analysis.verdict.because)
+    anchors: dict[str, list[str]] = {}  # of several members at one place the first is meant first
     for waiter in members(run, "core"):
         for place in {run.place(waiter.site), *(run.place(site) for site in held_sites(run, waiter.process))} - {""}:
-            pattern = rf"(?<![\w./&;#-]){re.escape(escape(place))}(?!\d)"
-            link = f'<a class="site" href="#{anchor(waiter)}">{escape(place)}</a>'
-            text = re.sub(pattern, link.replace("\\", r"\\"), text, count=1)  # re.sub would read `\u` of a name
+            anchors.setdefault(escape(place), []).append(anchor(waiter))
+
+    def linked(found: re.Match[str]) -> str:
+        left = anchors[found[0]]
+        return f'<a class="site" href="#{left.pop(0)}">{found[0]}</a>' if left else found[0]
+
+    places = "|".join(sorted(map(re.escape, anchors), key=len, reverse=True))
+    text = re.sub(rf"(?<![\w./&;#-])(?:{places})(?!\d)", linked, text) if places else text
     return f'<p class="lead">{text}</p>'
 
 
@@ -285,22 +291,17 @@ def findings(run: Run, told: Finding | None = None) -> str:
         return ""
     if not shown:
         return '<p class="none">Nothing found: no rule that ipctrace knows applies to this run.</p>'
-    alike = Counter(map(kind, shown))
+    alike = Counter(one.kind for one in shown)
     many = len(shown) > FINDINGS + 2
     if many:  # one of each kind, then the rest: nobody reads ninety that are alike
-        first = {kind(one): one for one in reversed(shown)}
-        shown.sort(key=lambda one: one is not first[kind(one)])
+        first = {one.kind: one for one in reversed(shown)}
+        shown.sort(key=lambda one: one is not first[one.kind])
     most = min(len(alike), KINDS) if many else FINDINGS
-    body = [finding_row(run, one, alike[kind(one)] if many and place < len(alike) else 1)
+    body = [finding_row(run, one, alike[one.kind] if many and place < len(alike) else 1)
             for place, one in enumerate(shown)]  # fmt: skip
     heading = "Also found" if told else "Findings"
     head = "<th>code<th>severity<th>what is so, and what to do<th>site"
     return f'<div class="findings"><h2>{heading}</h2>{folded(head, body, most, "finding")}</div>'
-
-
-def kind(finding: Finding) -> tuple[str, tuple[int, ...]]:
-    """What findings that are alike have in common: the rule, and the place."""
-    return finding.rule, finding.sites[:1]
 
 
 def finding_row(run: Run, one: Finding, alike: int) -> str:
@@ -362,7 +363,7 @@ def streams(run: Run) -> str:
     return folded(head, body, STREAMS, "stream")
 
 
-def plain_messages(run: Run, most: int = 200) -> str:
+def plain_messages(run: Run, most: int = 100) -> str:
     """The messages for a reader without script."""
     names = run.analysis.names
     body = "".join(

@@ -2,6 +2,7 @@
 """What a person sees at once: where the cursor begins, that nothing is a wall, an empty box or cut, and that what is
 told of one thing in several places agrees and leads on."""
 
+import re
 import sys
 
 import pytest
@@ -25,10 +26,14 @@ def full_trace():
     there, back = build.pipe(parent), build.pipe(parent)
     child = build.fork(parent, keep=(there.reader, back.writer))
     build.close(parent, there.reader, back.writer)
-    line = build.site("/work/a_program_with_a_rather_long_name.py", 117, "    os.write(fd, b'x' * 100_000)  # " + "so " * 40)
+    line = build.site(
+        "/work/a_program_with_a_rather_long_name.py", 117, "    os.write(fd, b'x' * 100_000)  # " + "so " * 40
+    )
     for thread, pipe in ((parent, there), (child, back)):
         build.after(MS)
-        build.begin(thread, "os.write", fd=pipe.writer, channel=pipe.channel, data=b"x" * 100_000, size=100_000, site=line)
+        build.begin(
+            thread, "os.write", fd=pipe.writer, channel=pipe.channel, data=b"x" * 100_000, size=100_000, site=line
+        )
     build.after(50 * MS)
     build.look(2)
     return build.trace(ended="deadlock", status=None)
@@ -122,14 +127,20 @@ def test_a_channel_that_never_held_anything_has_no_strip_unless_the_knot_waits_o
     page = show(render(analyze(build.trace()))).page
     assert page.evaluate("MODEL.strips") == [pipes[1].channel]
     knotted = show(render(analyze(deadlock_trace()))).page
-    waited = knotted.evaluate("MODEL.graph.waiters.filter(one => MODEL.core.includes(one.lane)).map(one => one.channel)")
+    waited = knotted.evaluate(
+        "MODEL.graph.waiters.filter(one => MODEL.core.includes(one.lane)).map(one => one.channel)"
+    )
     assert set(waited) <= set(knotted.evaluate("MODEL.strips"))
 
 
-def test_long_lists_are_folded(show):
-    page = show(render(analyze(leaky_trace()))).page
-    assert page.locator(".findings tbody tr:visible").count() == 6
-    assert "more findings" in page.inner_text(".findings summary")
+def test_findings_that_are_alike_share_a_row_and_the_rest_is_folded(show):
+    analysis = analyze(leaky_trace())
+    page = show(render(analysis)).page
+    kinds = {(one.rule, one.sites[:1]) for one in analysis.findings}
+    rows = page.locator(".findings tbody tr:visible")
+    assert len(kinds) < len(analysis.findings) and rows.count() == len(kinds)
+    assert re.search(r"So [\d,]+ times at this place", rows.first.inner_text())
+    assert f"{len(analysis.findings) - len(kinds)} more findings" in page.inner_text(".findings summary")
 
 
 @pytest.mark.parametrize("make", [deadlock_trace, full_trace, star_trace, leaky_trace, hostile_trace, empty_trace])
@@ -224,3 +235,40 @@ def test_the_heat_map_is_printed_in_light_colours(show):
     page.click("#theme")
     page.evaluate("drawing")
     assert page.evaluate("colours.nodata.join()") == light
+
+
+def test_members_that_wait_at_one_line_have_a_link_each(show):
+    build = TraceBuilder()
+    parent = build.process("ring.py")
+    pipes = [build.pipe(parent) for _ in range(3)]
+    line = build.site("/work/ring.py", 9, "os.read(fd, 32)")
+    members = [build.fork(parent, keep=(pipes[k].reader, pipes[(k + 1) % 3].writer)) for k in range(3)]
+    for pipe in pipes:
+        build.close(parent, pipe.reader, pipe.writer)
+    for member, pipe in zip(members, pipes, strict=True):
+        build.begin(member, "os.read", fd=pipe.reader, channel=pipe.channel, size=32, site=line)
+    build.after(50 * MS)
+    build.look(2)
+    page = show(render(analyze(build.trace(ended="deadlock", status=None)))).page
+    links = page.evaluate("[...document.querySelectorAll('.lead a')].map(one => [one.textContent, one.hash])")
+    assert links and all(words == "ring.py:9" for words, _ in links)
+    assert len({place for _, place in links}) == len(links) == page.inner_text(".lead").count("ring.py:9")
+    assert page.evaluate("[...document.querySelectorAll('.lead a')].every(one => document.querySelector(one.hash))")
+
+
+def test_a_window_that_changes_its_width_leaves_the_open_table_alone(show):
+    page = show(render(analyze(deadlock_trace()))).page
+    page.evaluate("chooseTable('Channels')")
+    page.set_viewport_size({"width": 800, "height": 900})
+    until(page, "window.ipctrace.drawn.wide === plotWidth() && $('wrap').clientWidth < 800")
+    page.wait_for_timeout(200)
+    assert page.evaluate("tab") == "Channels"
+
+
+def test_a_text_is_cut_in_its_middle_to_the_room_that_there_is(show):
+    page = show(render(analyze(deadlock_trace()))).page
+    cut = page.evaluate("fitted('many_processes 17', 80, '12px sans')")
+    assert page.evaluate("text => widthOf(text, '12px sans')", cut) <= 80
+    assert cut.startswith("many") and cut.endswith(" 17") and "…" in cut
+    assert page.evaluate("fitted('short', 80, '12px sans')") == "short"
+    assert page.evaluate("fitted('\\u{1F600}'.repeat(40), 80, '12px sans').isWellFormed()")

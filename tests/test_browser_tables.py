@@ -460,12 +460,14 @@ def test_on_paper_every_table_is_there_up_to_200_rows(show, busy):
     page.emulate_media(media="print")
     tables = page.evaluate("[...document.querySelectorAll('#printed tbody')].map(body => body.rows.length)")
     assert max(tables) == 200
+    assert page.locator("details:not([open])").count() == 0
     assert len(tables) == page.evaluate("Object.values(TABLES).filter(t => t.size).length")
     assert "the first 200 of 6,000 rows" in page.inner_text("#printed")
     assert page.locator("#window").is_visible() is False
     assert page.evaluate("getComputedStyle(document.querySelector('h1')).color") == "rgb(26, 29, 33)"
     page.evaluate("dispatchEvent(new Event('afterprint'))")
     assert page.evaluate("$('printed').childElementCount") == 0
+    assert page.locator("details[open]").count() == 0
 
 
 def test_the_first_sheet_of_paper_holds_verdict_knot_remedy_and_stacks(show, deadlock):

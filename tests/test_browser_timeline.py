@@ -1,6 +1,7 @@
 # ruff: noqa: F811 (the fixtures are imported, and then named by the tests)
 """The timeline in a real browser: marks, merged messages, all three bands of a strip, any zoom, any number of lanes."""
 
+import re
 import xml.etree.ElementTree as ElementTree
 
 import pytest
@@ -254,6 +255,8 @@ def test_above_eighty_lanes_rows_fold_and_open(show, processes, threads):
         return
     assert page.evaluate("G.rows.length") <= 80
     assert page.evaluate("G.lanes.length") == lanes
+    assert page.evaluate("!G.lanes[0].folded")  # the process that began it all
+    assert re.search(r"\d of \d[\d,]* (run|wait|sleep)", page.inner_text("#gr"))
     button = page.locator("#gl [data-group]").first
     assert button.get_attribute("aria-expanded") == "false"
     assert "share" in page.inner_text("#form")

@@ -13,7 +13,7 @@ from ipctrace.analysis.paths import shares
 from ipctrace.analysis.run import Run as Derived
 from ipctrace.analysis.timeline import Nodes
 from ipctrace.reports import figures, plots
-from ipctrace.reports.figures import by_reason, critical_path, latency, matrix, sizes
+from ipctrace.reports.figures import by_reason, critical_path, latency, matrix, sizes, space_time
 from ipctrace.reports.figures.interleaving import interleaving
 from ipctrace.reports.figures.lanes import lanes
 from ipctrace.reports.run import Run
@@ -345,3 +345,24 @@ def test_a_wait_inside_a_call_is_for_whom_the_inner_call_waits():
 
 def test_the_caption_says_the_scale_once(run):
     assert latency.draw(run).count("logarithmic") <= 1
+
+
+def test_a_long_run_shows_what_led_to_the_end_of_its_longest_wait_too() -> None:
+    build = TraceBuilder()
+    parent = build.process("long.py")
+    there, back = build.pipe(parent), build.pipe(parent)
+    child = build.fork(parent)
+    slow = build.begin(child, "os.read", fd=there.reader, size=9)
+    build.after(500_000_000)
+    build.write(parent, there.writer, b"come late")
+    build.end(slow, data=b"come late")
+    for _ in range(60):
+        build.after(1_000_000)
+        build.write(child, back.writer, b"x")
+        build.read(parent, back.reader, b"x")
+    run = Run(analyze(build.trace()))
+    ended = space_time.longest_wait(run)
+    assert interleaving(run).nodes["time"].min() > ended
+    earlier = interleaving(run, around=ended).nodes["time"]
+    assert earlier.min() < ended <= earlier.max()
+    assert f"Around the longest wait, which ended at {ended / 1e9:.4f} s" in space_time.draw(run)

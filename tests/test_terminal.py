@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from ipctrace.analysis import analyze
 from ipctrace.analysis.results import Analysis, Edge, Edit, Finding, Stuck, Verdict, Waiter, WaitGraph
-from ipctrace.reports.ink import Ink, columns, cut, escape, wrap
+from ipctrace.reports.ink import Ink, columns, cut, cut_within, escape, wrap
 from ipctrace.reports.terminal import verdict
 
 from tests import builders
@@ -258,8 +258,19 @@ def test_a_run_in_which_nothing_happened_says_why(emptied: tuple[str, ...], said
 
 def test_many_findings_are_counted_and_named_by_a_command() -> None:
     analysis = healthy()
-    analysis.findings[:] = analysis.findings * 12
+    (found,) = analysis.findings
+    analysis.findings[:] = [replace(found, rule=f"IPC4{number:02}") for number in range(12)]
     assert "  and 4 more findings: ipctrace analyze deadlock.ipctrace" in lines(analysis)
+    assert sum("info[IPC4" in line for line in lines(analysis, more="")) == 12
+
+
+def test_findings_that_are_alike_share_a_paragraph() -> None:
+    analysis = healthy()
+    analysis.findings[:] = analysis.findings * 12
+    shown = lines(analysis)
+    assert sum("info[IPC404]" in line for line in shown) == 1
+    assert "So 12 times there." in " ".join(" ".join(shown).split())
+    assert not any("more finding" in line for line in shown)
     assert sum("info[IPC404]" in line for line in lines(analysis, more="")) == 12
 
 
@@ -271,6 +282,13 @@ def test_escape_leaves_letters_alone() -> None:
 def test_cut_counts_columns() -> None:
     assert cut("値値値", 5) == "値値…"
     assert cut("abc", 3) == "abc"
+
+
+def test_a_name_loses_its_middle() -> None:
+    assert cut_within("a_program 1", 20) == "a_program 1"
+    assert cut_within("many_processes 17", 11) == "many_…es 17"
+    assert cut_within("many_processes 17", 11, "...") == "many...s 17"
+    assert columns(cut_within("値" * 9, 8)) <= 8
 
 
 def test_wrap_keeps_every_word() -> None:

@@ -1,5 +1,5 @@
 /* On paper: every table that has rows, up to PRINTED of them; the one that is open as it is filtered and sorted. Made
-   when a printer asks, and let go again. (The timeline is export.js's.) */
+   when a printer asks, and let go again. What is folded is open on paper. (The timeline is export.js's.) */
 const PRINTED = 200;
 function printedTable(name) {
   const t = TABLES[name], own = name === tab, size = own ? shownRows.length : t.size;
@@ -14,6 +14,14 @@ function printedTable(name) {
   return `<h3>${name} <span class="dim">${part}${filtered}</span></h3><table class="data"><thead><tr>${head}</thead><tbody>${body}</tbody></table>`;
 }
 function startPrint() {
-  addEventListener('beforeprint', () => { $('printed').innerHTML = Object.keys(TABLES).map(printedTable).join(''); });
-  addEventListener('afterprint', () => { $('printed').textContent = ''; });
+  let folded = [];
+  addEventListener('beforeprint', () => {
+    $('printed').innerHTML = Object.keys(TABLES).map(printedTable).join('');
+    folded = [...document.querySelectorAll('details:not([open])')];
+    for (const one of folded) one.open = true;
+  });
+  addEventListener('afterprint', () => {
+    $('printed').textContent = '';
+    for (const one of folded) one.open = false;
+  });
 }

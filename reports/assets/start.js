@@ -73,6 +73,6 @@ window.ipctrace.start = async () => {
   new ResizeObserver(() => {
     if (innerWidth === width) return;
     width = innerWidth; clearTimeout(wait);
-    wait = setTimeout(() => { if (has(picked)) pick(picked); else draw(); }, 60);
+    wait = setTimeout(() => { if (has(picked)) show(picked); draw(); }, 60);
   }).observe(document.body);
 };

@@ -116,16 +116,11 @@ function waitWords(row) {
   const short = { nodata: 'no data', noroom: 'no room', lock: 'lock', ready: 'nothing ready', notice: 'not told', signal: 'no signal', child: '', peer: 'no other end', sleep: '' }[reason];
   return short ? `${short}: ${call}` : call;
 }
-/* Who used a channel of which nobody holds a descriptor: a queue of Python's. */
-function usersOf(c, ends) {
-  const names = new Set();
-  for (const i of traffic[c].rows.subarray(0, 1000)) if (has(ends[i])) names.add(who(ends[i]));
-  return [...names].join(', ') || 'nobody';
-}
-/* Who writes and who reads, in so much room: many are counted, and what is too long loses its middle. */
+/* Who writes and who reads, in so much room: several are counted, and what is too long loses its middle. */
 const LABEL = '12.5px sans';
 function wayOf(from, to, room) {
-  const told = [from, to].map(names => { const all = names.split(', '); return all.length > 2 ? `${n(all.length)} threads` : names; });
+  if (widthOf(`${from} → ${to}`, LABEL) <= room) return `${from} → ${to}`;
+  const told = [from, to].map(names => { const all = names.split(', '); return all.length > 1 ? `${n(all.length)} threads` : names; });
   room -= widthOf(' → ', LABEL);
   const [a, b] = told.map(words => widthOf(words, LABEL));
   return `${fitted(told[0], Math.max(room / 2, room - b), LABEL)} → ${fitted(told[1], Math.max(room / 2, room - a), LABEL)}`;
@@ -151,7 +146,7 @@ function gutter(small, tight) {
     const s = G.strips[c], { most } = scaleOf(c), ch = CHANNELS[c];
     const full = ch.capacity && most >= ch.capacity, unit = ch.items ? count(ch.capacity || most, 'item').replace(/^.* /, ' ') : ' B', of = ch.capacity && !full ? ` of ${n(ch.capacity)}${unit}` : unit, top = full ? `full: ${n(ch.capacity)}${unit}` : `top: ${n(most)}${of}`;
     const room = (small ? plotWidth() - 30 : $('gl').clientWidth - 12) - widthOf(`${shortName(c)} `, '620 12.5px sans'), said = widthOf(top, LABEL) < room ? top : top.replace(/ of .*/, unit);
-    const [from, to] = [ch.unseen.w ?? (ch.writers || usersOf(c, M.writer)), ch.unseen.r ?? (ch.readers || usersOf(c, M.reader))];
+    const [from, to] = [ch.unseen.w ?? (ch.writers || 'nobody'), ch.unseen.r ?? (ch.readers || 'nobody')];
     return `<div style="top:${s.y + TOP - (small ? 18 : 4)}px;height:36px" title="${esc(`${ch.name}, ${top}: ${fewOf(from)} → ${fewOf(to)}`)}"><span><b>${esc(shortName(c))}</b> <span class="s">${said}</span></span><span class="s">${esc(wayOf(from, to, small ? room - widthOf(said, LABEL) - 20 : $('gl').clientWidth - 14))}</span></div>`;
   });
   $('gl').innerHTML = rows.join('') + strips.join('');

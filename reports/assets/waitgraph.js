@@ -112,7 +112,7 @@ const briefly = (lane, room, font) => fitted(widthOf(who(lane), font) > room && 
 const svgText = (text, x, y, style, kind, anchor = 'start') => `<text x="${x.toFixed(1)}" y="${y.toFixed(1)}" class="${style} ${kind}" text-anchor="${anchor}">${esc(text)}</text>`;
 
 /* What a wait is called in a card: `waits for data on pipe A`. */
-const waitSaid = (wait, called = channelName) => `${MODEL.reasons[wait.reason]}${has(wait.channel) && wait.reason !== 'child' && wait.reason !== 'sleep' ? ` ${wait.reason === 'noroom' ? 'in' : 'on'} ${called(wait.channel)}` : ''}`;
+const waitSaid = (wait, called = channelName) => wait.reason === 'lock' && has(wait.channel) && channelName(wait.channel).startsWith('lock ') ? `waits for ${called(wait.channel)}` : `${MODEL.reasons[wait.reason]}${has(wait.channel) && wait.reason !== 'child' && wait.reason !== 'sleep' ? ` ${wait.reason === 'noroom' ? 'in' : 'on'} ${called(wait.channel)}` : ''}`;
 /* 'knot', 'behind' or '': what a wait that never ends is in the knot that has closed. */
 const partOf = (wait, t) => !wait?.open || !formedBy(t) ? '' : LANES[wait.lane].role === 'core' ? 'knot' : LANES[wait.lane].role === 'victim' ? 'behind' : '';
 

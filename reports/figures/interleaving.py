@@ -36,18 +36,23 @@ class Interleaving:
     core: bool
 
 
-def interleaving(run: Run, most: int = NODES, lanes: int = LANES) -> Interleaving:
-    """The last `most` nodes of at most `lanes` threads; where threads are in a knot, of what they had to do with."""
+def interleaving(run: Run, most: int = NODES, lanes: int = LANES, around: int | None = None) -> Interleaving:
+    """The last `most` nodes of at most `lanes` threads; where threads are in a knot, of what they had to do with.
+
+    `around`: a time, ns; then those before it, and a few after it."""
     enter, exit = whole(run.trace.events["enter"]), whole(run.trace.events["exit"], NEVER)
     owner = whole(run.trace.events["thread"])
     core = {waiter.thread for waiter in members(run, "core") if waiter.thread is not None}
     event, end, other = candidates(run, owner)
     time = np.where(end, exit[event], enter[event])
     known = time != NEVER
+    total = int(np.bincount(event[known] * 2 + end[known], minlength=1).astype(bool).sum())
+    if around is not None:
+        times = np.unique(time[known])
+        known &= time <= times[min(len(times) - 1, int(np.searchsorted(times, around)) + most // 4)]
     event, end, other, time = event[known], end[known], other[known], time[known]
     knot = list(core)
     wanted = np.isin(owner[event], knot) | np.isin(other, knot) | (not core)
-    total = int(np.bincount(event * 2 + end, minlength=1).astype(bool).sum())
 
     def latest(which: Flags) -> Nodes:
         some = np.flatnonzero(which)

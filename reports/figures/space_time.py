@@ -28,10 +28,30 @@ FAMILY = {kind: family for family, (_, kinds) in KINDS.items() for kind in kinds
 
 
 def draw(run: Run) -> str:
-    """The figure: the part around the end of the run, or around the knot."""
+    """The figure: the part around the end of the run, or around the knot; of a long run that came to no knot another,
+    folded away, around its longest wait."""
     found = interleaving(run)
     if found.nodes.empty:
         return nothing(TITLE, "No bytes passed between threads, so nothing had to come before anything.", "wide-figure")
+    drawn = picture(run, found, "The last ")
+    wait = longest_wait(run)
+    if not found.core and wait is not None and wait < found.nodes["time"].min():
+        earlier = interleaving(run, around=wait)
+        if not earlier.nodes.empty:
+            summary = f"Around the longest wait, which ended at {moment(wait)}"
+            drawn += f"<details><summary>{summary}</summary>{picture(run, earlier, '')}</details>"
+    return figure(TITLE, SAYS, drawn, style="wide-figure")
+
+
+def longest_wait(run: Run) -> int | None:
+    """When the longest wait that came to an end did, ns; sleeps left out."""
+    waits = run.analysis.blocking
+    waits = waits[(waits["kind"] != "sleep") & ~waits["open"]]
+    return int(waits["end"].loc[(waits["end"] - waits["begin"]).idxmax()]) if len(waits) else None
+
+
+def picture(run: Run, found: Interleaving, which: str) -> str:
+    """The diagram as HTML, with its legend, and notes on what it is a part of: `which` ("The last ") of how many."""
     knot = [waiter.thread for waiter in members(run, "core") if waiter.thread is not None]
     core = [thread for thread in found.lanes if thread in knot]
     columns = int(found.nodes["rank"].max()) + 1
@@ -59,13 +79,13 @@ def draw(run: Run) -> str:
     part = (
         f"All {count(len(found.nodes), 'begin')} and ends"
         if len(found.nodes) == found.total
-        else f"The last {len(found.nodes):,} of {found.total:,} begins and ends"
+        else f"{which}{len(found.nodes):,} of {found.total:,} begins and ends"
     )
     part += " of calls in which threads gave or got something" + (", the knot’s part" if found.core else "")
     notes = [f"{part}: {moment(first)} to {moment(last)}."]
     if len(core) < len(knot):
         notes.append(f"Of the knot’s {len(knot):,} threads {len(core):,} are drawn.")
-    return figure(TITLE, SAYS, drawn + legend(found, families), notes, "wide-figure")
+    return drawn + legend(found, families) + "".join(f'<p class="note">{note}</p>' for note in notes)
 
 
 def dots(run: Run, found: Interleaving, spots: list[tuple[float, float]]) -> list[str]:

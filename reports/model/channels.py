@@ -21,16 +21,35 @@ def channels(run: Run) -> Part:
 
 
 def _channels(run: Run) -> list[dict[str, Any]]:
-    kept = ("kind", "inode", "path", "capacity", "writers", "readers", "written", "read", "left", "messages")
-    held = _open_ends(run)
+    kept = ("kind", "inode", "path", "capacity", "written", "read", "left", "messages")
+    held, writers, readers = _open_ends(run), _users(run, "writer"), _users(run, "reader")
     return [
         {
             "name": run.channel_name(row["channel"]), **{key: row.get(key) for key in kept},
+            "writers": ", ".join(_named(row["writers"], writers.get(row["channel"], []))),
+            "readers": ", ".join(_named(row["readers"], readers.get(row["channel"], []))),
             "unseen": {access: run.unseen(row["channel"], access)[0] for access in ("w", "r")},
             "open": {access: held.get((row["channel"], access), []) for access in ("w", "r")},
         }
         for row in run.channels
     ]  # fmt: skip
+
+
+def _users(run: Run, end: str) -> dict[int, list[str]]:
+    """The threads that gave or got a channel's messages, by name."""
+    pairs = run.analysis.messages[["channel", end]].dropna().drop_duplicates().sort_values(["channel", end])
+    found: dict[int, list[str]] = {}
+    for channel, thread in zip(pairs["channel"].tolist(), pairs[end].tolist(), strict=True):
+        found.setdefault(channel, []).append(run.analysis.names[thread])
+    return found
+
+
+def _named(calls: str, messages: list[str]) -> list[str]:
+    """Who used a channel: those that made system calls on it and those whose messages these moved. Where a thread of
+    the same process has lent its hand, as a queue's feeder does, whose message it was is named, as everywhere else."""
+    told = {name.partition("/")[0] for name in messages}
+    own = [name for name in calls.split(", ") if name and (name in messages or name.partition("/")[0] not in told)]
+    return list(dict.fromkeys([*own, *messages]))
 
 
 def _open_ends(run: Run) -> dict[tuple[int, str], list[str]]:
