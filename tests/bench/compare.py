@@ -14,6 +14,7 @@ import argparse
 import contextlib
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from ipctrace.analysis.comparison import compare
@@ -39,13 +40,13 @@ def recorded(folder: Path, program: str, sleep: str = QUICK) -> Analysis:
     return record(folder, path, CHAPTER_SLEEP=sleep).run.analysis
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=20)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--level", type=float, default=0.01)
     parser.add_argument("--traces", type=Path, help="record here, and use what lies here from before")
-    wanted = parser.parse_args()
+    wanted = parser.parse_args(arguments)
     claims = differences = tests = 0
     with contextlib.ExitStack() as stack:
         name = wanted.traces or stack.enter_context(tempfile.TemporaryDirectory())
