@@ -244,7 +244,7 @@ def test_the_terminal_tells_it_in_the_order_of_importance() -> None:
         "A: 26 bytes stay in sys.stdout until",
         "the one that decides",
         "for ever",
-        "IPC101 unflushed-buffer at",
+        "IPC101 unflushed-buffer ",
         "look",
     ]
     assert [text.find(each) for each in order] == sorted(text.find(each) for each in order)

@@ -55,8 +55,7 @@ def headline(comparison: Comparison) -> tuple[str, str]:
             f"All {count} settings {ENDS[next(iter(outcomes))][1]}; {len(with_first) - len(alike)} do otherwise than "
         )
         said += f"{comparison.settings[0].label}."
-    other = next((one for one in with_first if one not in alike), with_first[0])
-    return said, " ".join(filter(None, [_parting(comparison, other), _times(with_first)]))
+    return said, " ".join(filter(None, [_parting(comparison, comparison.telling), _times(with_first)]))
 
 
 def _parting(comparison: Comparison, pair: Pair) -> str:

@@ -39,7 +39,7 @@ def _pair(comparison: Comparison, pair: Pair) -> str:
         )
     if words := time_in_words(pair):
         parts.append(f'<p class="time"><b>Time</b> {escape(capital(words))}</p>')
-    hidden = "" if pair is comparison.pairs[0] else " later"
+    hidden = "" if pair is comparison.telling else " later"
     return f'<div class="difference{hidden}" data-pair="{pair.first}-{pair.second}">{"".join(parts)}</div>'
 
 
