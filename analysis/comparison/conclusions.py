@@ -23,7 +23,8 @@ def of_pair(first: Setting, second: Setting, differences: Sequence[Difference], 
     if first.verdict != second.verdict:
         return f"{first.label} {ENDS[first.verdict][0]}, {second.label} {ENDS[second.verdict][0]}."
     if not real:
-        chance = ", and what depends on who is faster" if differences else ""
+        fickle = any(one.kind != "finding" for one in differences)
+        chance = ", and what depends on who is faster" if fickle else ""
         return f"Nothing differs but time{chance}."
     place = next((side.place for one in real for side in (one.first, one.second) if side.place), "")
     where = f"at {place}" if place else f"after {plural(agreed, 'step')}"
@@ -54,8 +55,7 @@ def headline(comparison: Comparison) -> tuple[str, str]:
             f"All {count} settings {ENDS[next(iter(outcomes))][1]}; {len(with_first) - len(alike)} do otherwise than "
         )
         said += f"{comparison.settings[0].label}."
-    other = next((one for one in with_first if one not in alike), with_first[0])
-    return said, " ".join(filter(None, [_parting(comparison, other), _times(with_first)]))
+    return said, " ".join(filter(None, [_parting(comparison, comparison.telling), _times(with_first)]))
 
 
 def _parting(comparison: Comparison, pair: Pair) -> str:

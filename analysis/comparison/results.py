@@ -137,7 +137,8 @@ class Comparison:
                  implicit (times that a buffer was emptied without: by input(), a line's end, being full, the
                  interpreter's end), calls (system calls that moved bytes, waited or made something), calls_per_message,
                  flushes_per_message, bytes_per_call, wait_REASON (ns, for each reason of schema.REASONS)
-    environment  a row a fact: fact, a column a setting (text; empty: not known), differs (bool)
+    environment  a row a fact: fact, a column a setting (text; empty: not known, or there is no such process, stream or
+                 channel), differs (bool: those that are known aren't all the same)
     findings     a row a finding, by rule, line and channel: rule, name, severity, message, place, chance (bool: comes
                  with timing), a column a setting (in how many of its runs, a whole number)
     roles        a row a thread role: role, a column a setting with the thread's id in the run shown (empty: not there)
@@ -157,6 +158,15 @@ class Comparison:
     notes: tuple[str, ...] = ()
     level: float = 0.01
     columns: tuple[str, ...] = field(default=())  # of the tables above, one a setting: label, made unique
+
+    @property
+    def telling(self) -> Pair:
+        """The pair that says most at once: with the first setting, and what decides; else with a difference; else the
+        first."""
+        with_first = [one for one in self.pairs if one.first == 0]
+        deciding = [one for one in with_first if any(each.decides and not each.chance for each in one.differences)]
+        different = [one for one in with_first if one.first_difference]
+        return (deciding or different or with_first)[0]
 
     def pair(self, first: int, second: int) -> Pair | None:
         """The comparison of two settings, where it was made."""
