@@ -194,9 +194,7 @@ def plan(
             dict.fromkeys(map(str, pipe_size or [OWN])), range(1, repeat + 1),
         ):  # fmt: skip
             command = recording.find(rest, module, each.path if each else None)
-            shown = " ".join([command.name + (".py" if command.command[-1:] and not module and _is_python(rest) else ""),
-                              *rest[0 if module else 1 :]])  # fmt: skip
-            title = f"{Path(rest[0]).name} {shlex.join(rest[1:])}".strip() if not module else shown
+            title = " ".join([f"-m {module}" if module else Path(rest[0]).name, *map(shlex.quote, rest[not module :])])
             combination = Combination(title, each.name if each else "", mode, method, pipe)
             arguments = _arguments(rest, module, each, mode, method, pipe, duration)
             asked = {
@@ -206,10 +204,6 @@ def plan(
             name = _file_name(position if len(programs) > 1 else None, command.name, combination, number)
             made.append(Job(combination, number, name, tuple(arguments), json.loads(json.dumps(asked))))
     return made
-
-
-def _is_python(words: Sequence[str]) -> bool:
-    return bool(words) and words[0].endswith(".py")
 
 
 def _arguments(

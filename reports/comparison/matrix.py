@@ -105,14 +105,14 @@ def _grid(cells: Sequence[Cell], ink: Ink) -> Iterator[str]:
         yield (_GAP + ink.plain(name).ljust(left) + _GAP + _GAP.join(parts)).rstrip()
 
 
-_HEADS = ("setting", "verdict", "time", "blocked", "merged", "findings")
+HEADS = ("setting", "verdict", "time", "blocked", "merged", "findings")
 
 
 def _figures(cells: Sequence[Cell], ink: Ink) -> Iterator[str]:
     """A line a setting."""
     several = len(programs(cells)) > 1
-    table = [_HEADS, *(figures(cell, several) for cell in cells)]
-    widths = [max(columns(row[place]) for row in table) for place in range(len(_HEADS))]
+    table = [HEADS, *(figures(cell, several) for cell in cells)]
+    widths = [max(columns(row[place]) for row in table) for place in range(len(HEADS))]
     for number, row in enumerate(table):
         parts = []
         for place, text in enumerate(row):
