@@ -23,7 +23,8 @@ def of_pair(first: Setting, second: Setting, differences: Sequence[Difference], 
     if first.verdict != second.verdict:
         return f"{first.label} {ENDS[first.verdict][0]}, {second.label} {ENDS[second.verdict][0]}."
     if not real:
-        chance = ", and what depends on who is faster" if differences else ""
+        fickle = any(one.kind != "finding" for one in differences)
+        chance = ", and what depends on who is faster" if fickle else ""
         return f"Nothing differs but time{chance}."
     place = next((side.place for one in real for side in (one.first, one.second) if side.place), "")
     where = f"at {place}" if place else f"after {plural(agreed, 'step')}"

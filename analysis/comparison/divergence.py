@@ -89,11 +89,16 @@ def _thread(scene: Scene, first: int, second: int, pairs: Pairs) -> Iterator[Fou
         theirs = [b for _, b in pairs[place:end] if b is not None]
         tail = place > last  # who was stopped might have come to it
         cut_short = tail and ((not mine and one.cut_short(first)) or (not theirs and other.cut_short(second)))
-        if not cut_short:
+        if not cut_short and not (_own(one, mine) and _own(other, theirs)):
             after = pairs[end] if end < len(pairs) else (None, None)
             looped = _goes_round(scene, first, second, mine, theirs)
             yield _hunk(scene, who, mine, theirs, after, when, looped)
         place = end
+
+
+def _own(view: View, steps: list[int]) -> bool:
+    """Whether no line of the program made these calls, but its interpreter, and they hand nothing over."""
+    return all(view.steps.line[step] < 0 and view.steps.flow[step] == NOTHING for step in steps)
 
 
 def _same_line(scene: Scene, who: str, a: int, b: int) -> Iterator[Found]:
@@ -163,7 +168,10 @@ def _does(view: View, steps: list[int]) -> str:
 
 def _goes_round(scene: Scene, first: int, second: int, mine: list[int], theirs: list[int]) -> bool:
     """Whether steps that only one takes are further rounds of what threads like it do in both runs, and who is faster
-    decides who takes them. Where nothing but a flush is missing, that isn't so."""
+    decides who takes them; or of what a library does as it comes. Where nothing but a flush is missing, that isn't so.
+    """
+    if scene.library(first, second):
+        return True
     if not scene.shares(first, second):
         return False
     steps = [(scene.first, step) for step in mine] + [(scene.second, step) for step in theirs]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from ..events import NONE, Ints, number, pick, whole
-from ..naming import plural
+from ..naming import plural, the
 from .divergence import Found
 from .masks import is_text, masked
 from .results import Difference, Kind, Side
@@ -53,6 +54,25 @@ class Contents:
             for payload, size in zip(self.payload, self.size, strict=True)
         ]
 
+    @cached_property
+    def foreign(self) -> bool:
+        """Whether nobody who is traced wrote any of them."""
+        return bool(self.view.analysis.messages["writer"].iloc[self.messages].isna().all())
+
+    @cached_property
+    def from_one_line(self) -> bool:
+        """Whether one line wrote all of them, by itself and not through a stream."""
+        events = pick(self.view.events.outermost, self.view.handed[self.messages])
+        direct = not self.view.analysis.messages["accept_event"].iloc[self.messages].notna().any()
+        sites = pick(self.view.events.site, events)
+        known = bool((sites >= 0).all())
+        return direct and known and len(set(pick(self.view.line_of, sites).tolist())) == 1
+
+    @property
+    def total(self) -> str:
+        """`100,000 bytes in 4 portions`."""
+        return f"{plural(sum(self.size), 'byte')} in {plural(len(self.size), 'portion')}"
+
     def whole(self, places: list[int]) -> bytes | None:
         """The masked bytes of messages in a row, if all of them were kept."""
         if any(len(self.payload[place]) != self.size[place] for place in places):
@@ -62,11 +82,36 @@ class Contents:
 
 def _channel(scene: Scene, mine: list[int], theirs: list[int]) -> Iterator[Found]:
     one, other = Contents(scene.first, mine), Contents(scene.second, theirs)
+    if one.keys != other.keys and (portions := _portions(scene, one, other)) is not None:
+        yield from portions
+        return
     pairs = align(one.keys, other.keys, _like)
     yield from _only(scene, one, other, pairs)
     yield from _otherwise(scene, one, other, pairs)
     yield from _together(scene, one, other, pairs)
     yield from _in_pieces(scene, one, other, pairs)
+
+
+def _portions(scene: Scene, one: Contents, other: Contents) -> list[Found] | None:
+    """Bytes in portions that nobody chose: read as they came from somebody who isn't traced, or handed over by one line
+    as far as there was room for them. They are compared as a whole. None: the messages are the program's own."""
+    foreign = one.foreign and other.foreign
+    if not foreign and not (one.from_one_line and other.from_one_line and sum(one.size) == sum(other.size)):
+        return None
+    if not one.messages or not other.messages:
+        return None if not foreign or scene.first.stopped or scene.second.stopped else [
+            _found(scene, "messages", one, other, 0 if one.messages else None, 0 if other.messages else None,
+                   "bytes come in one alone", (one.total, other.total))
+        ]  # fmt: skip
+    same = sum(one.size) == sum(other.size)
+    words = one.total, other.total
+    if same:
+        return [_found(scene, "boundaries", one, other, 0, 0, "the same bytes in other portions", words, True)]
+    numbers = any(
+        b"#" in masked(payload) for payload in (*one.payload, *other.payload)
+    )  # they may be longer or shorter
+    chance = numbers or scene.first.stopped or scene.second.stopped
+    return [_found(scene, "messages", one, other, 0, 0, "not as many bytes", words, chance)]
 
 
 def _like(one: Any, other: Any) -> int:
@@ -255,7 +300,9 @@ def _found(
     sides = [_side(each, place, said) for each, place, said in ((one, a, words[0]), (other, b, words[1]))]
     who = next((_writer(each, place) for each, place in ((one, a), (other, b)) if place is not None), "")
     same = (kind, who, what, sides[0].file, sides[0].line, sides[1].file, sides[1].line)
-    when = sides[0].time if sides[0].time is not None else sides[1].time or 0
+    # when it left, which is when it may be told from the other: what made it leave comes before
+    left = None if a is None else number(one.view.analysis.messages["written"].iloc[one.messages[a]])
+    when = left or sides[0].time or sides[1].time or 0
     return Found(Difference(kind, who, what, sides[0], sides[1], chance, count=count), when, same)
 
 
@@ -275,4 +322,4 @@ def _array(value: int | None) -> Ints:
 
 def _writer(one: Contents, place: int) -> str:
     writer = number(one.view.analysis.messages["writer"].iloc[one.messages[place]])
-    return "" if writer is None else one.view.who(writer)
+    return "" if writer is None else the(one.view.who(writer))

@@ -137,7 +137,8 @@ class Comparison:
                  implicit (times that a buffer was emptied without: by input(), a line's end, being full, the
                  interpreter's end), calls (system calls that moved bytes, waited or made something), calls_per_message,
                  flushes_per_message, bytes_per_call, wait_REASON (ns, for each reason of schema.REASONS)
-    environment  a row a fact: fact, a column a setting (text; empty: not known), differs (bool)
+    environment  a row a fact: fact, a column a setting (text; empty: not known, or there is no such process, stream or
+                 channel), differs (bool: those that are known aren't all the same)
     findings     a row a finding, by rule, line and channel: rule, name, severity, message, place, chance (bool: comes
                  with timing), a column a setting (in how many of its runs, a whole number)
     roles        a row a thread role: role, a column a setting with the thread's id in the run shown (empty: not there)

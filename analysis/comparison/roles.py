@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import PurePath
 from typing import Any, NamedTuple
 
@@ -115,16 +116,30 @@ def _processes(first: Cast, second: Cast, roles: Roles) -> None:
 
 
 def _files(first: Cast, second: Cast, roles: Roles) -> None:
-    """Files of one name are one; and so are the programs of processes that are alike."""
-    names = {PurePath(path).name: path for path in {row.file for row in first.sites}}
-    programs = {process: _program(second, process) for process in roles.processes}
-    for path in dict.fromkeys(row.file for row in second.sites):
-        found = names.get(PurePath(path).name)
-        for process, program in programs.items():
-            if found is None and program == PurePath(path).name:
-                found = names.get(_program(first, roles.processes[process]))
-        if found is not None:
-            roles.files[path] = found
+    """Files that have the longest end of their paths in common are one (a program's `pool.py` is not the library's);
+    and so are the programs of processes that are alike, whatever they are called."""
+    free = list(dict.fromkeys(row.file for row in first.sites))
+    left = list(dict.fromkeys(row.file for row in second.sites))
+    likely = sorted(
+        ((_common_end(one, other), -a, -b, one, other) for a, one in enumerate(free) for b, other in enumerate(left)
+         if PurePath(one).name == PurePath(other).name), reverse=True,
+    )  # fmt: skip
+    programs = [(_program(first, one), _program(second, other)) for other, one in roles.processes.items()]
+    likely += [
+        (0, 0, 0, one, other) for mine, theirs in dict.fromkeys(programs) for one in free for other in left
+        if PurePath(one).name == mine and PurePath(other).name == theirs
+    ]  # fmt: skip
+    taken: set[str] = set()
+    for _, _, _, one, other in likely:
+        if one not in taken and other not in roles.files:
+            roles.files[other] = one
+            taken.add(one)
+
+
+def _common_end(one: str, other: str) -> int:
+    """How many parts two paths have in common, from the end on; of equal paths all and one more."""
+    parts = zip(reversed(PurePath(one).parts), reversed(PurePath(other).parts), strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], parts)) + (one == other)
 
 
 def _program(one: Cast, process: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cached_property
 
 import numpy as np
@@ -15,6 +16,7 @@ from .roles import Cast, Roles, cast, unnumbered
 from .steps import AT_ONCE, HELD, Steps
 
 TIES = 300
+_LIBRARY = re.compile(r"[/\\]lib(?:64)?[/\\](?:python|pypy)[\d.]+[/\\]|[/\\]site-packages[/\\]", re.IGNORECASE)
 
 
 class View(Cast):
@@ -110,6 +112,11 @@ class View(Cast):
     def who(self, thread: int) -> str:
         """The role of a thread; of a signal's handler, whose."""
         return self.analysis.names[thread] if thread >= 0 else f"{self.analysis.names[-1 - thread]}'s signal handler"
+
+    def library(self, thread: int) -> bool:
+        """Whether everything that a thread does is done by a library's lines, or by none."""
+        codes = np.unique(self.steps.line[self.steps.of(thread)])
+        return all(_LIBRARY.search(self.sites[int(code)].file) for code in codes[codes >= 0])
 
     def text_of(self, step: int) -> str:
         """A step's line of source; where no line made the call, the call."""
@@ -214,6 +221,10 @@ class Scene:
     def shares(self, first: int, second: int) -> bool:
         """Whether what a thread does, and how much of it, is a matter of who is faster, in one run or the other."""
         return first in self.first.sharers or second in self.second.sharers
+
+    def library(self, first: int, second: int) -> bool:
+        """Whether no line of the program runs in a thread: it does a library's work, as it comes."""
+        return self.first.library(first) and self.second.library(second)
 
     def who(self, first: int | None, second: int | None) -> str:
         """The role of a thread, by the first run's name where it is there."""

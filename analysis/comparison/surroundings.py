@@ -29,7 +29,7 @@ def environment(runs: Sequence[Analysis], roles: Sequence[Roles | None], columns
     rows = []
     for name in sorted(dict.fromkeys(name for facts in told for name in facts), key=_rank):
         values = [facts.get(name) for facts in told]
-        rows.append({"fact": name, **dict(zip(columns, values, strict=True)), "differs": len(set(values)) > 1})
+        rows.append({"fact": name, **dict(zip(columns, values, strict=True)), "differs": len(set(values) - {None}) > 1})
     return pd.DataFrame(rows, columns=["fact", *columns, "differs"])
 
 

@@ -72,20 +72,21 @@ def opening(comparison: Comparison, pages: Sequence[str | None] = ()) -> str:
 
 def settings(comparison: Comparison, pages: Sequence[str | None] = ()) -> str:
     """The settings, a row each; a click chooses one for the timelines."""
-    rows = []
+    rows, linked = [], any(pages)
     for place, setting in enumerate(comparison.settings):
         style, _ = PILLS[setting.verdict]
         page = pages[place] if place < len(pages) else None
-        link = f'<a href="{escape(page)}">report</a>' if page else "·"
+        link = "" if not linked else f'<td><a href="{escape(page)}">report</a>' if page else "<td>·"
         program = comparison.runs[setting.shown].trace.facts.get("program") or "·"
         rows.append(
             f'<tr data-setting="{place}"><td><button class="letter" data-setting="{place}" aria-pressed="false">'
             f'{letter(place)}</button><td><b>{escape(setting.label)}</b><td class="c">{escape(program)}'
             f"<td>{escape(interpreter(comparison, place) or '·')}"
             f'<td><span class="pill {style}">{escape(outcome(comparison, place))}</span>'
-            f"<td>{escape(since(comparison, place))}<td class=num>{len(setting.runs)}<td>{link}"
+            f"<td>{escape(since(comparison, place))}<td class=num>{len(setting.runs)}{link}"
         )
-    head = "<th>·<th>setting<th>program<th>interpreter<th>verdict<th>time<th class=num>runs<th>"
+    head = "<th>run<th>setting<th>program<th>interpreter<th>verdict<th>time<th class=num>repeats"
+    head += "<th>its report" if linked else ""
     return (
         f'<div class="scroll"><table class="data settings"><thead><tr>{head}</thead><tbody>{"".join(rows)}</tbody>'
         '</table></div><p class="dim needs-script">Choose two to lay side by side.</p>'

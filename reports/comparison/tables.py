@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 from ipctrace.analysis.comparison import Comparison, Difference, Pair, Side
 from ipctrace.analysis.comparison.numbers import MEASURES, time_in_words
 from ipctrace.analysis.naming import plural
 
 from ..markup import capital, escape, source
-from .words import KINDS, letter, shown_measures, spreads, told
+from .words import KINDS, grouped, letter, shown_measures, spreads, told
 
 ROWS, FOLDED = 12, 200  # differences shown open, and in all
+WIDE = 5  # settings that have a column each in the table of the environment
 
 
 def differences(comparison: Comparison) -> str:
@@ -66,7 +69,7 @@ def _row(row: int, one: Difference, names: tuple[str, str], first: bool) -> str:
     marks += ["this one decides"] if one.decides else []
     said = " · ".join(marks)
     times = f", {one.count:,} times" if one.count > 1 else ""
-    words = f"{KINDS[one.kind]}: {one.words}" if one.kind in ("finding", "verdict") else one.words
+    words = f"{KINDS[one.kind]}: {one.words}" if one.kind == "finding" else one.words
     mark = f"<b>{said}</b><br>" if said else ""
     style = "decides" if one.decides else "first" if first else ""
     return (
@@ -124,8 +127,8 @@ def _noise(comparison: Comparison) -> str:
         return "One run of each: its times are shown, and nothing is said of them."
     return (
         "Median of the repeats, with the lowest and the highest. A time stands out where the ranks of its repeats "
-        "differ from the first setting's by more than chance does (Mann and Whitney's test, exact; Holm's correction for all "
-        f"tests of this page; level {comparison.level:g})."
+        "differ from the first setting's by more than chance does (Mann and Whitney's test, exact; Holm's correction "
+        f"for all tests of this page; level {comparison.level:g})."
     )
 
 
@@ -156,25 +159,35 @@ def findings(comparison: Comparison) -> str:
 
 
 def environment(comparison: Comparison) -> str:
-    """What the settings were recorded under: what differs, then, folded, what is the same."""
+    """What the settings were recorded under: what differs, a column a setting, or of many settings each value once;
+    then, folded, what doesn't differ."""
     rows = comparison.environment.to_dict("records")
     other, same = [row for row in rows if row["differs"]], [row for row in rows if not row["differs"]]
-    heads = "".join(f"<th>{letter(place)}" for place in range(len(comparison.settings)))
+    few = len(comparison.settings) <= WIDE
+    heads = "".join(f"<th>{letter(place)}" for place in range(len(comparison.settings))) if few else "<th>of which"
     parts = []
     if other:
-        body = "".join(
-            f"<tr><th scope=row>{escape(row['fact'])}"
-            + "".join(f'<td class="wrap">{_value(row[column])}' for column in comparison.columns)
+        cells = [
+            "".join(f'<td class="wrap">{_value(row[column])}' for column in comparison.columns)
+            if few
+            else f'<td class="wrap">{_groups(comparison, row)}'
             for row in other
-        )
+        ]
+        body = "".join(f"<tr><th scope=row>{escape(row['fact'])}{cell}" for row, cell in zip(other, cells, strict=True))
         parts.append(_scroll("environment", f"<td>{heads}", body))
     else:
         parts.append('<p class="none">They were recorded under the same conditions, as far as these are known.</p>')
     if same:
-        pairs = "".join(f"<dt>{escape(row['fact'])}</dt><dd>{_value(row[comparison.columns[0]])}</dd>" for row in same)
-        heading = f"{plural(len(same), 'fact')} that are the same"
+        pairs = "".join(f"<dt>{escape(row['fact'])}</dt><dd>{_groups(comparison, row, False)}</dd>" for row in same)
+        heading = f"{plural(len(same), 'fact')} in which they don’t differ"
         parts.append(f"<details><summary>{heading}</summary><dl id=facts>{pairs}</dl></details>")
     return "".join(parts)
+
+
+def _groups(comparison: Comparison, row: dict[Hashable, object], named: bool = True) -> str:
+    """Each value once, and whose it is."""
+    found = grouped(comparison, row)
+    return "<br>".join(f"<b>{names}</b> {escape(value)}" if named else escape(value) for names, value in found) or "·"
 
 
 def _value(value: object) -> str:

@@ -8,7 +8,7 @@ from ipctrace.analysis.comparison import Comparison, Difference, Pair, Side
 from ipctrace.analysis.naming import plural
 
 from ..ink import Ink, columns, cut, escape, wrap
-from .words import KINDS, MEASURES, interpreter, letter, outcome, shown_measures, since, spreads, told
+from .words import KINDS, MEASURES, grouped, interpreter, letter, outcome, shown_measures, since, spreads, told
 
 MORE, COLUMNS = 8, 5  # further differences that are listed; settings that have a column each
 STYLES = {"deadlock": "danger", "crashed": "danger", "stalled": "held", "completed": "good"}
@@ -31,8 +31,14 @@ class _Terminal:
         yield from wrap(self.clean(self.comparison.headline), self.width)
         yield ""
         yield from self.settings()
-        for pair in self.told_pairs():
-            yield from self.pair(pair)
+        pairs = [pair for pair in self.comparison.pairs if pair.first == 0]
+        at_length = next((pair for pair in pairs if pair.first_difference), pairs[0])
+        yield from self.pair(at_length)
+        if len(pairs) > 1:
+            yield ""
+        for pair in pairs:
+            if pair is not at_length:
+                yield from self.briefly(pair)
         yield from self.numbers()
         yield from self.findings()
         yield from self.environment()
@@ -53,15 +59,18 @@ class _Terminal:
         styles = [STYLES.get(setting.verdict, "strong") for setting in self.comparison.settings]
         yield from self.table(rows, left=(0, 1, 2, 3, 4), painted=(3, styles), most=(2, 28, 18, 24, 40))
 
-    def told_pairs(self) -> list[Pair]:
-        """The pairs that are told at length: of two settings the one, of more those with the first, as far as they
-        are not all told by one."""
-        with_first = [pair for pair in self.comparison.pairs if pair.first == 0]
-        different: dict[tuple[object, ...], Pair] = {}
-        for pair in with_first:
-            key = tuple((one.kind, one.first.place, one.first.words) for one in pair.differences if not one.chance)
-            different.setdefault(key, pair)
-        return list(different.values()) if len(with_first) > 1 else with_first
+    def briefly(self, pair: Pair) -> Iterator[str]:
+        """A pair in a few lines: the sentence, and where the two part."""
+        names = letter(pair.first), letter(pair.second)
+        first = pair.first_difference
+        said = pair.headline
+        told_ = [one for one in pair.differences if one is first or (one.decides and not one.chance)]
+        for one in told_[:2]:
+            place = one.first.place or one.second.place or "the run"
+            word = "first" if one is first else "decides"
+            said += f" {word.capitalize()}: {place}: {names[0]} {one.first.words}; {names[1]} {one.second.words}."
+        said += "".join(f" {MEASURES[one.measure][0]}: {one.words}." for one in pair.claims if one.holds)
+        yield from wrap(self.clean(said), self.width, f"  {names[0]}, {names[1]}  ", " " * 8)
 
     def pair(self, pair: Pair) -> Iterator[str]:
         names = letter(pair.first), letter(pair.second)
@@ -166,11 +175,7 @@ class _Terminal:
         if rows:
             yield ""
         for row in rows:
-            groups: dict[str, list[str]] = {}
-            for place, column in enumerate(self.comparison.columns):
-                value = row[column]
-                groups.setdefault(value if isinstance(value, str) else "not known", []).append(letter(place))
-            said = "; ".join(f"{', '.join(names)} {value}" for value, names in groups.items())
+            said = "; ".join(f"{names} {value}" for names, value in grouped(self.comparison, row))
             yield from wrap(self.clean(f"{row['fact']}: {said}"), self.width, "  ", "    ")
 
     def table(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from ipctrace.analysis.comparison import Comparison, Difference
 from ipctrace.analysis.comparison.numbers import MEASURES, spread, told
 from ipctrace.analysis.comparison.results import Spread
@@ -70,7 +73,17 @@ def numbered(one: Difference) -> str:
     return f"{one.who}, {one.count:,} times" if one.count > 1 else one.who
 
 
+def grouped(comparison: Comparison, row: Mapping[Any, object]) -> list[tuple[str, str]]:
+    """A fact's values, each once, with the letters of the settings that have it: (letters, value)."""
+    groups: dict[str, list[str]] = {}
+    for place, column in enumerate(comparison.columns):
+        value = row[column]
+        if isinstance(value, str):
+            groups.setdefault(value, []).append(letter(place))
+    return [(", ".join(names), value) for value, names in groups.items()]
+
+
 __all__ = [
-    "ALWAYS", "KINDS", "MEASURES", "interpreter", "letter", "numbered", "outcome", "shown_measures", "since",
+    "ALWAYS", "KINDS", "MEASURES", "grouped", "interpreter", "letter", "numbered", "outcome", "shown_measures", "since",
     "spread_in_words", "spreads", "told",
 ]  # fmt: skip

@@ -40,7 +40,10 @@ def main() -> None:
             assert run.analysis.graph is not None
             formed, stopped = run.analysis.graph.formed, run.facts["stopped"]
             late = (stopped - formed) / 1e9
-            print(f"{late:5.2f} of a second, {formed / 1e9:5.1f} s into a run of {len(run.trace.events):,} events", flush=True)
+            print(
+                f"{late:5.2f} of a second, {formed / 1e9:5.1f} s into a run of {len(run.trace.events):,} events",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -113,7 +113,9 @@ WIDTHS = (0.5, 0.1, 0.01, 0.001, 0.00001)  # of the run, in view after a zoom
 
 def in_page(shown: Any, move: str, first: str = "zoomTo(0, END)") -> float:
     """The ms from a move to its picture, after the view was brought to `first`: the best of three."""
-    moved = f"(async () => {{ await {first}; const t = performance.now(); await {move}; return performance.now() - t; }})()"
+    moved = (
+        f"(async () => {{ await {first}; const t = performance.now(); await {move}; return performance.now() - t; }})()"
+    )
     return min(float(shown.evaluate(moved)) for _ in range(3))
 
 
