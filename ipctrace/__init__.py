@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .comparison import Comparison
+    from .grid import Matrix
     from .run import Run
 
 __version__ = "0.1.0"
-__all__ = ["Run", "__version__", "compare", "load", "record"]
+__all__ = ["Run", "__version__", "compare", "load", "matrix", "record"]
 
 
 def load(path: str | Path) -> Run:
@@ -55,6 +56,14 @@ def compare(runs: Sequence[Run | str | Path], labels: Sequence[str] | None = Non
     from .comparison import compare
 
     return compare(runs, labels)
+
+
+def matrix(programs: Sequence[str | Sequence[str]], **options: Any) -> Matrix:
+    """Record programs under every combination of settings; `options` are those of `ipctrace.grid.matrix`, which are the
+    options of `ipctrace matrix`."""
+    from .grid import matrix
+
+    return matrix(programs, **options)
 
 
 def __getattr__(name: str) -> Any:

@@ -12,6 +12,7 @@ import typer
 from . import __version__
 from .commands import chapter, look, rules
 from .commands.compare import compare
+from .commands.matrix import matrix
 from .commands.record import ProgramCommand, record
 from .console import INTERRUPTED, MISTAKE, say
 from .tracer.errors import IpctraceError
@@ -88,6 +89,7 @@ app.command()(look.analyze)
 app.command()(look.show)
 app.command()(look.report)
 app.command()(compare)
+app.command()(matrix)
 app.command()(rules.rules)
 chapter_app.callback(invoke_without_command=True)(chapter.list_chapter)
 chapter_app.command()(chapter.copy)

@@ -12,8 +12,9 @@ import json
 import os
 import shlex
 import shutil
+import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -93,7 +94,7 @@ class Matrix:
         return matrix.to_json(self.cells)
 
     def report(self, path: str | Path | None = None) -> Path:
-        """Write the HTML page, by default beside the folder, and return its path: the heat map with a link to each run's
+        """Write the HTML page, by default beside the folder, and return its path: the heat map with links to each run's
         own report, and the runs side by side. Raises IpctraceError where it can't be written, or nothing ran."""
         from . import load
         from .analysis.comparison import compare
@@ -102,9 +103,7 @@ class Matrix:
 
         target = Path(path) if path else self.folder.with_name(self.folder.name + ".html")
         ran = [job for job in self.jobs if (self.known.get(job.name) or {}).get("outcome")]
-        labels, runs = [job.label for job in ran], []
-        for job in ran:
-            runs.append(load(self.trace(job)).analysis)
+        labels, runs = [job.label for job in ran], [load(self.trace(job)).analysis for job in ran]
         pages = {}
         for job in reversed(ran):  # of repeats the first
             pages[job.combination] = os.path.relpath(self.folder / f"{job.name}.html", target.parent)
@@ -182,48 +181,69 @@ def plan(
         raise IpctraceError("there is no program to record", "each PROGRAM is one word", "ipctrace matrix deadlock.py")
     _known_values("--buffering", buffering, BUFFERING)
     _known_values("--start-method", start_method, (OWN, *START_METHODS))
-    found = _interpreters(python)
-    made: list[Job] = []
+    found, made = _interpreters(python), []
+    names = _names(found)
     for position, program in enumerate(programs):
-        words = shlex.split(program) if isinstance(program, str) else list(program)
-        module = words[1] if words[:1] == ["-m"] and len(words) > 1 else None
-        rest = words[2:] if module else words
-        own = [each for each in found if recording.find(rest, module, each.path).command[0] == each.path]
+        what = _Program(program)
+        own: list[Interpreter | None] = [each for each in found if what.is_run_by(each)]
         for each, mode, method, pipe, number in itertools.product(
             own or [None], dict.fromkeys(buffering), dict.fromkeys(start_method or [OWN]),
             dict.fromkeys(map(str, pipe_size or [OWN])), range(1, repeat + 1),
         ):  # fmt: skip
-            command = recording.find(rest, module, each.path if each else None)
-            title = " ".join([f"-m {module}" if module else Path(rest[0]).name, *map(shlex.quote, rest[not module :])])
-            combination = Combination(title, each.name if each else "", mode, method, pipe)
-            arguments = _arguments(rest, module, each, mode, method, pipe, duration)
-            asked = {
-                "arguments": arguments, "program": _digest(command), "folder": str(Path.cwd()),
-                "interpreter": list(each) if each else None,
-            }  # fmt: skip
-            name = _file_name(position if len(programs) > 1 else None, command.name, combination, number)
-            made.append(Job(combination, number, name, tuple(arguments), json.loads(json.dumps(asked))))
+            combination = Combination(what.title, names[each] if each else "", mode, method, pipe)
+            arguments = _arguments(what, each, mode, method, pipe, duration)
+            asked = {"arguments": arguments, "program": what.digest(), "folder": str(Path.cwd())}
+            name = _file_name(position if len(programs) > 1 else None, what.name, combination, number)
+            made.append(Job(combination, number, name, tuple(arguments), asked))
     return made
 
 
+class _Program:
+    """What stands for one program: `words`, or `module` and its arguments."""
+
+    def __init__(self, program: str | Sequence[str]) -> None:
+        words = shlex.split(program) if isinstance(program, str) else list(program)
+        self.module = words[1] if words[:1] == ["-m"] and len(words) > 1 else None
+        self.words = words[2:] if self.module else words
+        self.found = recording.find(self.words, self.module)
+        self.name = self.found.name
+        head = [f"-m {self.module}"] if self.module else [Path(self.words[0]).name]
+        self.title = " ".join([*head, *map(shlex.quote, self.words if self.module else self.words[1:])])
+
+    def is_run_by(self, python: Interpreter) -> bool:
+        """Whether an interpreter of ours runs it, or it runs by itself."""
+        return recording.find(self.words, self.module, python.path).command[0] == python.path
+
+    def digest(self) -> str | None:
+        """What tells a program that was changed since: its file's contents."""
+        for word in self.found.command[:2]:
+            path = Path(word)
+            if path.suffix in recording.PYTHON and path.is_file():
+                return hashlib.sha256(path.read_bytes()).hexdigest()
+        return None
+
+
 def _arguments(
-    words: Sequence[str], module: str | None, python: Interpreter | None, buffering: str, start_method: str,
-    pipe_size: str, duration: float,
-) -> list[str]:  # fmt: skip
+    program: _Program, python: Interpreter | None, buffering: str, start_method: str, pipe_size: str, duration: float
+) -> list[str]:
     """What the recorder of one run is called with, but for where its files go."""
     options = ["--quiet", "--duration", f"{duration:g}", "--buffering", buffering]
     options += ["--python", python.path] if python else []
     options += ["--start-method", start_method] if start_method != OWN else []
     options += ["--pipe-size", str(recording.pipe_size(pipe_size))] if pipe_size != OWN else []
-    return [*options, *(["-m", module] if module else ["--"]), *words]
+    return [*options, *(["-m", program.module] if program.module else ["--"]), *program.words]
 
 
 def _interpreters(words: Sequence[str]) -> list[Interpreter]:
     if "all" in words:
         return interpreters.every()
-    import sys
-
     return list(dict.fromkeys(interpreters.find(word) for word in words or [sys.executable]))
+
+
+def _names(found: Sequence[Interpreter]) -> dict[Interpreter, str]:
+    """What each interpreter is called; of two that would have one name each says where it is."""
+    short = [each.name for each in found]
+    return {each: each.name if short.count(each.name) == 1 else f"{each.name} ({each.path})" for each in found}
 
 
 def _known_values(option: str, given: Sequence[str], known: Sequence[str]) -> None:
@@ -232,27 +252,16 @@ def _known_values(option: str, given: Sequence[str], known: Sequence[str]) -> No
             raise IpctraceError(f"{value!r} is no value for {option}", f"it takes {', '.join(known)}")
 
 
-def _digest(program: recording.Program) -> str | None:
-    """What tells a program that was changed since: its file's contents."""
-    for word in program.command[:2]:
-        path = Path(word)
-        if path.is_file() and path.suffix in recording.PYTHON:
-            return hashlib.sha256(path.read_bytes()).hexdigest()
-    return None
-
-
 def _file_name(position: int | None, program: str, combination: Combination, repeat: int) -> str:
-    parts = [program if position is None else f"{position + 1}-{program}", *combination[1:]]
+    parts = [program if position is None else f"{position + 1}-{program}", combination.python, combination.buffering]
+    parts += [part for part in (combination.start_method, combination.pipe_size) if part != OWN]
     told = "-".join(part.replace(" ", "") for part in parts if part)
     return "".join(each if each.isalnum() or each in "-_." else "_" for each in f"{told}-{repeat}")
 
 
 def default_name(programs: Sequence[str | Sequence[str]]) -> str:
     """The folder of a matrix, by its programs: `deadlock.matrix`, `deadlock+pipes.matrix`."""
-    names = []
-    for program in programs:
-        words = shlex.split(program) if isinstance(program, str) else list(program)
-        names.append(Path(words[1] if words[:1] == ["-m"] and len(words) > 1 else words[0] if words else "").stem)
+    names = [_Program(program).name for program in programs]
     return "+".join(dict.fromkeys(names[:4])) + ("+more" if len(names) > 4 else "") + ".matrix"
 
 
@@ -275,7 +284,9 @@ def _open(folder: Path, fresh: bool) -> dict[str, dict[str, Any]]:
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
-        raise IpctraceError(f"{folder} can't be made", error.strerror or str(error), "ipctrace matrix --out FOLDER …") from error
+        raise IpctraceError(
+            f"{folder} can't be made", error.strerror or str(error), "ipctrace matrix --out FOLDER …"
+        ) from error
     _save(folder, known or {})
     return known or {}
 
@@ -292,14 +303,21 @@ def _save(folder: Path, known: dict[str, dict[str, Any]]) -> None:
 
 
 def _is_done(known: dict[str, Any] | None, job: Job, folder: Path) -> bool:
-    return bool(known and known["outcome"] and known["asked"] == job.asked and (folder / f"{job.name}.ipctrace").is_dir())
+    return bool(
+        known and known["outcome"] and known["asked"] == job.asked and (folder / f"{job.name}.ipctrace").is_dir()
+    )
 
 
 def _record(job: Job, folder: Path, duration: float, stop: threading.Event) -> dict[str, Any]:
     """Record one run: what the index says of it. Whatever goes wrong is said there, and never raised."""
     from . import load
 
-    said: dict[str, Any] = {"combination": job.combination._asdict(), "asked": job.asked, "outcome": None, "problem": ""}
+    said: dict[str, Any] = {
+        "combination": job.combination._asdict(),
+        "asked": job.asked,
+        "outcome": None,
+        "problem": "",
+    }
     trace = folder / f"{job.name}.ipctrace"
     if stop.is_set():
         return said | {"problem": "not run yet"}
@@ -323,5 +341,3 @@ def _record(job: Job, folder: Path, duration: float, stop: threading.Event) -> d
 
 def _outcome(known: dict[str, Any]) -> Outcome:
     return Outcome(**{**known, "findings": tuple(known["findings"])})
-
-

@@ -24,7 +24,7 @@ _GRACE = 20.0  # seconds that a recorder gets to write its trace then
 
 
 def command(arguments: Sequence[str]) -> list[str]:
-    """The command line of this very ipctrace; -P: what lies in the working directory must not be imported in its place."""
+    """The command line of this very ipctrace; -P: what lies in the working directory isn't imported in its place."""
     return [sys.executable, "-P", "-m", "ipctrace", *arguments]
 
 
@@ -33,7 +33,8 @@ def run(arguments: Sequence[str], said: Path, limit: float, stop: threading.Even
 
     What the program prints goes into the files `said` with the endings .out and .err.
     """
-    with said.with_suffix(".out").open("wb") as output, said.with_suffix(".err").open("wb") as errors:
+    names = [said.with_name(said.name + ending) for ending in (".out", ".err")]
+    with names[0].open("wb") as output, names[1].open("wb") as errors:
         process = subprocess.Popen(
             command(arguments), stdin=subprocess.DEVNULL, stdout=output, stderr=errors, start_new_session=True
         )
@@ -82,5 +83,3 @@ class Interrupt:
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
-
-

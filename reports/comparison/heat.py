@@ -15,13 +15,12 @@ from ipctrace.analysis.comparison.grid import Cell, Combination, programs, sente
 from ..markup import capital, count, escape, sentences
 from ..page import asset, policy
 from . import matrix, page
+from .words import letter
 
 _HUES = {"danger": "danger", "held": "amber", "good": "ok", "dim": "plain"}
 
 
-def render(
-    cells: Sequence[Cell], pages: Mapping[Combination, str], comparison: Comparison | None, title: str
-) -> str:
+def render(cells: Sequence[Cell], pages: Mapping[Combination, str], comparison: Comparison | None, title: str) -> str:
     """The whole page. `pages`: the address of each combination's report, relative to this page; `comparison`: of the
     same runs, labelled by `Combination.label`, or None where there are too few to be compared."""
     body = fragment(cells, pages, comparison)
@@ -34,13 +33,12 @@ def render(
     )
 
 
-def fragment(
-    cells: Sequence[Cell], pages: Mapping[Combination, str], comparison: Comparison | None = None
-) -> str:
+def fragment(cells: Sequence[Cell], pages: Mapping[Combination, str], comparison: Comparison | None = None) -> str:
     """The heat maps, one a program, and the table of figures; HTML without a page around it."""
     places = {setting.label: place for place, setting in enumerate(comparison.settings)} if comparison else {}
     hung = sum(cell.hangs for cell in cells)
-    pill, said = ("danger filled", f"{hung} of {len(cells)} hang") if hung else ("ok filled", f"none of {len(cells)} hangs")
+    said = f"{hung} of {len(cells)} hang" if hung else f"none of {len(cells)} hangs"
+    pill = "danger filled" if hung else "ok filled"
     parts = [f"<style>{asset('matrix.css')}</style>", f'<p class="kicker"><span class="pill {pill}">{said}</span></p>']
     for number, own in enumerate(programs(cells).values()):
         tag = 'h1 id="v"' if not number else "h1"
@@ -74,7 +72,7 @@ def _cell(cell: Cell | None, pages: Mapping[Combination, str], places: Mapping[s
     place = places.get(cell.combination.label())
     choose = "" if place is None else (
         f'<button class="choose needs-script" data-setting="{place}" aria-pressed="false" '
-        f'title="lay it side by side">{page.letter(place)}</button>'
+        f'title="lay it side by side">{letter(place)}</button>'
     )  # fmt: skip
     hue = _HUES[matrix.style(cell)]
     return f'<td class="heat {hue}" title="{escape(label)}">{shown}{choose}{bar}'
