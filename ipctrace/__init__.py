@@ -22,10 +22,11 @@ if TYPE_CHECKING:
     from .analysis.replayed import Replayed
     from .comparison import Comparison
     from .exploring import Exploration
+    from .grid import Matrix
     from .run import Run
 
 __version__ = "0.1.0"
-__all__ = ["Run", "__version__", "compare", "explore", "load", "record", "replay_process"]
+__all__ = ["Run", "__version__", "compare", "explore", "load", "matrix", "record", "replay_process"]
 
 
 def load(path: str | Path) -> Run:
@@ -79,6 +80,14 @@ def replay_process(trace: str | Path, process: str, **options: Any) -> Replayed:
     from .alone import replay_process
 
     return replay_process(trace, process, **options)
+
+
+def matrix(programs: Sequence[str | Sequence[str]], **options: Any) -> Matrix:
+    """Record programs under every combination of settings; `options` are those of `ipctrace.grid.matrix`, which are the
+    options of `ipctrace matrix`."""
+    from .grid import matrix
+
+    return matrix(programs, **options)
 
 
 def __getattr__(name: str) -> Any:

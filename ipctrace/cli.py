@@ -14,6 +14,7 @@ from .commands import chapter, look, rules
 from .commands.compare import compare
 from .commands.explore import explore
 from .commands.fix import fix
+from .commands.matrix import matrix
 from .commands.record import ProgramCommand, record
 from .commands.replay import replay
 from .console import INTERRUPTED, MISTAKE, say
@@ -94,6 +95,7 @@ app.command()(look.report)
 app.command()(compare)
 app.command()(replay)
 app.command(**_PROGRAM)(explore)
+app.command()(matrix)
 app.command()(rules.rules)
 chapter_app.callback(invoke_without_command=True)(chapter.list_chapter)
 chapter_app.command()(chapter.copy)

@@ -25,7 +25,7 @@ StartMethod = Literal["fork", "spawn", "forkserver"]
 
 PREFIX = 72  # payload bytes kept of each call, unless said otherwise
 SMALLEST = 10**6  # bytes of the processes' logs that a trace may be bounded to
-_PYTHON = (".py", ".pyw", ".pyz")
+PYTHON = (".py", ".pyw", ".pyz")
 
 
 class Program(NamedTuple):
@@ -54,7 +54,7 @@ def find(program: list[str], module: str | None = None, python: str | None = Non
         )
     name, *arguments = program
     path = Path(name)
-    if (path.suffix in _PYTHON and path.is_file()) or (path / "__main__.py").is_file():
+    if (path.suffix in PYTHON and path.is_file()) or (path / "__main__.py").is_file():
         return Program([interpreter, name, *arguments], path.resolve().stem)
     if path.is_file():
         if not os.access(path, os.X_OK):

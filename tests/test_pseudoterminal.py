@@ -95,13 +95,13 @@ def test_a_megabyte_comes_through_to_its_last_byte(tmp_path: Path) -> None:
 
 def test_a_key_interrupts_the_programs_group_and_not_the_recorder(tmp_path: Path) -> None:
     program = (
-        "import os\n"
+        "import os, time\n"
         "try:\n"
         "    if child := os.fork():\n"
         "        os.wait()\n"
         "    else:\n"
         "        print('ready')\n"
-        "        os.read(os.pipe()[0], 1)\n"
+        "        time.sleep(100)\n"
         "except KeyboardInterrupt:\n"
         "    if not child:\n"
         "        print('child interrupted')\n"

@@ -20,7 +20,7 @@ from typing import NamedTuple
 from .errors import IpctraceError
 
 OLDEST = (3, 8)  # what the in-target runtime runs on
-_ASKED = "import sys; v = sys.version_info; print(sys.implementation.name, *v[:3], *getattr(sys, 'pypy_version_info', v)[:3])"
+_ASKED = "import sys; print(sys.implementation.name, *sys.version_info[:3])"
 _PATIENCE = 20  # seconds that an interpreter has to say its version
 _NAME = re.compile(r"(python|pypy)?(\d+(?:\.\d+)*)?$")
 _EXECUTABLE = re.compile(r"(python|pypy)\d*(\.\d+)?(\.exe)?$")
@@ -52,7 +52,11 @@ def find(word: str) -> Interpreter:
             found = [answer]
     if not found:
         there = ", ".join(dict.fromkeys(each.name for each in every())) or "none"
-        raise IpctraceError(f"there is no interpreter {word}", f"on this machine: {there}", "--python 3.12,pypy3, or all")
+        raise IpctraceError(
+            f"there is no interpreter {word}",
+            f"on this machine: {there}",
+            "ipctrace matrix PROGRAM --python 3.12,pypy3",
+        )
     newest = max(found, key=lambda each: each.version)
     if newest.version < OLDEST:
         why = f"{newest.path} is {newest.name}; the oldest is {'.'.join(map(str, OLDEST))}"
@@ -80,11 +84,11 @@ def ask(path: str) -> Interpreter | None:
             [path, "-I", "-S", "-c", _ASKED], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL, env=environment, timeout=_PATIENCE, check=True,
         )  # fmt: skip
-        kind, *numbers = done.stdout.decode().split()
-        major, minor, micro = map(int, numbers[:3])
+        kind, major, minor, micro = done.stdout.decode().split()
+        version = int(major), int(minor), int(micro)
     except (OSError, ValueError, subprocess.SubprocessError):
         return None
-    return Interpreter(kind, (major, minor, micro), path)
+    return Interpreter(kind, version, path)
 
 
 def _is_meant(word: str, each: Interpreter) -> bool:

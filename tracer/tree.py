@@ -144,7 +144,9 @@ class Tree:
         """Whether a process without a pidfd has ended."""
         if member.pidfd >= 0:
             return False
-        if member.life.pid == self.root or not proc.available():
+        if not proc.available():
+            return self._reap(member.life) or not _exists(member.life.pid)
+        if member.life.pid == self.root:
             return self._reap(member.life)
         status = proc.read_stat(member.life.pid)
         return status is None or status.state in "ZX" or status.started > member.life.started + 2 * proc.TICK
@@ -193,6 +195,11 @@ class Tree:
 
     def _meet(self, pid: int, parent: int | None) -> bool:
         """Take in a process, unless it is known; True if it is new."""
+        if not proc.available():
+            if pid in self._alive or pid in self._past or not _exists(pid):
+                return False
+            self._add(pid, parent, self.lives[0].started, [])  # at some time in the run
+            return True
         status = None if pid in self._alive else proc.read_stat(pid)
         if status is None or (pid in self._unreaped and status.state in "ZX"):  # X: being reaped just now
             return False
@@ -208,6 +215,8 @@ class Tree:
 
     def _adopt(self, pid: int) -> bool:
         """Take in a process that isn't known if it descends from one that is; a number may be another's by now."""
+        if not proc.available():  # a log of the run is all that tells of it: nobody knows its parent but that
+            return self._meet(pid, None)
         status = proc.read_stat(pid)
         if status is None or status.state in "ZX" or pid in self.helpers or status.parent in (0, 1):
             return False
@@ -271,3 +280,14 @@ class Tree:
                 os.close(member.pidfd)
         self._alive.clear()
         self._events.close()
+
+
+def _exists(pid: int) -> bool:
+    """Whether there is such a process, be it a zombie."""
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return True

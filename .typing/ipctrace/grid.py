@@ -1,0 +1,1 @@
+../../ipctrace/grid.py

@@ -1,0 +1,91 @@
+"""The matrix as a page: a heat map of verdicts over settings, each cell with a link to its own report, and beneath it
+the runs side by side (page.py).
+
+Colour says the verdict and the bar in a cell the share of blocked time; both are also there in words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from string import Template
+
+from ipctrace.analysis.comparison import Comparison
+from ipctrace.analysis.comparison.grid import Cell, Combination, programs, sentence, values
+
+from ..markup import capital, count, escape, sentences
+from ..page import asset, policy
+from . import matrix, page
+from .words import letter
+
+_HUES = {"danger": "danger", "held": "amber", "good": "ok", "dim": "plain"}
+
+
+def render(cells: Sequence[Cell], pages: Mapping[Combination, str], comparison: Comparison | None, title: str) -> str:
+    """The whole page. `pages`: the address of each combination's report, relative to this page; `comparison`: of the
+    same runs, labelled by `Combination.label`, or None where there are too few to be compared."""
+    body = fragment(cells, pages, comparison)
+    if comparison is not None:
+        by_label = {combination.label(): address for combination, address in pages.items()}
+        own = [by_label.get(setting.label) for setting in comparison.settings]
+        return page.render(comparison, title=title, lead=body, pages=own)
+    return Template(asset("matrix.html")).substitute(
+        policy=policy(), title=escape(f"{title} · ipctrace"), styles="\n".join(map(asset, page.STYLES)), body=body
+    )
+
+
+def fragment(cells: Sequence[Cell], pages: Mapping[Combination, str], comparison: Comparison | None = None) -> str:
+    """The heat maps, one a program, and the table of figures; HTML without a page around it."""
+    places = {setting.label: place for place, setting in enumerate(comparison.settings)} if comparison else {}
+    hung = sum(cell.hangs for cell in cells)
+    said = f"{hung} of {len(cells)} hang" if hung else f"none of {len(cells)} hangs"
+    pill = "danger filled" if hung else "ok filled"
+    parts = [f"<style>{asset('matrix.css')}</style>", f'<p class="kicker"><span class="pill {pill}">{said}</span></p>']
+    for number, own in enumerate(programs(cells).values()):
+        tag = 'h1 id="v"' if not number else "h1"
+        parts.append(f"<{tag}>{sentences(capital(sentence(own)))}</h1>")
+        parts.append(_map(own, pages, places))
+        told = [f"<dt>{escape(word)}<dd>{sentences(text)}" for word, text in matrix.explained(own)]
+        parts.append(f'<dl class="matrix-words">{"".join(told)}</dl>' if told else "")
+    parts.append(f"<details><summary>{count(len(cells), 'setting')} in figures</summary>{_figures(cells)}</details>")
+    return "".join(parts)
+
+
+def _map(cells: Sequence[Cell], pages: Mapping[Combination, str], places: Mapping[str, int]) -> str:
+    heads = values(cells, "buffering")
+    head = "".join(f'<th scope="col">{escape(name)}' for name in heads)
+    body = "".join(
+        f'<tr><th scope="row">{escape(name)}' + "".join(_cell(own.get(each), pages, places) for each in heads)
+        for name, own in matrix.rows(cells).items()
+    )
+    corner = '<td class="corner">interpreter \\ buffering'
+    return f'<div class="scroll"><table class="matrix"><thead><tr>{corner}{head}<tbody>{body}</table></div>'
+
+
+def _cell(cell: Cell | None, pages: Mapping[Combination, str], places: Mapping[str, int]) -> str:
+    if cell is None:
+        return '<td class="heat plain">-'
+    text, address = escape(matrix.word(cell)), pages.get(cell.combination)
+    shown = f'<a href="{escape(address)}">{text}</a>' if address else text
+    blocked = cell.typical("blocked") if cell.outcomes else 0.0
+    label = f"{cell.combination.label()}: {matrix.word(cell)}, {blocked:.0%} of the time blocked"
+    bar = f'<span class="blocked" style="width:{blocked:.0%}"></span>' if cell.outcomes else ""
+    place = places.get(cell.combination.label())
+    choose = "" if place is None else (
+        f'<button class="choose needs-script" data-setting="{place}" aria-pressed="false" '
+        f'title="lay it side by side">{letter(place)}</button>'
+    )  # fmt: skip
+    hue = _HUES[matrix.style(cell)]
+    return f'<td class="heat {hue}" title="{escape(label)}">{shown}{choose}{bar}'
+
+
+def _figures(cells: Sequence[Cell]) -> str:
+    several = len(programs(cells)) > 1
+    head = "".join(f"<th{' class=num' if 2 <= place <= 4 else ''}>{name}" for place, name in enumerate(matrix.HEADS))
+    rows = "".join(
+        "<tr>" + "".join(
+            f"<td{' class=num' if 2 <= place <= 4 else ''}>{escape(text)}"
+            for place, text in enumerate(matrix.figures(cell, several))
+        )
+        for cell in cells
+    )  # fmt: skip
+    return f'<div class="scroll"><table class="data"><thead><tr>{head}<tbody>{rows}</table></div>'
