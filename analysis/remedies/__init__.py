@@ -42,6 +42,7 @@ REMEDIES: tuple[Remedy, ...] = (
     Remedy("shutdown", ("IPC105",), ends.shutdown, "it is no socket"),
     Remedy("close_fds", ("IPC105", "IPC106", "IPC124"), ends.close_fds, "nobody was told to inherit it"),
     Remedy("communicate", ("IPC104", "IPC105", "IPC109"), pipes.communicate, "the wait is no Popen's wait() or read()"),
+    Remedy("drain in a thread", ("IPC104",), pipes.drain_in_thread, "the source names no stream over the full channel"),
     Remedy("receive first", ("IPC104",), pipes.receive_first, "no receive follows the send"),
     Remedy("drain, then join", ("IPC110",), pipes.drain_then_join, "no get follows the join"),
     Remedy("order of opening", ("IPC117",), pipes.open_order, "no open follows the one that waits"),

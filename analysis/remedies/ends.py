@@ -22,27 +22,47 @@ def close_end(hang: Hang) -> Iterator[Change]:
                     yield from place.change(f"{end.close} before line {statement.lineno}", text)
 
 
+_CONNECTS = frozenset(["socket", "socketpair", "create_connection", "accept"])
+
+
 def shutdown(hang: Hang) -> Iterator[Change]:
     """The sending half of a socket shut down: its reader gets end of file, and its answer still comes."""
+    table = hang.analysis.trace.channels
     for finding in hang.of("IPC105"):
         for channel in finding.channels[:1]:
-            for process, end in _held(hang, channel, "w"):
-                if end.kind != "socket":
-                    continue
-                for place, statement in _where(hang, process, end):
-                    line = f"{end.name}.shutdown(socket.SHUT_WR)"
-                    text = importing(place.source.before(statement, line), "socket")
-                    yield from place.change(f"{line} before line {statement.lineno}", text)
+            peer = number(table["peer"].iloc[channel])
+            if table["kind"].iloc[channel] != "socket":
+                continue
+            for process in dict.fromkeys(row.process for row in hang.holders(channel if peer is None else peer, "")):
+                place = hang.wait(process)
+                for name, statement in _sockets(place) if place else ():
+                    line = f"{name}.shutdown(socket.SHUT_WR)"
+                    text = importing(place.source.before(statement, line), "socket")  # type: ignore[union-attr]
+                    yield from place.change(f"{line} before line {statement.lineno}", text)  # type: ignore[union-attr]
+
+
+def _sockets(place: Place) -> Iterator[tuple[str, ast.stmt]]:
+    """Names of sockets that a process could shut down before it waits, the one that it waits at first. Where a socket
+    was made isn't recorded: which it is, a trial tells."""
+    source, found = place.source, dict[str, ast.stmt]()
+    call = place.call
+    if call is not None and isinstance(call.func, ast.Attribute) and call.func.attr.startswith("recv"):
+        found[source.segment(call.func.value)] = place.statement
+    for made in source.calls(source.tree):
+        if called(made) in _CONNECTS:
+            for name in source.targets(made):
+                if source.visible(name, made, place.node):
+                    found.setdefault(name, once(place, place._replace(node=made)))
+    yield from found.items()
 
 
 def _held(hang: Hang, channel: int, access: str) -> Iterator[tuple[int, End]]:
-    """Who holds the end, and by what name; of a socket its other end, who waits for it apart."""
+    """Who holds the end, and by what name; of a socket its other end, or a copy of that."""
     peer = number(hang.analysis.trace.channels["peer"].iloc[channel])
-    ends = [(channel, access)] if peer is None else [(peer, ""), (channel, "")]
-    for wanted, needed in ends:
-        for process in dict.fromkeys(row.process for row in hang.holders(wanted, needed)):
-            for end in hang.end(process, wanted, needed):
-                yield process, end
+    wanted, needed = (channel, access) if peer is None else (peer, "")
+    for process in dict.fromkeys(row.process for row in hang.holders(wanted, needed)):
+        for end in hang.end(process, wanted, needed):
+            yield process, end
 
 
 def _where(hang: Hang, process: int, end: End) -> Iterator[tuple[Place, ast.stmt]]:

@@ -98,6 +98,35 @@ def _free(source: Source, name: str) -> str:
     return name if name not in used else _free(source, f"{name}_")
 
 
+def drain_in_thread(hang: Hang) -> Iterator[Change]:
+    """What is read later, or never, read by a thread from before the wait on."""
+    for finding in hang.of("IPC104"):
+        for channel in finding.channels[:1]:
+            for row in hang.holders(channel, "r"):
+                place, end = hang.wait(row.process), next(hang.end(row.process, channel, "r"), None)
+                if place is None or end is None or end.kind != "stream" or place.file != end.place.file:
+                    continue
+                source = place.source
+                if not source.visible(end.name, end.place.node, place.node):
+                    continue
+                scope, begin = source.scope(place.node), source.span(place.node)[0]
+                later = [
+                    call
+                    for call in source.calls(source.tree)
+                    if source.segment(call) == f"{end.name}.read()" and source.scope(call) is scope
+                    if source.span(call)[0] > begin
+                ]
+                if later:
+                    name = _free(source, "drained")
+                    line = f"{name} = concurrent.futures.ThreadPoolExecutor(1).submit({end.name}.read)"
+                    text = _preceded(source, place.statement, line, [(*source.span(later[0]), f"{name}.result()")])
+                    text = importing(text, "concurrent.futures")
+                else:
+                    line = f"threading.Thread(target={end.name}.read, daemon=True).start()"
+                    text = importing(source.before(place.statement, line), "threading")
+                yield from place.change(f"{end.name} read by a thread from before {place.at()} on", text)
+
+
 def larger_pipe(hang: Hang) -> Iterator[Change]:
     """More room in the pipe that is full. It moves the limit and doesn't take it away."""
     texts: dict[str, str] = {}
