@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
 from ..events import number
@@ -22,6 +23,51 @@ def close_end(hang: Hang) -> Iterator[Change]:
                     yield from place.change(f"{end.close} before line {statement.lineno}", text)
 
 
+def close_carrier(hang: Hang) -> Iterator[Change]:
+    """The sockets closed through which an end was sent that nobody received: what lies in them goes too."""
+    for finding in hang.of("IPC105"):
+        places = list(hang.places(finding.sites[:2]))
+        call = places[1].call if len(places) == 2 else None
+        if call is None or called(call) not in ("send_fds", "sendmsg") or places[0].file != places[1].file:
+            continue
+        wait, sent, source = *places, places[0].source
+        through = call.args[0] if called(call) == "send_fds" else _owner(call)
+        for made in source.calls(source.tree):
+            names = source.targets(made)
+            if called(made) == "socketpair" and source.segment(through) in names:
+                lines = [f"{name}.close()" for name in names]
+                text = source.before(once(wait, sent), *lines)
+                yield from wait.change(f"{' and '.join(lines)} before {wait.at()}", text)
+
+
+def _owner(call: ast.Call) -> ast.expr:
+    return call.func.value if isinstance(call.func, ast.Attribute) else call.func
+
+
+def redirect(hang: Hang) -> Iterator[Change]:
+    """What a shell starts in the background, with its output elsewhere: it inherits the pipe that is read to its end."""
+    events, processes = hang.analysis.trace.events, hang.analysis.trace.processes
+    for finding in hang.of("IPC105"):
+        for process in dict.fromkeys(row.process for row in hang.holders(finding.channels[0], "w")):
+            above: int | None = process
+            started = events[:0]
+            while above is not None and started.empty:  # of a shell's child: who started the shell
+                row = processes.iloc[above]
+                started = events[(events["kind"] == "fork") & (events["result"] == row["pid"])]
+                above = number(row["parent"])
+            place = hang.event_place(int(started["event"].iloc[0])) if len(started) else None
+            call = place.call if place else None
+            if place is None or call is None or not call.args:
+                continue
+            source, command = place.source, call.args[0]
+            named = source.assigned(command.id, call) if isinstance(command, ast.Name) else None
+            for text in ast.walk(named or command):
+                if isinstance(text, ast.Constant) and isinstance(text.value, str):
+                    words = _BACKGROUND.sub(r" >/dev/null 2>&1 &", source.segment(text), count=1)
+                    yield from place.change(f"{words} at line {text.lineno}", source.replaced(text, words))
+
+
+_BACKGROUND = re.compile(r"\s*(?<![&>|])&(?![&>\d])")
 _CONNECTS = frozenset(["socket", "socketpair", "create_connection", "accept"])
 
 
