@@ -289,3 +289,15 @@ def test_a_mistake_ends_with_2(arguments: list[str], tmp_path: Path) -> None:
     status, out, err = run([sys.executable, "-m", "ipctrace", "fix", *arguments], tmp_path)
     assert (status, out) == (2, b"")
     assert err.startswith(b"ipctrace: ")
+
+
+def test_a_program_that_completes_by_luck_needs_a_cure_that_holds_ten_times(tmp_path: Path) -> None:
+    """It hangs in the first run, and in no other: whatever is tried seems to cure it."""
+    program = write(
+        tmp_path,
+        "import pathlib, threading\nlock = threading.Lock()\nseen = pathlib.Path('seen')\n"
+        "with lock:\n    if not seen.exists():\n        seen.touch()\n        with lock:\n            pass\n",
+    )
+    _, found = fix(tmp_path, program.name)
+    assert (found["hangs"], found["runs"]) == (1, 3)
+    assert [each["tries"] for each in found["remedies"]] == [10]

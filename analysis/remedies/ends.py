@@ -45,7 +45,7 @@ def _owner(call: ast.Call) -> ast.expr:
 
 
 def redirect(hang: Hang) -> Iterator[Change]:
-    """What a shell starts in the background, with its output elsewhere: it inherits the pipe that is read to its end."""
+    """What a shell starts in the background, with its output elsewhere: it inherits the pipe that is read."""
     events, processes = hang.analysis.trace.events, hang.analysis.trace.processes
     for finding in hang.of("IPC105"):
         for process in dict.fromkeys(row.process for row in hang.holders(finding.channels[0], "w")):
