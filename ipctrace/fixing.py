@@ -108,7 +108,7 @@ def calls(run: Run) -> int:
 
 
 def hangs(run: Run) -> bool:
-    """Whether a run came to a stand, or went round in circles until its time was over (workers that die as they start)."""
+    """Whether a run came to a stand, or went round in circles to its end (workers that die as they start)."""
     found = any(each.rule < "IPC2" and each.certainty != "latent" for each in run.findings)
     return run.verdict.name in ("deadlock", "stalled") or (run.verdict.name == "interrupted" and found)
 
