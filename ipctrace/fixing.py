@@ -229,8 +229,10 @@ class Search:
             self.at if hangs(self.hung) else None, calls(self.hung),
         )  # fmt: skip
         if not hangs(self.hung):
-            working = verdict.name == "interrupted"
-            return replace(made, unlisted="it was still working when its time was over" if working else "nothing hangs")
+            if verdict.name == "interrupted":
+                return replace(made, unlisted="it was still working when its time was over; --duration gives it more")
+            latent = (each.message for each in self.hung.findings if each.certainty == "latent")
+            return replace(made, rule=None, unlisted=next(latent, ""))
         fitting = remedies.fitting(self.hang)
         outcomes: list[Outcome] = []
         again = self.controls() if fitting else 0

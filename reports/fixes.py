@@ -58,7 +58,7 @@ class _Lines:
         fixes = self.fixes
         rule = f"[{fixes.rule}]" if fixes.rule else ""
         if fixes.hung is None:
-            more = f": {fixes.unlisted}; --duration gives it more" if fixes.verdict == "interrupted" else ""
+            more = f". {fixes.unlisted}" if fixes.unlisted else ""
             yield from wrap(
                 self.clean(f"{fixes.verdict}{rule}: {fixes.program} did not hang, so there is nothing to cure{more}"),
                 self.width,

@@ -25,7 +25,7 @@ def communicate(hang: Hang) -> Iterator[Change]:
 
 
 def _communicated(place: Place) -> str | None:
-    source, call = place.source, _subprocess_call(place)
+    source, call = place.source, place.call
     if call is None or not isinstance(call.func, ast.Attribute):
         return None
     does, owner = call.func.attr, call.func.value
@@ -57,11 +57,6 @@ def _communicated(place: Place) -> str | None:
         change = (*source.span(whole), output if stream == "stdout" else errors)
         return _preceded(source, statement, all_of_it, [change, *changes])
     return None
-
-
-def _subprocess_call(place: Place) -> ast.Call | None:
-    """The call at a place; of a loop over `p.stdout` none."""
-    return place.call
 
 
 def _preceded(source: Source, statement: ast.stmt, line: str, changes: list[Splice]) -> str:
