@@ -135,7 +135,7 @@ def once(place: Place, made: Place) -> ast.stmt:
 def branch_of(hang: Hang, process: int) -> tuple[Place, ast.stmt] | None:
     """Where the child of a fork begins: the first statement of `if os.fork() == 0:`, or of its else."""
     row = hang.analysis.trace.processes.iloc[process]
-    if row["how"] != "fork":
+    if row["how"] not in ("fork", "exec"):
         return None
     events = hang.analysis.trace.events
     forks = events[(events["kind"] == "fork") & (events["result"] == row["pid"])]

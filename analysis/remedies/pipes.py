@@ -25,6 +25,11 @@ def communicate(hang: Hang) -> Iterator[Change]:
 
 
 def _communicated(place: Place) -> str | None:
+    """The text in which the wait at a place is a communicate(), and what is read behind it is what that gave.
+
+    A wait() becomes one where it stands, or has one before it where its value is used; so does a read() of one of the
+    pipes, and a write() to the child's input, which becomes communicate's argument. None: it is none of these.
+    """
     source, call = place.source, place.call
     if call is None or not isinstance(call.func, ast.Attribute):
         return None
