@@ -276,7 +276,9 @@ class Search:
         return next((each for each in found if each.status == "cured"), min(found, key=lambda each: _RANK[each.status]))
 
     def outcomes(self, remedy: Remedy, hang: Hang, before: Change, depth: int) -> Iterator[Outcome]:
-        """Of each proposal for a hang; of one that gets further and hangs again, with what is proposed for that."""
+        """Of each proposal for a hang, up to the first that cures it; and where none does, of those that hang again
+        together with what is proposed for that. So what cures is no more than it takes."""
+        further: list[tuple[Change, Trial]] = []
         for proposed in remedy.propose(hang):
             change = replace(
                 proposed,
@@ -292,11 +294,13 @@ class Search:
             if outcome.status == "cured":
                 return
             if outcome.status == "hangs" and proposed.texts and depth < ROUNDS:
-                again = Hang(trial.run.analysis, {**hang.texts, **change.texts})
-                for further in self.outcomes(remedy, again, change, depth + 1):
-                    yield further
-                    if further.status == "cured":
-                        return
+                further.append((change, trial))
+        for change, trial in further:
+            again = Hang(trial.run.analysis, {**hang.texts, **change.texts})
+            for outcome in self.outcomes(remedy, again, change, depth + 1):
+                yield outcome
+                if outcome.status == "cured":
+                    return
 
     def proven(self, remedy: Remedy, change: Change) -> tuple[Outcome, Trial]:
         """A change, tried until it fails or has held as often as is asked."""
