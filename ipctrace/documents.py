@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from .analysis.catalogue import CATALOGUE
+from .analysis.remedies import REMEDIES, UNLISTED
 from .reports import json
 from .tracer import schema
 
@@ -45,9 +46,26 @@ def rules_page() -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def remedies_page() -> str:
+    """docs/remedies.md: what `ipctrace fix` tries, and what it can't."""
+    rows = "\n".join(
+        f"| {remedy.name} | {', '.join(remedy.rules)} | {' '.join((remedy.propose.__doc__ or '').split())} |"
+        for remedy in REMEDIES
+    )
+    rest = "\n".join(f"| {code} {CATALOGUE[code].name} | {why} |" for code, why in UNLISTED.items())
+    return (
+        "# What `ipctrace fix` tries\n\n"
+        "In this order, as far as a remedy fits what was found. This page is made from `analysis/remedies`.\n\n"
+        f"| remedy | fits | what changes |\n| --- | --- | --- |\n{rows}\n\n"
+        "Where none of these fits or cures, it says why there may be none:\n\n"
+        f"| finding | why |\n| --- | --- |\n{rest}\n"
+    )
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "schema.md": schema_page,
     "rules.md": rules_page,
+    "remedies.md": remedies_page,
     "analysis-json.md": json.documentation,
 }
 

@@ -31,6 +31,8 @@ from .tracer import supervisor
 from .tracer.errors import IpctraceError
 
 TRIES = 3
+CONTROLS = 2  # runs more without any change
+SOMETIMES = 10  # tries of a cure where a program hangs only now and then: it may complete by luck
 HANGS = 30.0  # seconds that the first run may take to hang
 SHORTEST, TIMES = 10.0, 5  # a trial may take so many seconds, or so many times what it took to hang
 ROUNDS = 5  # changes of one kind that may be needed together: a flush here, then another there
@@ -103,6 +105,12 @@ def _command(trace: Run) -> list[str]:
 def calls(run: Run) -> int:
     """Reads and writes of a run that reached the system."""
     return int(run.events["kind"].isin(["read", "write"]).sum())
+
+
+def hangs(run: Run) -> bool:
+    """Whether a run came to a stand, or went round in circles to its end (workers that die as they start)."""
+    found = any(each.rule < "IPC2" and each.certainty != "latent" for each in run.findings)
+    return run.verdict.name in ("deadlock", "stalled") or (run.verdict.name == "interrupted" and found)
 
 
 # ---- running
@@ -218,12 +226,19 @@ class Search:
         verdict = self.hung.verdict
         made = Fixes(
             self.hung.facts["program"], verdict.name, verdict.rule, verdict.headline,
-            self.at if verdict.name in ("deadlock", "stalled") else None, calls(self.hung),
+            self.at if hangs(self.hung) else None, calls(self.hung),
         )  # fmt: skip
-        if verdict.name not in ("deadlock", "stalled"):
-            return replace(made, unlisted="nothing hangs")
+        if not hangs(self.hung):
+            if verdict.name == "interrupted":
+                return replace(made, unlisted="it was still working when its time was over; --duration gives it more")
+            latent = (each.message for each in self.hung.findings if each.certainty == "latent")
+            return replace(made, rule=None, unlisted=next(latent, ""))
         fitting = remedies.fitting(self.hang)
-        outcomes = []
+        outcomes: list[Outcome] = []
+        again = self.controls() if fitting else 0
+        if again < CONTROLS:
+            self.tries = max(self.tries, SOMETIMES)
+        made = replace(made, hangs=1 + again, runs=1 + (CONTROLS if fitting else 0))
         for number, remedy in enumerate(fitting, 1):
             self.progress(f"trying {remedy.name} ({number} of {len(fitting)})")
             outcome = self.tried(remedy)
@@ -237,6 +252,11 @@ class Search:
         }
         why = "" if cured else remedies.unlisted(self.hang)
         return replace(made, outcomes=tuple(outcomes), unlisted=why, diffs=diffs, root=str(self.root()))
+
+    def controls(self) -> int:
+        """How often the program hangs again as it is. What passes by luck without a change passes with any."""
+        self.progress("recording it again as it is")
+        return sum(self.judged(self.bench.record(Change(""))).status == "hangs" for _ in range(CONTROLS))
 
     def root(self) -> Path:
         """What paths of diffs begin at: the working directory, or the program's folder where that is elsewhere."""
@@ -256,7 +276,9 @@ class Search:
         return next((each for each in found if each.status == "cured"), min(found, key=lambda each: _RANK[each.status]))
 
     def outcomes(self, remedy: Remedy, hang: Hang, before: Change, depth: int) -> Iterator[Outcome]:
-        """Of each proposal for a hang; of one that gets further and hangs again, with what is proposed for that."""
+        """Of each proposal for a hang, up to the first that cures it; and where none does, of those that hang again
+        together with what is proposed for that. So what cures is no more than it takes."""
+        further: list[tuple[Change, Trial]] = []
         for proposed in remedy.propose(hang):
             change = replace(
                 proposed,
@@ -272,11 +294,13 @@ class Search:
             if outcome.status == "cured":
                 return
             if outcome.status == "hangs" and proposed.texts and depth < ROUNDS:
-                again = Hang(trial.run.analysis, {**hang.texts, **change.texts})
-                for further in self.outcomes(remedy, again, change, depth + 1):
-                    yield further
-                    if further.status == "cured":
-                        return
+                further.append((change, trial))
+        for change, trial in further:
+            again = Hang(trial.run.analysis, {**hang.texts, **change.texts})
+            for outcome in self.outcomes(remedy, again, change, depth + 1):
+                yield outcome
+                if outcome.status == "cured":
+                    return
 
     def proven(self, remedy: Remedy, change: Change) -> tuple[Outcome, Trial]:
         """A change, tried until it fails or has held as often as is asked."""
@@ -307,7 +331,7 @@ class Search:
             for each in run.findings
             if "IPC2" <= each.rule < "IPC3" and each.severity == "error" and each.rule not in self.before
         ]
-        if verdict.name in ("deadlock", "stalled"):
+        if hangs(run):
             return replace(trial, status="hangs", why=verdict.headline)
         if verdict.name == "interrupted":
             return replace(trial, status="unfinished", why=f"not over after {self.bench.limit:g} s")
@@ -316,6 +340,9 @@ class Search:
             return replace(trial, status="damaged", why=why)
         if stuck or lost:
             return replace(trial, status="damaged", why=(stuck or lost)[0].message)
+        left = run.processes[run.processes["traced"] & run.processes["ended"].isna()]
+        if len(left):
+            return replace(trial, status="damaged", why=f"{left['program'].iloc[0]} doesn't end with it")
         return replace(trial, status="damaged" if missing else "cured", why=missing)
 
 

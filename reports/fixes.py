@@ -58,8 +58,9 @@ class _Lines:
         fixes = self.fixes
         rule = f"[{fixes.rule}]" if fixes.rule else ""
         if fixes.hung is None:
+            more = f". {fixes.unlisted}" if fixes.unlisted else ""
             yield from wrap(
-                self.clean(f"{fixes.verdict}{rule}: {fixes.program} did not hang, so there is nothing to cure"),
+                self.clean(f"{fixes.verdict}{rule}: {fixes.program} did not hang, so there is nothing to cure{more}"),
                 self.width,
             )
             return
@@ -68,6 +69,8 @@ class _Lines:
         yield self.ink.paint(fixes.verdict, "danger") + first.removeprefix(fixes.verdict)
         yield from rest
         yield f"  hung after {span(fixes.hung)}, and {count(fixes.calls, 'call')} that read or wrote"
+        if fixes.hangs < fixes.runs:
+            yield f"  it hangs only sometimes: {fixes.hangs} of {fixes.runs} runs without a change"
 
     def outcome(self, outcome: Outcome) -> Iterator[str]:
         """One remedy: its name, what became of it, at what cost; below that what was changed, or why it is no cure."""
@@ -102,6 +105,8 @@ def to_json(fixes: Fixes) -> dict[str, Any]:
         "headline": fixes.headline,
         "hung": fixes.hung,
         "calls": fixes.calls,
+        "hangs": fixes.hangs,
+        "runs": fixes.runs,
         "cured": bool(fixes.cures),
         "unlisted": fixes.unlisted or None,
         "remedies": [

@@ -39,9 +39,12 @@ REMEDIES: tuple[Remedy, ...] = (
     Remedy("read what is there", ("IPC108",), streams.read_what_is_there, "the read is no readline() or read(n)"),
     Remedy("newline", ("IPC108",), streams.newline, "the write isn't in a source file, or no line is waited for"),
     Remedy("close the end", ("IPC105", "IPC106"), ends.close_end, "nothing in the source names that end"),
+    Remedy("close what carries it", ("IPC105",), ends.close_carrier, "the end wasn't sent through a socket"),
+    Remedy("redirect", ("IPC105",), ends.redirect, "no shell of the program's started who holds it"),
     Remedy("shutdown", ("IPC105",), ends.shutdown, "it is no socket"),
     Remedy("close_fds", ("IPC105", "IPC106", "IPC124"), ends.close_fds, "nobody was told to inherit it"),
     Remedy("communicate", ("IPC104", "IPC105", "IPC109"), pipes.communicate, "the wait is no Popen's wait() or read()"),
+    Remedy("drain in a thread", ("IPC104",), pipes.drain_in_thread, "the source names no stream over the full channel"),
     Remedy("receive first", ("IPC104",), pipes.receive_first, "no receive follows the send"),
     Remedy("drain, then join", ("IPC110",), pipes.drain_then_join, "no get follows the join"),
     Remedy("order of opening", ("IPC117",), pipes.open_order, "no open follows the one that waits"),
@@ -91,4 +94,16 @@ def unlisted(hang: Hang) -> str:
     return "nothing that was found here can be mended by a change that is listed"
 
 
-__all__ = ["REMEDIES", "Change", "Fixes", "Hang", "Outcome", "Remedy", "Status", "fits", "fitting", "unlisted"]
+__all__ = [
+    "REMEDIES",
+    "UNLISTED",
+    "Change",
+    "Fixes",
+    "Hang",
+    "Outcome",
+    "Remedy",
+    "Status",
+    "fits",
+    "fitting",
+    "unlisted",
+]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
 from ..events import number
@@ -22,27 +23,92 @@ def close_end(hang: Hang) -> Iterator[Change]:
                     yield from place.change(f"{end.close} before line {statement.lineno}", text)
 
 
+def close_carrier(hang: Hang) -> Iterator[Change]:
+    """The sockets closed through which an end was sent that nobody received: what lies in them goes too."""
+    for finding in hang.of("IPC105"):
+        places = list(hang.places(finding.sites[:2]))
+        call = places[1].call if len(places) == 2 else None
+        if call is None or called(call) not in ("send_fds", "sendmsg") or places[0].file != places[1].file:
+            continue
+        wait, sent, source = *places, places[0].source
+        through = call.args[0] if called(call) == "send_fds" else _owner(call)
+        for made in source.calls(source.tree):
+            names = source.targets(made)
+            if called(made) == "socketpair" and source.segment(through) in names:
+                lines = [f"{name}.close()" for name in names]
+                text = source.before(once(wait, sent), *lines)
+                yield from wait.change(f"{' and '.join(lines)} before {wait.at()}", text)
+
+
+def _owner(call: ast.Call) -> ast.expr:
+    return call.func.value if isinstance(call.func, ast.Attribute) else call.func
+
+
+def redirect(hang: Hang) -> Iterator[Change]:
+    """What a shell starts in the background, with its output elsewhere: it inherits the pipe that is read."""
+    events, processes = hang.analysis.trace.events, hang.analysis.trace.processes
+    for finding in hang.of("IPC105"):
+        for process in dict.fromkeys(row.process for row in hang.holders(finding.channels[0], "w")):
+            above: int | None = process
+            started = events[:0]
+            while above is not None and started.empty:  # of a shell's child: who started the shell
+                row = processes.iloc[above]
+                started = events[(events["kind"] == "fork") & (events["result"] == row["pid"])]
+                above = number(row["parent"])
+            place = hang.event_place(int(started["event"].iloc[0])) if len(started) else None
+            call = place.call if place else None
+            if place is None or call is None or not call.args:
+                continue
+            source, command = place.source, call.args[0]
+            named = source.assigned(command.id, call) if isinstance(command, ast.Name) else None
+            for text in ast.walk(named or command):
+                if isinstance(text, ast.Constant) and isinstance(text.value, str):
+                    words = _BACKGROUND.sub(r" >/dev/null 2>&1 &", source.segment(text), count=1)
+                    yield from place.change(f"{words} at line {text.lineno}", source.replaced(text, words))
+
+
+_BACKGROUND = re.compile(r"\s*(?<![&>|])&(?![&>\d])")
+_CONNECTS = frozenset(["socket", "socketpair", "create_connection", "accept"])
+
+
 def shutdown(hang: Hang) -> Iterator[Change]:
     """The sending half of a socket shut down: its reader gets end of file, and its answer still comes."""
+    table = hang.analysis.trace.channels
     for finding in hang.of("IPC105"):
         for channel in finding.channels[:1]:
-            for process, end in _held(hang, channel, "w"):
-                if end.kind != "socket":
-                    continue
-                for place, statement in _where(hang, process, end):
-                    line = f"{end.name}.shutdown(socket.SHUT_WR)"
-                    text = importing(place.source.before(statement, line), "socket")
-                    yield from place.change(f"{line} before line {statement.lineno}", text)
+            peer = number(table["peer"].iloc[channel])
+            if table["kind"].iloc[channel] != "socket":
+                continue
+            for process in dict.fromkeys(row.process for row in hang.holders(channel if peer is None else peer, "")):
+                place = hang.wait(process)
+                for name, statement in _sockets(place) if place else ():
+                    line = f"{name}.shutdown(socket.SHUT_WR)"
+                    text = importing(place.source.before(statement, line), "socket")  # type: ignore[union-attr]
+                    yield from place.change(f"{line} before line {statement.lineno}", text)  # type: ignore[union-attr]
+
+
+def _sockets(place: Place) -> Iterator[tuple[str, ast.stmt]]:
+    """Names of sockets that a process could shut down before it waits, the one that it waits at first. Where a socket
+    was made isn't recorded: which it is, a trial tells."""
+    source, found = place.source, dict[str, ast.stmt]()
+    call = place.call
+    if call is not None and isinstance(call.func, ast.Attribute) and call.func.attr.startswith("recv"):
+        found[source.segment(call.func.value)] = place.statement
+    for made in source.calls(source.tree):
+        if called(made) in _CONNECTS:
+            for name in source.targets(made):
+                if source.visible(name, made, place.node):
+                    found.setdefault(name, once(place, place._replace(node=made)))
+    yield from found.items()
 
 
 def _held(hang: Hang, channel: int, access: str) -> Iterator[tuple[int, End]]:
-    """Who holds the end, and by what name; of a socket its other end, who waits for it apart."""
+    """Who holds the end, and by what name; of a socket its other end, or a copy of that."""
     peer = number(hang.analysis.trace.channels["peer"].iloc[channel])
-    ends = [(channel, access)] if peer is None else [(peer, ""), (channel, "")]
-    for wanted, needed in ends:
-        for process in dict.fromkeys(row.process for row in hang.holders(wanted, needed)):
-            for end in hang.end(process, wanted, needed):
-                yield process, end
+    wanted, needed = (channel, access) if peer is None else (peer, "")
+    for process in dict.fromkeys(row.process for row in hang.holders(wanted, needed)):
+        for end in hang.end(process, wanted, needed):
+            yield process, end
 
 
 def _where(hang: Hang, process: int, end: End) -> Iterator[tuple[Place, ast.stmt]]:
@@ -69,7 +135,7 @@ def once(place: Place, made: Place) -> ast.stmt:
 def branch_of(hang: Hang, process: int) -> tuple[Place, ast.stmt] | None:
     """Where the child of a fork begins: the first statement of `if os.fork() == 0:`, or of its else."""
     row = hang.analysis.trace.processes.iloc[process]
-    if row["how"] != "fork":
+    if row["how"] not in ("fork", "exec"):
         return None
     events = hang.analysis.trace.events
     forks = events[(events["kind"] == "fork") & (events["result"] == row["pid"])]

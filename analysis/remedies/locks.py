@@ -14,8 +14,13 @@ def lock_order(hang: Hang) -> Iterator[Change]:
     """One order for the locks: sorted where the same lines take them both ways round, else two lines exchanged."""
     events = hang.analysis.trace.events
     for finding in hang.of("IPC111"):
-        sites = [number(events["site"].iloc[event]) for event in finding.events]
-        pairs = {(held, wanted): None for wanted, held in zip(sites[::2], sites[1::2], strict=False)}
+        own: dict[
+            int, dict[bool, int | None]
+        ] = {}  # of each thread: where it waits (True), where it took what it holds
+        for event in finding.events:
+            row = events.iloc[event]
+            own.setdefault(int(row["thread"]), {})[number(row["exit"]) is None] = number(row["site"])
+        pairs = {(each.get(False), each.get(True)): None for each in own.values()}
         for held_site, wanted_site in pairs:
             held, wanted = hang.place(held_site), hang.place(wanted_site)
             if held is None or wanted is None or held.file != wanted.file:

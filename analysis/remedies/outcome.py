@@ -38,6 +38,8 @@ class Fixes:
     headline: str
     hung: int | None  # ns at which it hung
     calls: int  # reads and writes up to then
+    hangs: int = 1  # of `runs` without a change
+    runs: int = 1
     outcomes: tuple[Outcome, ...] = ()
     unlisted: str = ""  # why no listed remedy fits, where none does
     diffs: dict[str, str] = field(default_factory=dict)

@@ -25,7 +25,12 @@ def communicate(hang: Hang) -> Iterator[Change]:
 
 
 def _communicated(place: Place) -> str | None:
-    source, call = place.source, _subprocess_call(place)
+    """The text in which the wait at a place is a communicate(), and what is read behind it is what that gave.
+
+    A wait() becomes one where it stands, or has one before it where its value is used; so does a read() of one of the
+    pipes, and a write() to the child's input, which becomes communicate's argument. None: it is none of these.
+    """
+    source, call = place.source, place.call
     if call is None or not isinstance(call.func, ast.Attribute):
         return None
     does, owner = call.func.attr, call.func.value
@@ -57,11 +62,6 @@ def _communicated(place: Place) -> str | None:
         change = (*source.span(whole), output if stream == "stdout" else errors)
         return _preceded(source, statement, all_of_it, [change, *changes])
     return None
-
-
-def _subprocess_call(place: Place) -> ast.Call | None:
-    """The call at a place; of a loop over `p.stdout` none."""
-    return place.call
 
 
 def _preceded(source: Source, statement: ast.stmt, line: str, changes: list[Splice]) -> str:
@@ -96,6 +96,35 @@ def _later_uses(source: Source, name: str, call: ast.Call) -> list[tuple[ast.AST
 def _free(source: Source, name: str) -> str:
     used = {node.id for node in ast.walk(source.tree) if isinstance(node, ast.Name)}
     return name if name not in used else _free(source, f"{name}_")
+
+
+def drain_in_thread(hang: Hang) -> Iterator[Change]:
+    """What is read later, or never, read by a thread from before the wait on."""
+    for finding in hang.of("IPC104"):
+        for channel in finding.channels[:1]:
+            for row in hang.holders(channel, "r"):
+                place, end = hang.wait(row.process), next(hang.end(row.process, channel, "r"), None)
+                if place is None or end is None or end.kind != "stream" or place.file != end.place.file:
+                    continue
+                source = place.source
+                if not source.visible(end.name, end.place.node, place.node):
+                    continue
+                scope, begin = source.scope(place.node), source.span(place.node)[0]
+                later = [
+                    call
+                    for call in source.calls(source.tree)
+                    if source.segment(call) == f"{end.name}.read()" and source.scope(call) is scope
+                    if source.span(call)[0] > begin
+                ]
+                if later:
+                    name = _free(source, "drained")
+                    line = f"{name} = concurrent.futures.ThreadPoolExecutor(1).submit({end.name}.read)"
+                    text = _preceded(source, place.statement, line, [(*source.span(later[0]), f"{name}.result()")])
+                    text = importing(text, "concurrent.futures")
+                else:
+                    line = f"threading.Thread(target={end.name}.read, daemon=True).start()"
+                    text = importing(source.before(place.statement, line), "threading")
+                yield from place.change(f"{end.name} read by a thread from before {place.at()} on", text)
 
 
 def larger_pipe(hang: Hang) -> Iterator[Change]:
