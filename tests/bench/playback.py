@@ -95,9 +95,8 @@ def measure(trace: Path, events: int) -> None:
         watched.close()
     best, processor, unit = min(first)
     print(f"{events:,} events")
-    print(
-        f"  first picture {best:8.2f} s   {best / unit:6.1f} empty starts   aimed at {FIRST:g} s: {_held(best, FIRST)}"
-    )
+    starts = f"{best / unit:6.1f} empty starts   {processor:.2f} s CPU"
+    print(f"  first picture {best:8.2f} s   {starts}   aimed at {FIRST:g} s: {_held(best, FIRST)}")
     print(f"  analysed      {whole:8.2f} s   {whole / unit:6.1f} empty starts")
     middle, slowest = statistics.median(steps), max(steps)
     print(
