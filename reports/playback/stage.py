@@ -119,7 +119,8 @@ class Analysed:
         waited = set(self.instants.waits["channel"].dropna().tolist())
         return [
             row["channel"] for row in self.run.channels
-            if row["kind"] not in OUTWARD and (row["messages"] or row["channel"] in waited and row["kind"] in HOLDING)
+            if (row["messages"] and row["kind"] not in OUTWARD)
+            or (row["channel"] in waited and row["kind"] in HOLDING)
         ]  # fmt: skip
 
     def _channels(
