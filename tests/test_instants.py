@@ -16,6 +16,7 @@ from ipctrace.reports.playback.instants import PLACES, Instants
 from ipctrace.reports.run import Run
 from ipctrace.tracer.schema import Trace
 
+import ipctrace
 from tests.bench.analysis import make
 from tests.builders import MS, TraceBuilder, big_trace, completed_trace, deadlock_trace
 
@@ -127,6 +128,12 @@ def test_at_the_deadlock_both_wait_for_each_other_and_the_bytes_are_in_the_buffe
     assert instants.fills(t)[stuck.channel].writer == stuck.size == 26
     places = [instants.run.place(site) for site in instants.last_seen(t).tolist()]
     assert places == ["deadlock.py:41", "deadlock_child.py:12"] or all(places)
+
+
+def test_from_python() -> None:
+    run = ipctrace.Run(deadlock_trace())
+    formed = run.analysis.graph.formed
+    assert [wait.reason for wait in run.instants.waits_at(formed).values()] == ["nodata", "nodata"]
 
 
 @pytest.mark.parametrize("name", TRACES)

@@ -260,6 +260,15 @@ def test_a_large_trace_plays_before_it_is_analysed(terminal: Open, folder: Path)
     assert shown.given_back()
 
 
+def test_it_can_be_left_while_it_is_being_analysed(terminal: Open, folder: Path) -> None:
+    store.save(make(120_000), folder / "large.ipctrace")
+    shown = terminal("large.ipctrace")
+    shown.shows("being analysed")
+    shown.type("q")
+    assert shown.status() == 0
+    assert shown.given_back()
+
+
 # ---- in a pipe
 
 

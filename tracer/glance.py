@@ -1,7 +1,7 @@
 """A first look at a large trace: its bare calls, read in a fraction of the time that all of it takes.
 
-Read by pyarrow alone, since pandas takes longer to import than this takes to read. What isn't as expected is left to
-`store.load`, which says what is wrong.
+Read by pyarrow's Parquet alone, since pandas takes longer to import than this takes to read. What isn't as expected is
+left to `store.load`, which says what is wrong.
 """
 
 from __future__ import annotations
@@ -53,25 +53,43 @@ def glance(path: Path, least: int) -> Glance | None:
         if file.metadata.num_rows < least:
             return None
         events = file.read(_EVENTS)
-        threads = pq.read_table(path / "threads.parquet", columns=["process", "name", "main", "started", "ended"])
-        programs = pq.read_table(path / "processes.parquet", columns=["program"])["program"].to_pylist()
-        ops, kinds = (events[word].unify_dictionaries().combine_chunks() for word in _WORDS)
+        threads = pq.ParquetFile(path / "threads.parquet").read(["process", "name", "main", "started", "ended"])
+        programs = pq.ParquetFile(path / "processes.parquet").read(["program"])["program"].to_pylist()
+        (op, ops), (kind, kinds) = (_words(events[word]) for word in _WORDS)
         exit_, enter = _whole(events["exit"], NEVER), _whole(events["enter"], 0)
         latest = max(int(enter[-1]), int(exit_[exit_ != NEVER].max(initial=0)))
         return Glance(
             str(facts["program"]), max(int(facts["duration"] or 0), int(facts["stopped"] or 0), latest),
             _names(threads, programs), _whole(threads["started"], 0), _whole(threads["ended"], NEVER),
             _whole(events["thread"], 0), enter, exit_, _whole(events["parent"], -1),
-            _whole(ops.indices, -1), _whole(kinds.indices, -1),
-            ops.dictionary.to_pylist(), kinds.dictionary.to_pylist(),
+            op, kind, ops, kinds,
         )  # fmt: skip
     except (OSError, KeyError, ValueError, TypeError, IndexError, pa.ArrowException):
         return None
 
 
 def _whole(values: pa.ChunkedArray, missing: int) -> Ints:
-    found: Ints = values.fill_null(missing).to_numpy().astype("int64", copy=False)
-    return found
+    """A column of integers, `missing` where it is empty. Its buffers as they are: pyarrow's own `fill_null` imports
+    pandas."""
+    whole = pa.concat_arrays(values.chunks) if values.num_chunks else pa.array([], pa.int64())
+    valid, data = whole.buffers()
+    here = slice(whole.offset, whole.offset + len(whole))
+    found: Ints = np.frombuffer(data or b"", "int64")[here]
+    if valid is None or not whole.null_count:
+        return found
+    there = np.unpackbits(np.frombuffer(valid, "u1"), bitorder="little")[here].astype(bool)
+    return np.where(there, found, missing)
+
+
+def _words(values: pa.ChunkedArray) -> tuple[Ints, list[str]]:
+    """A column of few different words: the number of each, and the words."""
+    coded = values.unify_dictionaries()
+    numbers = []
+    for chunk in coded.chunks:
+        indices = chunk.indices
+        whole = np.frombuffer(indices.buffers()[1], f"i{indices.type.bit_width // 8}")
+        numbers.append(whole[indices.offset : indices.offset + len(indices)])
+    return np.concatenate(numbers).astype("int64"), coded.chunk(0).dictionary.to_pylist()
 
 
 def _names(threads: pa.Table, programs: list[str]) -> list[str]:

@@ -114,7 +114,8 @@ def _now(scene: Scene, ink: Ink) -> Iterator[str]:
     for label, says in (("now", _state), ("", _lasting), ("", _where)):
         line, end = padded(label.rjust(TIME - 1), TIME), TIME
         for at, lane in shown:
-            text = _clean(says(lane), ink, min(gap - 1, ink.width - TIME - at))
+            fitted = _fitted if says is _where else _clean
+            text = fitted(says(lane), ink, min(gap - 1, ink.width - TIME - at))
             line += " " * (TIME + at - end) + ink.paint(text, lane.style)
             end = TIME + at + columns(text)
         yield line
@@ -130,6 +131,16 @@ def _lasting(lane: Lane) -> str:
 
 def _where(lane: Lane) -> str:
     return lane.place
+
+
+def _fitted(text: str, ink: Ink, width: int) -> str:
+    """A place keeps its line number: what has no room is its beginning."""
+    text, rest = ink.plain(escape(text)), ink.ellipsis
+    if columns(text) <= width:
+        return text
+    while text and columns(text) > width - len(rest):
+        text = text[1:]
+    return rest[: max(0, width)] + text
 
 
 def _waiting(scene: Scene, ink: Ink) -> str:

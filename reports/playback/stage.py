@@ -18,6 +18,12 @@ from .scene import Channel, Lane, Room, Scene
 BLOCK = 64  # happenings: who talks most is asked of so many before and after, so that columns don't come and go
 
 
+HOLDING = ("pipe", "fifo", "socket", "queue")  # channels in which something may lie; in a lock or an event nothing does
+# What a thread does, in the fifteen columns that there are
+_BRIEFLY = {
+    "child": "waits for exit", "peer": "waits for peer", "lock": "waits for lock", "ready": "waits for any",
+    "notice": "is to be told", "signal": "waits: signal",
+}  # fmt: skip
 _STYLES = {"deadlock": "danger", "crashed": "danger", "stalled": "held"}
 
 
@@ -88,7 +94,7 @@ class Analysed:
             "" if wait.channel is None or wait.reason in ("child", "sleep") else self.run.channel_name(wait.channel)
         )
         return Lane(
-            name, waited_for(wait.reason, None), channel, t - wait.since,
+            name, _BRIEFLY.get(wait.reason, waited_for(wait.reason, None)), channel, t - wait.since,
             self._awaited(wait), self.run.place(wait.site),
             "danger" if dead else "" if wait.reason == "sleep" else "strong", wait.reason != "sleep",
         )  # fmt: skip
@@ -113,7 +119,8 @@ class Analysed:
         waited = set(self.instants.waits["channel"].dropna().tolist())
         return [
             row["channel"] for row in self.run.channels
-            if row["kind"] not in OUTWARD and (row["messages"] or row["channel"] in waited)
+            if (row["messages"] and row["kind"] not in OUTWARD)
+            or (row["channel"] in waited and row["kind"] in HOLDING)
         ]  # fmt: skip
 
     def _channels(
