@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .run import Run
 
 __version__ = "0.1.0"
-__all__ = ["Run", "__version__", "load", "record", "replay_process"]
+__all__ = ["Replayed", "Run", "__version__", "load", "record", "replay_process"]
 
 
 def load(path: str | Path) -> Run:
@@ -62,4 +62,8 @@ def __getattr__(name: str) -> Any:
         from .run import Run
 
         return Run
+    if name == "Replayed":
+        from .analysis.replayed import Replayed
+
+        return Replayed
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
