@@ -74,6 +74,7 @@ class Tape:
         self.events = [Event(each) for each in recorded["events"]]
         self.openings = [Event(each) for each in recorded["openings"]]
         self.named = [each for each in self.openings if each.data]
+        self.arrived = -1  # the event that it waits for its turn for
         self.at, self.used = 0, 0  # the next event, and how many of its bytes have been used already
         self.current = self.peeked = self.opening = None
         self.portion = None  # (begin, end) of the current event's bytes, where it is used in parts
@@ -86,6 +87,13 @@ class Tape:
     @property
     def head(self):
         return self.events[self.at] if self.at < len(self.events) else None
+
+    def before(self, event):
+        """Whether this thread has yet to do what it had done, or begun, as `event` of another one came back."""
+        head = self.head
+        if head is None or head.exit is None:
+            return False
+        return head.exit < event.exit or (head.enter < event.exit and self.arrived != self.at)
 
     def advance(self):
         self.at += 1
@@ -363,16 +371,14 @@ class Player:
         return self.now + monotonic_ns() - self.since
 
     def turn(self, tape, head):
-        """Wait until the other threads have done what they had done by then; not for ever, should they do otherwise."""
+        """Wait until the other threads have done what they had done by then, and wait where they waited; not for ever,
+        should they do otherwise."""
         if head is None or head.exit is None or len(self.tapes) < 2:
             return
+        tape.arrived = tape.at
         self.moved = monotonic_ns()
         while monotonic_ns() - self.moved < _STILL:
-            for other in self.tapes:
-                first = other.head
-                if other is not tape and first is not None and first.exit is not None and first.exit < head.exit:
-                    break
-            else:
+            if not any(other is not tape and other.before(head) for other in self.tapes):
                 return
             sleep(0.0003)
 
@@ -425,8 +431,11 @@ class Player:
         if tape is None or self.paused:
             return None
         self.signals(tape)
-        self.turn(tape, tape.head)
-        for event in tape.events[tape.at :]:
+        ahead = tape.at + 1  # who only looks goes on without: then it must be the very next
+        if timeout != 0:
+            self.turn(tape, tape.head)
+            ahead = len(tape.events)
+        for event in tape.events[tape.at : ahead]:
             if event.role == READY:
                 break
             if event.fd in wanted and event.role != TEXT:
