@@ -64,8 +64,8 @@ def replay_process(
     `process` is a name (`child`, `worker`, `pipes_test_child`), a pid, or a number. `program`: another file in the
     place of the recorded one; `python`: another interpreter. `time`: clocks and random numbers give what they gave
     then, of a trace recorded with `--time`; otherwise clocks go on from the recorded time. `timing`: inputs come and
-    sleeps last as they did; otherwise nothing waits. `pdb` and `break_at` (a message's number, or text in it) stop in the debugger, on
-    the terminal of this process. `timeout` in seconds, None for none.
+    sleeps last as they did; otherwise nothing waits. `pdb` and `break_at` (a message's number, or text in
+    it) stop in the debugger, on the terminal of this process. `timeout` in seconds, None for none.
     `announce` is told the command before it runs, `heard` each message as it passes.
 
     Raises IpctraceError where the process can't be replayed, and says why; never for what the program does.

@@ -118,7 +118,8 @@ def record(
 
     Its standard streams, arguments and exit status are its own. The trace goes into the folder `out`, by default the
     program's name with `.ipctrace`, in the working directory; a trace that lies there is replaced. With `time`, clocks
-    and random numbers are recorded too, so that a replay can give them again. Of what the processes tell, the newest `max_size` bytes are kept, by default 250 MB;
+    and random numbers are recorded too, so that a replay can give them again. Of what the
+    processes tell, the newest `max_size` bytes are kept, by default 250 MB;
     recording needs up to eight times as much memory.
     Raises IpctraceError where the program can't be started or the trace can't be written.
     """

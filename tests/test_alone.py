@@ -11,12 +11,12 @@ import sys
 import time
 from pathlib import Path
 
-import ipctrace
 import pytest
-from ipctrace import chapter
 from ipctrace.analysis.naming import process_names
 from ipctrace.tracer.errors import IpctraceError
 
+import ipctrace
+from ipctrace import chapter
 from tests.interpreters import EACH
 from tests.recorded import record
 from tests.target import clean_environment
@@ -184,9 +184,9 @@ def test_bytes_in_other_portions_are_the_same_bytes(pipes: Path, tmp_path: Path)
 
 def test_nothing_is_left_behind(pipes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    before = sorted(os.listdir("/proc/self/fd"))
+    before = sorted(Path("/proc/self/fd").iterdir())
     replayed = ipctrace.replay_process(pipes / "recorded.ipctrace", "child")
-    assert sorted(os.listdir("/proc/self/fd")) == before
+    assert sorted(Path("/proc/self/fd").iterdir()) == before
     assert not list(tmp_path.iterdir())
     assert replayed.status == 0
 

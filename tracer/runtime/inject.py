@@ -21,9 +21,11 @@ MODULES = (
 LATER = {
     "conditions": (), "queues": ("conditions",), "futures": ("conditions",), "readiness": (), "socketfiles": (),
     "sockets": ("socketfiles",), "memory": (), "multiprocess": (), "coroutines": (), "asynchronous": ("coroutines",),
-    "player_table": (), "player_locks": (), "player_sockets": (), "player_ready": (), "player_time": (),
-    "player_debug": (), "player_system": ("player_locks", "player_sockets", "player_ready", "player_time"),
-    "player": ("player_table", "player_system", "player_debug"),
+    "player_table": (), "player_tape": ("player_table",), "player_names": ("player_table",), "player_files": (),
+    "player_locks": (), "player_sockets": (), "player_ready": (), "player_time": (), "player_debug": (),
+    "player_ends": ("player_table", "player_debug"),
+    "player_system": ("player_files", "player_locks", "player_ready", "player_sockets", "player_time"),
+    "player": ("player_tape", "player_names", "player_ends", "player_system"),
 }  # fmt: skip
 PACKAGE = "_ipctrace"
 
