@@ -19,7 +19,7 @@ import ipctrace
 from ipctrace import chapter
 from tests.interpreters import EACH
 from tests.recorded import record
-from tests.target import clean_environment
+from tests.target import clean_environment, traced_environment
 
 FULL = ("--payload", "full", "--time")
 # Programs that go on for ever are ended.
@@ -318,3 +318,13 @@ def typed(command: list[str], lines: list[bytes]) -> str:
     os.close(leader)
     os.waitpid(pid, 0)
     return output.decode()
+
+
+def test_what_can_not_be_played_is_not_run_in_earnest(tmp_path: Path) -> None:
+    live = tmp_path / "run" / "live"
+    given = traced_environment(live, clean_environment())
+    (live / "script").write_bytes(b"no script")
+    program = tmp_path / "writes.py"
+    program.write_text("open('made', 'w')\n", "utf-8")
+    done = subprocess.run([sys.executable, str(program)], cwd=tmp_path, env=given, timeout=60)
+    assert done.returncode == 71 and not (tmp_path / "made").exists()

@@ -113,7 +113,8 @@ if __name__ in ("sitecustomize", "ipctrace.pth"):
     try:
         _begin(_folder)
     except Exception:  # the program runs unrecorded, and is shown as a process that isn't traced
-        pass
+        if os.path.exists(os.path.join(os.path.dirname(_folder), "script")):
+            os._exit(71)  # a replay: what isn't played must not be done in earnest
 
 if __name__ == "sitecustomize":
     # The sitecustomize that we shadow runs now, as if we weren't there; without one, the import fails as it would.
