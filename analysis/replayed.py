@@ -221,7 +221,7 @@ def headline(replayed: Replayed) -> str:
 
 
 def sides(divergence: Divergence) -> Iterable[str]:
-    """Both sides of a divergence as plain lines: what, where, the source line, the bytes, and the first that differs."""
+    """Both sides of a divergence as plain lines: what, where, the source line, the bytes, the first that differs."""
     for word, side in (("recorded", divergence.recorded), ("now", divergence.now)):
         yield f"{word + ':':9} {side.deed}" + (f"  ({side.place})" if side.place else "")
         if side.text.strip():

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from .run import Run
 
 __version__ = "0.1.0"
-__all__ = ["Run", "__version__", "compare", "explore", "load", "matrix", "record", "replay_process"]
+__all__ = [
+    "Replayed", "Run", "__version__", "compare", "explore", "load", "matrix", "record", "replay_process",
+]  # fmt: skip
 
 
 def load(path: str | Path) -> Run:
@@ -95,4 +97,8 @@ def __getattr__(name: str) -> Any:
         from .run import Run
 
         return Run
+    if name == "Replayed":
+        from .analysis.replayed import Replayed
+
+        return Replayed
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

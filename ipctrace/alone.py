@@ -61,11 +61,11 @@ def replay_process(
 ) -> Replayed:  # fmt: skip
     """Run one process of a trace again, alone, and say what it did.
 
-    `process` is a name (`child`, `worker`, `pipes_test_child`), a pid, or a number. `program`: another file in the place
-    of the recorded one; `python`: another interpreter. `time`: clocks and random numbers give what they gave then, of a
-    trace recorded with `--time`; otherwise clocks go on from the recorded time. `timing`: inputs come and sleeps last as
-    they did; otherwise nothing waits. `pdb` and `break_at` (a message's number, or text in it) stop in the debugger, on
-    the terminal of this process. `timeout` in seconds, None for none.
+    `process` is a name (`child`, `worker`, `pipes_test_child`), a pid, or a number. `program`: another file in the
+    place of the recorded one; `python`: another interpreter. `time`: clocks and random numbers give what they gave
+    then, of a trace recorded with `--time`; otherwise clocks go on from the recorded time. `timing`: inputs come and
+    sleeps last as they did; otherwise nothing waits. `pdb` and `break_at` (a message's number, or text in
+    it) stop in the debugger, on the terminal of this process. `timeout` in seconds, None for none.
     `announce` is told the command before it runs, `heard` each message as it passes.
 
     Raises IpctraceError where the process can't be replayed, and says why; never for what the program does.
@@ -88,8 +88,8 @@ def replay_process(
         announce(command)
     debugged = pdb or break_at is not None
     going = Replay(
-        run.trace, parts, command.command, command.cwd, breaks=breaks, break_text=text, timing=timing, pdb=pdb, time=time,
-        timeout=None if debugged else timeout,
+        run.trace, parts, command.command, command.cwd, breaks=breaks, break_text=text, timing=timing, pdb=pdb,
+        time=time, timeout=None if debugged else timeout,
     )  # fmt: skip
     status = run.trace.processes["status"].iloc[number]
     found = Replayed(
@@ -150,15 +150,15 @@ def _breaks(run: Run, process: int, wanted: str | None) -> tuple[list[int], byte
         return [], b""
     if not wanted.isdigit():
         return [], wanted.encode("utf-8", "surrogateescape")
-    pieces, number = run.pieces, int(wanted)
+    pieces, number = run.pieces, int(wanted) - 1  # reports count from 1
     own = set(run.trace.events.loc[run.trace.events["process"] == process, "event"].tolist())
     rows = pieces[pieces["message"] == number]
     events: list[int] = []
-    for column in ("write", "read"):
+    for column in ("write_event", "read_event"):
         events += [int(event) for event in rows[column].dropna().tolist() if int(event) in own]
     if not events:
         raise IpctraceError(
-            f"message {number} is none of this process's", f"there are {len(run.messages)} messages in the trace",
+            f"message {wanted} is none of this process's", f"there are {len(run.messages)} messages in the trace",
             "ipctrace show TRACE messages",
         )  # fmt: skip
     return events, b""
@@ -180,5 +180,3 @@ def _doubt(found: Replayed) -> str:
 
 def _word(name: str) -> str:
     return f"'{name}'" if " " in name else name
-
-

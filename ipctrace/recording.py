@@ -121,8 +121,8 @@ def record(
     """Record a program, from its start until it ends, hangs for ever, or `duration` seconds are over.
 
     Its standard streams, arguments and exit status are its own. The trace goes into the folder `out`, by default the
-    program's name with `.ipctrace`, in the working directory; a trace that lies there is replaced. With `time`, clocks and
-    random numbers are recorded too, so that a replay can give them again. Of what the
+    program's name with `.ipctrace`, in the working directory; a trace that lies there is replaced. With `time`, clocks
+    and random numbers are recorded too, so that a replay can give them again. Of what the
     processes tell, the newest `max_size` bytes are kept, by default 250 MB;
     recording needs up to eight times as much memory. `pipe_size`: the bytes that each pipe holds which the program
     makes, as far as the system allows it; `start_method`: multiprocessing's default, where the program names none.

@@ -73,7 +73,8 @@ def replay(
     given = {
         "--speed": speed is not None, "--from": start is not None, "--process": process is not None, "--time": time,
         "--pdb": pdb, "--break": break_ is not None, "--timing": timing is True, "--chunks": timing is False,
-        "--python": python is not None, "--verbose": verbose, "--enforce": enforce, "--strict": strict, "--no-sleep": no_sleep,
+        "--python": python is not None, "--verbose": verbose,
+        "--enforce": enforce, "--strict": strict, "--no-sleep": no_sleep,
     }  # fmt: skip
     _refuse_what_makes_no_sense([name for name, there in given.items() if there])
     if process is not None:

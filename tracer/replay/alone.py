@@ -1,8 +1,8 @@
 """Running one process of a trace again by itself: its folder, its stand-in descriptors, and what the player tells.
 
-    replay = Replay(trace, parts, command, cwd)
-    for told in replay: ...          # as it goes
-    replay.status, replay.departed
+replay = Replay(trace, parts, command, cwd)
+for told in replay: ...          # as it goes
+replay.status, replay.departed
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ class Replay:
         self.trace, self.command, self.cwd = trace, list(command), cwd
         self.script = Script(trace, parts)
         self.options = {
-            "breaks": list(breaks), "break_text": break_text, "timing": timing, "pdb": pdb, "time": time, "tool": os.getpid(),
+            "breaks": list(breaks), "break_text": break_text, "timing": timing, "pdb": pdb, "time": time,
+            "tool": os.getpid(),
         }  # fmt: skip
         self.timeout = timeout
         self.status: int | None = None

@@ -21,7 +21,7 @@ _HINT = "ipctrace show {} processes"
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A stretch of the recording: what a process did from `begin` (ns) on, up to the event `fork` (None: to its end)."""
+    """A stretch of the recording: what a process did from `begin` (ns) on, up to the event `fork` or its end."""
 
     process: int
     begin: int

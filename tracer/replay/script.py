@@ -32,7 +32,10 @@ class Script:
             wanted |= self._mask(part)
         chosen = events[wanted]
         self.rows: list[dict[str, Any]] = [
-            {str(name): None if value is pd.NA or value is None or value != value else value for name, value in row.items()}
+            {
+                str(name): None if value is pd.NA or value is None or value != value else value
+                for name, value in row.items()
+            }
             for row in chosen.to_dict("records")
         ]
         self.by_event = {row["event"]: row for row in self.rows}
@@ -49,7 +52,9 @@ class Script:
         #: the ends that the image was started with: (descriptor, channel, access)
         self.given: list[tuple[int, int, str]] = [
             (int(fd), int(channel), access)
-            for fd, channel, access in held.loc[held["time"] <= start, ["fd", "channel", "access"]].itertuples(index=False)
+            for fd, channel, access in held.loc[held["time"] <= start, ["fd", "channel", "access"]].itertuples(
+                index=False
+            )
         ]
         self.given_channels = {channel for _, channel, _ in self.given}
 
@@ -221,7 +226,10 @@ class Script:
         """The environment that the image was given."""
         first, table = self.parts[0], self.trace.environment
         rows = table[(table["process"] == first.process) & (table["time"] == first.begin)]
-        return {str(name): "" if pd.isna(value) else str(value) for name, value in zip(rows["name"], rows["value"], strict=True)}
+        return {
+            str(name): "" if pd.isna(value) else str(value)
+            for name, value in zip(rows["name"], rows["value"], strict=True)
+        }
 
 
 def _access(access: str, used: Sequence[str]) -> str:

@@ -3,15 +3,16 @@
 Run as a file, by the tool's own interpreter, isolated: `stage.py FILE`, where FILE holds, marshalled, what to execute.
 """
 
+import contextlib
 import marshal
 import os
 import sys
+from pathlib import Path
 
 
 def main() -> None:
     """Read what to do, do it, and be somebody else."""
-    with open(sys.argv[1], "rb") as file:
-        plan = marshal.loads(file.read())
+    plan = marshal.loads(Path(sys.argv[1]).read_bytes())
     os.chdir(plan["cwd"])
     # out of the way first: a number that is wanted may be one that is still needed
     high = 1 + max([number for pair in plan["descriptors"] for number in pair], default=2)
@@ -23,10 +24,8 @@ def main() -> None:
     wanted = {target for _, target in plan["descriptors"]}
     for number in range(high):
         if number not in wanted:
-            try:
+            with contextlib.suppress(OSError):
                 os.close(number)
-            except OSError:
-                pass
     for source, target in plan["descriptors"]:
         os.dup2(moved[source], target, inheritable=True)
     os.execve(plan["path"], plan["argv"], plan["environment"])

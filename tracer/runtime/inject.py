@@ -23,9 +23,11 @@ LATER = {
     "sockets": ("socketfiles",), "memory": (), "multiprocess": (), "coroutines": (), "asynchronous": ("coroutines",),
     "gate_chance": (), "gate_locks": (), "gate_names": (), "gate": ("gate_chance", "gate_locks", "gate_names"),
     "remedies": (),
-    "player_table": (), "player_locks": (), "player_sockets": (), "player_ready": (), "player_time": (),
-    "player_debug": (), "player_system": ("player_locks", "player_sockets", "player_ready", "player_time"),
-    "player": ("player_table", "player_system", "player_debug"),
+    "player_table": (), "player_tape": ("player_table",), "player_names": ("player_table",), "player_files": (),
+    "player_locks": (), "player_sockets": (), "player_ready": (), "player_time": (), "player_debug": (),
+    "player_ends": ("player_table", "player_debug"),
+    "player_system": ("player_files", "player_locks", "player_ready", "player_sockets", "player_time"),
+    "player": ("player_tape", "player_names", "player_ends", "player_system"),
 }  # fmt: skip
 PACKAGE = "_ipctrace"
 
@@ -113,7 +115,8 @@ if __name__ in ("sitecustomize", "ipctrace.pth"):
     try:
         _begin(_folder)
     except Exception:  # the program runs unrecorded, and is shown as a process that isn't traced
-        pass
+        if os.path.exists(os.path.join(os.path.dirname(_folder), "script")):
+            os._exit(71)  # a replay: what isn't played must not be done in earnest
 
 if __name__ == "sitecustomize":
     # The sitecustomize that we shadow runs now, as if we weren't there; without one, the import fails as it would.

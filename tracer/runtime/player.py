@@ -25,74 +25,24 @@ import marshal
 import os
 import sys
 from _thread import get_ident
-from sys import _getframe
 from time import monotonic_ns, sleep
 
 from . import player_debug, player_system, table
-from .player_table import IN, INSIDE, MADE, OPENING, OUT, READY, REAL, ROLES, SENT, SIGNAL, TEXT, WHOLE
-from .sites import is_ours
+from .player_ends import STILL, Ends
+from .player_names import Names
+from .player_table import IN, INSIDE, MADE, OPENING, OUT, READY, ROLES, SENT, SIGNAL, TEXT, WHOLE
+from .player_tape import Tape
 
 SCRIPT = "script"
-_open, _write, _close, _kill, _getpid, _exit, _waitpid = (
-    os.open, os.write, os.close, os.kill, os.getpid, os._exit, os.waitpid,
-)  # fmt: skip
+_kill, _getpid = os.kill, os.getpid
 _NAMES = {code: name for code, name, _, _ in table.CALLS}
 _ROLES = {table.CODE[name]: role for name, role in ROLES.items()}
 _UNCAUGHT = table.CODE["uncaught"]
 _OPENING = {table.CODE[name] for name in OPENING}
 _MOST_LOOKS = 10_000
-_STILL = 1_500_000_000  # ns without any progress: whoever waits for another thread's turn goes on
 
 
-class Event:
-    """A recorded call, as tracer/replay/script.py wrote it. `data`: its bytes; `exit` None: it never came back; `kind`:
-    of its channel; `call`: the kind of the call."""
-
-    __slots__ = (
-        "address", "call", "channel", "content", "data", "enter", "error", "event", "exit", "extra", "fd", "flags", "kind",
-        "op", "ready", "received", "result", "role", "size",
-    )  # fmt: skip
-
-    def __init__(self, fields):
-        for name, value in fields.items():
-            setattr(self, name, value)
-        self.role = ROLES.get(self.op)
-
-    def check(self):
-        """Raise what the call raised."""
-        if self.error == -1:
-            raise KeyboardInterrupt  # what a handler raised has been raised by that handler, again
-        if self.error:
-            raise OSError(self.error, os.strerror(self.error))
-
-
-class Tape:
-    """What one thread did: `events` in program order, and by call those that gave out descriptors."""
-
-    def __init__(self, recorded):
-        self.name, self.main = recorded["name"], recorded["main"]
-        self.events = [Event(each) for each in recorded["events"]]
-        self.openings = [Event(each) for each in recorded["openings"]]
-        self.named = [each for each in self.openings if each.data]
-        self.at, self.used = 0, 0  # the next event, and how many of its bytes have been used already
-        self.current = self.peeked = self.opening = None
-        self.portion = None  # (begin, end) of the current event's bytes, where it is used in parts
-        self.inside, self.answering = [], []
-        self.over = False
-        self.said = {op: iter(values) for op, values in recorded["said"].items()}  # by clocks and chance
-        self.drawing = "os.urandom"
-        self.looks = 0  # in a row, of which the recording knows nothing
-
-    @property
-    def head(self):
-        return self.events[self.at] if self.at < len(self.events) else None
-
-    def advance(self):
-        self.at += 1
-        self.used = self.looks = 0
-
-
-class Player:
+class Player(Names, Ends):
     """Answers the calls of this process."""
 
     def __init__(self, runtime, folder):
@@ -142,7 +92,7 @@ class Player:
         if found is not None and (found[0] is known or found[0] is None):  # numbers of threads are given out again
             self.threads[thread] = known, found[1]
             return found[1]
-        main = known is None and not self.threads or (known is not None and known is getattr(module, "_main_thread", 0))
+        main = known is getattr(module, "_main_thread", 0) if known is not None else not self.threads
         if known is None and not main:
             return None  # it has no name yet
         taken = [tape for _, tape in self.threads.values()] + self.over
@@ -162,17 +112,6 @@ class Player:
         """The tape of the calling thread, if it has had one; None while the debugger is at work."""
         found = self.threads.get(get_ident())
         return None if found is None or self.paused else found[1]
-
-    def tell(self, what, *fields):
-        """Tell the tool; of the parts that only lead to the process, no more than where they depart. The file is opened for each message, since the program must not find a descriptor of ours."""
-        if not self.last and what in ("in", "out", "did"):
-            return
-        message = marshal.dumps((what, *fields), 2)
-        descriptor = _open(self.told, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            _write(descriptor, len(message).to_bytes(8, "little") + message)
-        finally:
-            _close(descriptor)
 
     # In the place of the log's methods
 
@@ -222,12 +161,6 @@ class Player:
         if tape is not None and tape.opening is not None and slot not in self.opened:
             tape.opening = None
 
-    def stands(self, now, recorded):
-        """A descriptor of now stands for a recorded one."""
-        self.alias.pop(now, None)
-        if recorded is not None and now != recorded:
-            self.alias[now] = recorded
-
     # The tape moves on
 
     def meet(self, op, role, fd, channel, size, data):
@@ -262,17 +195,6 @@ class Player:
         else:
             tape.current = event
         self.stop_at(event, role)
-
-    def own(self, channel):
-        """Whether a channel is a plain file that the program opened by itself."""
-        known = self.kinds.get(channel)
-        if known is None:
-            known = False
-            for identity, (number, kind, _) in list(self.runtime.descriptors.channels.items()):
-                if number == channel:
-                    known = kind in REAL and identity not in self.given
-            self.kinds[channel] = known
-        return known
 
     @staticmethod
     def is_next(op, head):
@@ -363,16 +285,14 @@ class Player:
         return self.now + monotonic_ns() - self.since
 
     def turn(self, tape, head):
-        """Wait until the other threads have done what they had done by then; not for ever, should they do otherwise."""
+        """Wait until the other threads have done what they had done by then, and wait where they waited; not for ever,
+        should they do otherwise."""
         if head is None or head.exit is None or len(self.tapes) < 2:
             return
+        tape.arrived = tape.at
         self.moved = monotonic_ns()
-        while monotonic_ns() - self.moved < _STILL:
-            for other in self.tapes:
-                first = other.head
-                if other is not tape and first is not None and first.exit is not None and first.exit < head.exit:
-                    break
-            else:
+        while monotonic_ns() - self.moved < STILL:
+            if not any(other is not tape and other.before(head) for other in self.tapes):
                 return
             sleep(0.0003)
 
@@ -425,8 +345,11 @@ class Player:
         if tape is None or self.paused:
             return None
         self.signals(tape)
-        self.turn(tape, tape.head)
-        for event in tape.events[tape.at :]:
+        ahead = tape.at + 1  # who only looks goes on without: then it must be the very next
+        if timeout != 0:
+            self.turn(tape, tape.head)
+            ahead = len(tape.events)
+        for event in tape.events[tape.at : ahead]:
             if event.role == READY:
                 break
             if event.fd in wanted and event.role != TEXT:
@@ -484,164 +407,6 @@ class Player:
         """Who asks for random bytes just now."""
         tape = self.mine()
         return "os.urandom" if tape is None else tape.drawing
-
-    # What gives out descriptors
-
-    def find_opening(self, tape, op, data, take=True):
-        """The recorded call that gave out what this one gives out: the next of its kind, of names the same name."""
-        name, path = _NAMES[op], bytes(data)
-        of_kind = [each for each in tape.openings if each.op == name]
-        if path:
-            of_kind = [each for each in of_kind if each.data == path] or [
-                each for each in of_kind if os.path.basename(each.data) == os.path.basename(path)
-            ]
-        if not of_kind:
-            return None
-        if take:
-            tape.openings.remove(of_kind[0])
-        return of_kind[0]
-
-    def opening_of(self, path):
-        """The recorded opening of a name that this thread opens next."""
-        tape = self.tape()
-        if tape is None or self.paused:
-            return None
-        for op in ("open", "os.open"):
-            found = self.find_opening(tape, table.CODE[op], os.fsencode(path), take=False)
-            if found is not None:
-                return found
-        return None
-
-    def opening_named(self, path):
-        """A recorded call on a name in the file system that is made or removed."""
-        try:
-            path = os.path.basename(os.fsencode(path))
-        except TypeError:
-            return None
-        for tape in self.tapes:
-            for each in tape.named:
-                if os.path.basename(each.data) == path:
-                    return each
-        return None
-
-    def address(self, table_, fd):
-        """A recorded address of the socket behind a recorded descriptor; None: none is known."""
-        return table_.get(self.leads.get(fd))
-
-    def surely(self, patch):
-        """A patch that ends the process where it can't be applied."""
-
-        def applied(runtime, module):
-            try:
-                patch(runtime, module)
-            except Exception as error:
-                self.fall(error)
-
-        return applied
-
-    def fall(self, error):
-        """The player itself is at fault."""
-        trace = __import__("traceback").format_exc()
-        self.tell("fell", "%s: %s" % (type(error).__name__, error), trace)
-        _exit(71)
-
-    # Departures, and the end
-
-    def place(self):
-        """(file, line, function) of the program's innermost line."""
-        sites, best = self.runtime.sites, None
-        frame = _getframe(1)
-        while frame is not None:
-            owner = sites.whose(frame.f_code)
-            if type(owner) is dict:
-                return frame.f_code.co_filename, frame.f_lineno or 0, frame.f_code.co_name, frame
-            if best is None and not is_ours(frame.f_code):
-                best = frame
-            frame = frame.f_back
-        if best is None:
-            return "", 0, "", None
-        return best.f_code.co_filename, best.f_lineno or 0, best.f_code.co_name, best
-
-    def depart(self, tape, head, name, role, fd, data, size, begin=0):
-        """The program does something else than it did then."""
-        if head is None and self.cut():
-            self.finish(tape, None)
-        file, line, function, frame = self.place()
-        self.tell(
-            "departed", -1 if head is None else head.event, tape.used, name, fd, data, begin,
-            file, line, function, size if size != table.NONE else -1,
-        )  # fmt: skip
-        if self.script["pdb"] and frame is not None:
-            self.debug(frame)
-            self.paused = True  # what comes from now on is seen in the debugger, and compared with nothing
-            return
-        self.end(70)
-
-    def cut(self):
-        """Whether the recording has an end that the program didn't make: it was killed, or stopped."""
-        return not self.last or self.script["cut"]
-
-    def finish(self, tape, event):
-        """The recording of this thread is over: the thread never came back from here."""
-        tape.over = True
-        self.moved = monotonic_ns()
-        while monotonic_ns() - self.moved < _STILL:
-            if all(each.over or each is tape or each.head is None or each.head.exit is None for each in self.tapes):
-                break
-            sleep(0.001)
-        if tape.main or all(each.over or each.head is None for each in self.tapes):
-            self.tell("over", -1 if event is None else event.event)
-            self.end(self.script["status"])
-        while True:
-            sleep(1)
-
-    def end(self, status):
-        """End this process as the recorded one ended: at once, as what it was stopped in can't go on."""
-        if status is not None and status < 0:
-            _signal = sys.modules.get("_signal") or __import__("_signal")
-            if -status not in (_signal.SIGKILL, _signal.SIGSTOP):
-                _signal.signal(-status, _signal.SIG_DFL)
-                _signal.pthread_sigmask(_signal.SIG_UNBLOCK, [-status])
-            _kill(_getpid(), -status)
-        _exit(0 if status is None else status & 0xFF)
-
-    def split(self, fork):
-        """The fork that leads to the process that is replayed: really made. The parent only waits for its child."""
-        child = fork()
-        if child == 0:
-            self.next_image()
-            return 0
-        self.tell("forked", child)
-        while True:
-            try:
-                _, status = _waitpid(child, 0)
-                break
-            except InterruptedError:
-                continue
-        self.end(-os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status))
-        return child
-
-    # The debugger
-
-    def stop_at(self, event, role):
-        """Into the debugger, where this message was asked for: as it is sent, or as soon as it has come."""
-        if event is None or role not in (IN, OUT, TEXT, READY):
-            return
-        wanted = event.event in self.breaks or (self.break_text and self.break_text in event.data)
-        if not wanted:
-            return
-        self.breaks.discard(event.event)
-        self.break_text = b""
-        frame = self.place()[3]
-        if frame is not None:
-            self.tell("stopped", event.event)
-            self.debug(frame)
-
-    def debug(self, frame):
-        """Stop in the program's frame, at its next line."""
-        if self.debugger is None:
-            self.debugger = player_debug.debugger(self)
-        self.debugger.stop_in(frame)
 
 
 _CHANCE = {table.CODE[name] for name in ("os.urandom", "random.seed")}

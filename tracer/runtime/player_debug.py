@@ -12,8 +12,8 @@ def debugger(player):
 
     tool = player.script["tool"]
     ends = [_high(os.open("/proc/%d/fd/%d" % (tool, number), flags)) for number, flags in ((0, 0), (1, 1))]
-    reading = open(ends[0], closefd=False)
-    writing = open(ends[1], "w", closefd=False)
+    reading = open(ends[0], closefd=False)  # noqa: SIM115 (for as long as the process lives)
+    writing = open(ends[1], "w", closefd=False)  # noqa: SIM115
 
     class Debugger(pdb.Pdb):
         def __init__(self):

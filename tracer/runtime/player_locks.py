@@ -107,5 +107,3 @@ def lock_of(player, original):
 
     SemLock.__module__, SemLock.__qualname__ = original.__module__, original.__qualname__
     return SemLock
-
-

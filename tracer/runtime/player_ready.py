@@ -32,7 +32,7 @@ def replace_select(system, module):
     original = module.select
 
     def select(reading, writing, exceptional, timeout=None, /):
-        wanted = {fd: _IN for fd in reading}
+        wanted = dict.fromkeys(reading, _IN)
         for fd in writing:
             wanted[fd] = wanted.get(fd, 0) | _OUT
         found = ready_ends(system, wanted, timeout)

@@ -6,6 +6,7 @@ from _struct import pack
 
 from .calls import like
 
+
 def address_of(text):
     """An address as the socket module has it, from the words that addresses.py made of it."""
     if not text:

@@ -11,7 +11,7 @@ MADE    a child: its pid
 SENT    something other than bytes is sent: a signal, an end
 LINE    a line that C reads from a terminal, past every stream
 SIGNAL  a handler runs, because somebody sent a signal
-WHOLE   a call of multiprocessing's that rests on locks which processes share: told as a whole, and what is within it too
+WHOLE   a call of multiprocessing's that rests on locks which processes share: told as a whole, with what is within
 INSIDE  one that rests on such locks and on a pipe: within it the locks say what it said
 
 What isn't here is made as ever: locks of threads, plain files, duplicates, closes. Those that give out descriptors are

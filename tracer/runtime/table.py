@@ -320,8 +320,8 @@ CALLS = (
     (191, "poll.poll", "select", "ready"),
     (192, "epoll.poll", "select", "ready"),
     (193, "epoll", "open", ""),
-    # what a program is told by clocks and by chance, with `record --time` (clocks.py): result = the time (of a float its
-    # bits), or the payload
+    # what a program is told by clocks and by chance, with `record --time` (clocks.py): result = the time (of a float
+    # its bits), or the payload
     (230, "time.time", "clock", ""),
     (231, "time.time_ns", "clock", ""),
     (232, "time.monotonic", "clock", ""),
