@@ -29,7 +29,7 @@ from .tracer.runtime import table
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_LATE = 50  # times as long as recorded, and never less than so many seconds, an enforced run may take
+_LATE = 10  # times as long as recorded, and never less than so many seconds, an enforced run may take
 _SHORTEST = 30.0
 
 
@@ -85,7 +85,8 @@ def enforce(
     kept = facts["options"]
     lasted = (facts["duration"] or 0) / 1e9
     options = supervisor.Options(
-        command=program.command, out=out, program=facts["program"], duration=max(_SHORTEST, _LATE * lasted),
+        command=program.command, out=out, program=facts["program"],
+        duration=lasted if facts["ended"] in ("duration", "interrupted") else max(_SHORTEST, _LATE * lasted),
         payload=kept["payload"], payload_bytes=kept["payload_bytes"], buffering=kept["buffering"],
         schedule=enforced(order, facts, sleep, strict), output=output, cwd=program.cwd,
     )  # fmt: skip
