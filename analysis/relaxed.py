@@ -11,7 +11,6 @@ step waits for steps that were earlier in the record: so they never wait for eac
 
 from __future__ import annotations
 
-import os
 import posixpath
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
@@ -36,7 +35,7 @@ ROLES = {
 _FEED = "multiprocessing.Queue.feed"
 # Without every acquire in the record, the n-th one of a place isn't the n-th one that was made.
 _PARTLY = ("Lock.acquire", "Lock.release", "RLock.acquire", "RLock.release", "import", "Event.wait")
-_CHANGING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
+_CHANGING = 0o1 | 0o2 | 0o100 | 0o1000  # O_WRONLY, O_RDWR, O_CREAT, O_TRUNC of open(2)
 _BUFFERED = ("accept", "flush", "take", "input")
 _ENTERED = (GIVES, AWAITS)  # roles whose begin others may have to wait for
 _HARMLESS = (LOOKS, SEES)  # two of these don't conflict
@@ -201,7 +200,7 @@ class _Things:
     def _names(self, event: int) -> tuple[Thing, ...]:
         """The names that a call was given, and the folders that they stand or stood in, where it changes those."""
         folder = self.folders[int(self.run.events.process[event])]
-        words = [os.fsdecode(name) for name in self.run.payloads[event].split(b"\0") if name]
+        words = [name.decode("utf-8", "surrogateescape") for name in self.run.payloads[event].split(b"\0") if name]
         names = [posixpath.normpath(posixpath.join(folder, word)) for word in words]
         events = self.run.events
         if events.op(event) in ("os.listdir", "os.scandir"):

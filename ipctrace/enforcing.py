@@ -21,7 +21,7 @@ from .replaying import Program, announce, checked, own
 from .reports.ink import escape
 from .run import Run
 from .scheduling import enforced
-from .tracer import launch, supervisor
+from .tracer import launch, schema, supervisor
 from .tracer.errors import IpctraceError
 from .tracer.replay.schedule import Departure
 from .tracer.runtime import table
@@ -29,8 +29,9 @@ from .tracer.runtime import table
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_LATE = 50  # times as long as recorded, and never less than so many seconds, an enforced run may take
+_LATE = 10  # times as long as recorded, and never less than so many seconds, an enforced run may take
 _SHORTEST = 30.0
+_SEEN_BY_OTHERS = tuple(kind for kind, role in relaxed.ROLES.items() if role == relaxed.GIVES)  # kinds of operations
 
 
 class Enforced(NamedTuple):
@@ -86,8 +87,10 @@ def enforce(
     lasted = (facts["duration"] or 0) / 1e9
     with _environment(facts["environment"] or {}), launch.written_to(output) as streams:
         options = supervisor.Options(
-            command=program.command, out=out, program=facts["program"], duration=max(_SHORTEST, _LATE * lasted),
+            command=program.command, out=out, program=facts["program"],
+            duration=lasted if facts["ended"] in ("duration", "interrupted") else max(_SHORTEST, _LATE * lasted),
             payload=kept["payload"], payload_bytes=kept["payload_bytes"], buffering=kept["buffering"],
+            pipe_size=kept.get("pipe_size"), start_method=kept.get("start_method"),
             schedule=enforced(order, facts, sleep, strict), streams=streams, cwd=program.cwd,
         )  # fmt: skip
         run = Run(supervisor.record(options, is_deadlock, progress))
@@ -148,10 +151,12 @@ def _outputs(one: outcome.Outcome, two: outcome.Outcome) -> list[str]:
 
 
 def _orders(before: Analysed, order: relaxed.Relaxed, run: Run, after: Analysed) -> list[str]:
-    """Where the run departed, and what it didn't do of what the record has."""
+    """Where the run departed, and what it didn't do of what the record has: of what others get or see. How often it
+    looked and waited itself is nobody's business, nor what it was in as it was stopped."""
     lines = [_departure(before, order, Departure(*each)) for each in run.facts["order"]["departures"]]
     made = {step.place for step in relaxed.relaxed(after).steps}
-    missing = [step for step in order.steps if step.place not in made]
+    done = (step for step in order.steps if step.end and schema.WRAPPED[step.place.op][0] in _SEEN_BY_OTHERS)
+    missing = [step for step in done if step.place not in made]
     if missing and not lines:
         step = missing[0]
         lines.append(f"departed: {_who(before, step)} never came to {_what(step.place)}")

@@ -66,6 +66,7 @@ def _facts(facts: dict[str, Any], path: Callable[[str], str]) -> dict[str, Any]:
     return kept | {
         "command": [facts.get("program") or "a program"], "cwd": ".", "environment": {}, "notes": notes,
         "options": options | {"payload": "redacted"},
+        "order": facts.get("order") and {name: value for name, value in facts["order"].items() if name != "departures"},
     }  # fmt: skip
 
 

@@ -101,7 +101,7 @@ def test_every_text_of_the_schema_is_decided_about():
 
 def test_every_fact_is_decided_about():
     assert set(redact(secretive()).facts) <= set(FACTS)
-    assert set(FACTS) - set(redaction.FACTS_KEPT) == {"command", "cwd", "environment", "notes", "options"}
+    assert set(FACTS) - set(redaction.FACTS_KEPT) == {"command", "cwd", "environment", "notes", "options", "order"}
 
 
 def test_a_verdict_that_changed_is_told(monkeypatch):

@@ -47,7 +47,7 @@ def longest_wait(run: Run) -> int | None:
     """When the longest wait that came to an end did, ns; sleeps left out."""
     waits = run.analysis.blocking
     waits = waits[(waits["kind"] != "sleep") & ~waits["open"]]
-    return int(waits["end"].loc[(waits["end"] - waits["begin"]).idxmax()]) if len(waits) else None
+    return int(waits["end"].iloc[(waits["end"] - waits["begin"]).argmax()]) if len(waits) else None
 
 
 def picture(run: Run, found: Interleaving, which: str) -> str:

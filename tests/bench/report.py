@@ -151,3 +151,58 @@ def opened(browser: Any, html: str, judged: bool) -> None:
 WIDTHS = (0.5, 0.1, 0.01, 0.001, 0.00001)  # of the run, in view after a zoom
 
 
+def in_page(shown: Any, meter: Any, move: str, first: str = "zoomTo(0, END)") -> tuple[float, float]:
+    """The ms from a move to its picture, after the view was brought to `first`, on the clock and of the processor, by
+    the page's own thread: the best of three."""
+    found = []
+    for _ in range(3):
+        shown.evaluate(f"(async () => {{ await {first}; }})()")
+        before = used(meter)
+        moved = f"(async () => {{ const t = performance.now(); await {move}; return performance.now() - t; }})()"
+        ms = float(shown.evaluate(moved))
+        found.append((ms, (used(meter) - before) * 1000))
+    return min(ms for ms, _ in found), min(busy for _, busy in found)
+
+
+def used(meter: Any) -> float:
+    """The seconds of the processor that the page's own thread has taken."""
+    return float(
+        next(one["value"] for one in meter.send("Performance.getMetrics")["metrics"] if one["name"] == "TaskDuration")
+    )
+
+
+KINDS = {"messages": lambda events: big_trace(events // 2), "mixed": make}  # of made-up traces
+
+
+def traces(given: argparse.Namespace) -> Iterator[tuple[str, Trace]]:
+    for folder in given.trace:
+        yield folder.name, store.load(folder)
+    for events in given.sizes:
+        for kind in given.kind or KINDS:
+            yield kind, KINDS[kind](events)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sizes", nargs="*", type=lambda text: int(float(text)), metavar="EVENTS")
+    parser.add_argument("--chapter", action="store_true", help="the chapter's reports, too")
+    parser.add_argument("--trace", type=Path, action="append", default=[], metavar="FOLDER", help="a trace's report")
+    parser.add_argument("--kind", choices=KINDS, action="append", help="only such made-up traces")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="leave the large pages there")
+    given = parser.parse_args()
+    if not (given.sizes or given.trace or given.chapter):
+        given.sizes, given.chapter = [10**6], True
+    executable = next(filter(None, map(shutil.which, BROWSERS)), None)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=[*QUIET, "--no-sandbox"])
+        if given.chapter:
+            chapter_pages(browser)
+        for name, trace in traces(given):
+            page(browser, name, trace, given.keep)
+        browser.close()
+    print(f"not held: {', '.join(dict.fromkeys(failed))}" if failed else "all budgets are held")
+    return bool(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
