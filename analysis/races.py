@@ -54,7 +54,8 @@ def races(run: Run) -> pd.DataFrame:
     count = pd.Series(raced).groupby([pairs.channel[raced], pairs.sends[raced]])
     listed = np.flatnonzero((count.cumcount() < LISTED).to_numpy())
     number = count.transform("size").to_numpy(dtype="int64")[listed] if len(raced) else raced
-    pairs = Pairs(*(column[raced[listed]] for column in pairs))
+    first, second, channel, other = (column[raced[listed]] for column in pairs[:4])
+    pairs = Pairs(first, second, channel, other, pairs.sends[raced[listed]])
     site = _sites(run, np.append(pairs.first, pairs.second))
     table = pd.DataFrame(
         {
