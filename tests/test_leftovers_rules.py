@@ -10,6 +10,7 @@ import pytest
 from ipctrace.analysis import analyze
 from ipctrace.analysis.catalogue import CATALOGUE
 from ipctrace.analysis.results import Finding
+from ipctrace.analysis.rules import streams
 
 from .builders import MS, TraceBuilder, big_trace, completed_trace
 from .recorded import record
@@ -692,3 +693,19 @@ def test_the_catalogues_program_shows_what_it_is_about(code: str, tmp_path: Path
     program = tmp_path / "example.py"
     program.write_text(CATALOGUE[code].example, "utf-8")
     assert code in [each.rule for each in record(tmp_path, program).run.findings]
+
+
+def test_only_children_that_read_on_are_asked_about(monkeypatch: pytest.MonkeyPatch) -> None:
+    build = TraceBuilder()
+    parent = build.process("a.py")
+    for number in range(20):  # each child's output is read to its end, and then comes the next child
+        pipe = build.pipe(parent)
+        child = build.fork(parent, op="fork_exec")
+        build.write(child, pipe.writer, b"said")
+        source = build.stream(0, f"open(fd {number})", pipe.reader, "r")
+        with build.inside(parent, "stream.read", stream=source, result=4):
+            build.end(build.begin(parent, "raw.read", stream=source, size=8192), b"said")
+    asked: list[int] = []
+    monkeypatch.setattr(streams, "_read_ahead", lambda run, stream, own, fork: asked.append(fork) or 0)
+    assert found(build, "IPC217") == []
+    assert asked == []  # and not of every stream for every child after it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 
 import pandas as pd
@@ -201,3 +202,34 @@ def test_what_was_read_had_left_even_where_the_write_has_not_returned() -> None:
     build.exit(child, -9)
     [message] = Run(build.trace()).messages.itertuples()
     assert message.written == message.read == build.rows["events"][read]["exit"]
+
+
+def steps_to_match(messages: int) -> int:
+    """Calls of functions that it takes to match what two threads write to one pipe and two read, byte by byte, when
+    none of them ever pauses: there is no moment at which it is known what lies in the pipe."""
+    build = TraceBuilder()
+    parent = build.process("a.py")
+    pipe = build.pipe(parent)
+    child = build.fork(parent)
+    writing, reading = ((each, build.thread(process, "t")) for process, each in ((0, parent), (1, child)))
+    start = build.now
+    for number in range(messages):
+        for threads, op, fd in ((writing, "os.write", pipe.writer), (reading, "os.read", pipe.reader)):
+            build.now = start + number * 1000 + (op == "os.read")
+            event = build.begin(threads[number % 2], op, b"x" if op == "os.write" else None, fd=fd, size=1)
+            build.now += 1500
+            build.end(event, b"x" if op == "os.read" else None, result=1)
+    run, steps = Run(build.trace()), Counter[str]()
+    assert len(run.lanes.enter) and len(run.units.stream) == 0  # made before it is counted
+    before = sys.getprofile()
+    sys.setprofile(lambda frame, event, given: steps.update([event]))
+    try:
+        assert len(run.messages) == messages
+    finally:
+        sys.setprofile(before)
+    return steps.total()
+
+
+def test_two_writers_and_two_readers_at_once_take_steps_in_proportion() -> None:
+    small, twice, four_times = (steps_to_match(messages) for messages in (500, 1000, 2000))
+    assert four_times - twice < 3 * (twice - small)  # twice as many more, not four times: what is done once is left out

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
+from ipctrace.tracer.schema import Trace
 
-from ..events import NEVER, NONE, Events, Flags, Ints, by_number, groups, number, pick
+from ..events import NEVER, NONE, Events, Flags, Ints, by_number, different, groups, number, pick, rows_of, whole
 from ..findings import Check, Context, finding, ids
 from ..naming import plural, sentence, signal_name
 from ..results import Finding
@@ -216,12 +217,14 @@ def over_read(context: Context) -> Iterator[Finding]:
     table = pd.DataFrame({"event": ahead, "stream": events.stream[ahead], "process": events.process[ahead]})
     used = np.flatnonzero(events.stream != NONE)
     of_stream = by_number(events.stream[used], len(run.trace.streams))
+    child_of, going_on = _children(run.trace), _going_on(run)
     for (stream, process), rows in groups(table, ["stream", "process"]):
-        own = forks[events.process[forks] == process]
+        readers_on = going_on.get((number(run.leads_to.get(stream)), process), set())
+        own = forks[events.process[forks] == process] if readers_on else forks[:0]
         own = own[events.enter[own] > events.enter[rows["event"].iloc[0]]]
         for fork in own.tolist():
-            left = _read_ahead(run, int(stream), used[of_stream(int(stream))], fork)
-            if left > 0 and (child := _reads_on(run, int(stream), fork)) is not None:
+            child = child_of.get((process, int(events.result[fork])))
+            if child in readers_on and (left := _read_ahead(run, int(stream), used[of_stream(int(stream))], fork)) > 0:
                 yield _ahead(context, int(stream), fork, left, child)
                 break
 
@@ -244,30 +247,26 @@ def _read_ahead(run: Run, stream: int, own: Ints, fork: int) -> int:
     return int(events.result[raw].sum()) - taken
 
 
-def _reads_on(run: Run, stream: int, fork: int) -> int | None:
-    """The child of this fork, if it went on to read the channel that the stream has read ahead of."""
-    events = run.events
-    channel = number(run.leads_to.get(stream))
-    child = run.trace.processes[
-        (run.trace.processes["pid"] == events.result[fork]) & (run.trace.processes["parent"] == events.process[fork])
-    ]["process"]
-    if channel is None or not len(child):
-        return None
-    process = int(child.iloc[-1])
-    reads = np.flatnonzero((events.process == process) & (events.channel == channel) & events.is_kind("read"))
-    got = events.result[reads]
-    if len(reads) and (got[events.exit[reads] != NEVER] <= 0).any():
-        return process
-    if process in run.unseen and _seen_reading(run, process, channel):
-        return process
-    return None
+def _children(trace: Trace) -> dict[tuple[int | None, int], int]:
+    """Parent and pid → the process; of several with one pid the last."""
+    return {(number(row.parent), row.pid): row.process for row in rows_of(trace.processes)}
 
 
-def _seen_reading(run: Run, process: int, channel: int) -> bool:
-    """Whether a process that isn't traced was seen in a read of a channel."""
-    held = run.spans[(run.spans["process"] == process) & (run.spans["channel"] == channel)]
-    seen = run.trace.samples[(run.trace.samples["process"] == process) & (run.trace.samples["syscall"] == "read")]
-    return bool(len(held)) and bool(seen["fd"].isin(held["fd"]).any())
+def _going_on(run: Run) -> dict[tuple[int | None, int | None], set[int]]:
+    """Channel and parent → its children that read the channel to its end; untraced ones that were seen reading it."""
+    events, parent = run.events, whole(run.trace.processes["parent"])
+    reads = np.flatnonzero(events.is_kind("read") & (events.channel != NONE))
+    reads = reads[(events.result[reads] <= 0) & (events.exit[reads] != NEVER)]
+    pairs = set(different(events.channel[reads], events.process[reads]))
+    samples = run.trace.samples[run.trace.samples["syscall"] == "read"]
+    seen = set(different(*(whole(samples[name]) for name in ("process", "fd"))))
+    spans = run.spans[run.spans["process"].isin(run.unseen)]
+    ends = zip(*(spans[name].tolist() for name in ("channel", "process", "fd")), strict=True)
+    pairs |= {(channel, process) for channel, process, fd in ends if (process, fd) in seen}
+    found: dict[tuple[int | None, int | None], set[int]] = {}
+    for channel, process in pairs:
+        found.setdefault((channel, number(parent[process])), set()).add(process)
+    return found
 
 
 def _ahead(context: Context, stream: int, fork: int, left: int, child: int) -> Finding:
