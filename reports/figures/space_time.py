@@ -47,7 +47,8 @@ def longest_wait(run: Run) -> int | None:
     """When the longest wait that came to an end did, ns; sleeps left out."""
     waits = run.analysis.blocking
     waits = waits[(waits["kind"] != "sleep") & ~waits["open"]]
-    return int(waits["end"].iloc[(waits["end"] - waits["begin"]).argmax()]) if len(waits) else None
+    lengths = (waits["end"] - waits["begin"]).to_numpy(dtype="int64")
+    return int(waits["end"].iloc[int(lengths.argmax())]) if len(waits) else None
 
 
 def picture(run: Run, found: Interleaving, which: str) -> str:
