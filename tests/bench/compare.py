@@ -31,7 +31,7 @@ sys.path.insert(0, str(ROOT))
 from tests.recorded import record  # noqa: E402
 
 PROGRAMS = ("pipes.py", "process_queue.py", "subprocesses.py", "sockets.py", "process_pool.py")
-QUICK, SLOW = "0.02", "0.03"  # CHAPTER_SLEEP: pipes.py takes 12 of it
+QUICK, SLOW = "0.02", "0.1"  # CHAPTER_SLEEP: pipes.py takes 12 of it
 
 
 def recorded(folder: Path, program: str, sleep: str = QUICK) -> Analysis:
@@ -93,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ]  # fmt: skip
         slow = compare(runs, [QUICK, SLOW] * wanted.repeats, wanted.level).pairs[0]
     allowed = wanted.level * wanted.pairs
-    seen = any(claim.holds and claim.measure == "duration" for claim in slow.claims)
+    seen = any(claim.holds for claim in slow.claims)
     print(
         f"{wanted.pairs} pairs of one setting, {wanted.repeats} runs a side: {claims} false claims of {tests} measures"
     )
