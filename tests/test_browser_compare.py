@@ -11,6 +11,7 @@ from ipctrace.reports.comparison.page import render
 from .browser import browser, show  # noqa: F401
 from .builders import big_trace, completed_trace, deadlock_trace, lucky_trace
 from .hostile import TEXTS, hostile_deadlock, hostile_trace
+from .test_browser import until
 from .test_comparison import talk
 from .test_hostile import active
 
@@ -102,7 +103,7 @@ def test_two_settings_are_chosen_by_their_rows_and_lists_and_kept_in_the_address
     assert "A and C" in page.inner_text(".difference:visible h3")
     page.select_option("#one", "1")
     assert page.evaluate("chosen") == [1, 2] and "B and C" in page.inner_text(".difference:visible h3")
-    page.wait_for_function("location.hash.includes('a=1')")
+    until(page, "location.hash.includes('a=1')")
     address = page.url
     page.goto("about:blank")
     page.goto(address)

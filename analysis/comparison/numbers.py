@@ -156,7 +156,7 @@ def _words(
         how = f"{factor:.2g} times" if factor >= 1.5 or factor <= 0.67 else f"{abs(factor - 1):.0%}"
         more = "longer" if second.median > first.median else "shorter"
         said = f"{how} as long" if "times" in how else f"{how} {more}"
-        odds = f"fewer than 1 in {int(1 / chance):,}" if chance < 0.5 else "many"
+        odds = f"1 of {int(1 / chance):,}"
         return f"{said} in {names[1]}; chance does as much in {odds} comparisons"
     if fewest < needed:
         return f"{plural(fewest, 'run')} a side can't tell; {needed} would"
