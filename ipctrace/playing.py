@@ -19,6 +19,7 @@ from .console import ink, load
 from .reports.ink import Ink
 from .reports.playback.player import Place, Player, where
 from .reports.playback.preview import Preview
+from .reports.playback.scene import Room
 from .tracer.errors import IpctraceError
 from .tracer.glance import glance
 
@@ -82,7 +83,9 @@ class _Loading(Thread):
 
     def run(self) -> None:
         try:
-            self._made = _analysed(self._path)
+            made = _analysed(self._path)
+            made.scene(0, Room(columns=4, rows=4, channels=0))  # makes the indices, so that no picture waits for them
+            self._made = made
         except BaseException as error:  # it is raised where the trace is played
             self._error = error
 

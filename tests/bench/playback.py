@@ -89,7 +89,7 @@ def measure(trace: Path, events: int) -> None:
         watched = Watched(trace)
         first.append((watched.until(rb" of [0-9.]+ s "), watched.processor(), empty_start()))
         if repeat == 2:
-            whole = watched.until(rb"event [0-9,]+ of|completed|deadlock|stalled|crashed")
+            whole, used = watched.until(rb"event [0-9,]+ of|completed|deadlock|stalled|crashed"), watched.processor()
             watched.press(b"\x1b[F")
             steps = [watched.press(b"\x1b[D") for _ in range(STEPS)]
         watched.close()
@@ -97,7 +97,7 @@ def measure(trace: Path, events: int) -> None:
     print(f"{events:,} events")
     starts = f"{best / unit:6.1f} empty starts   {processor:.2f} s CPU"
     print(f"  first picture {best:8.2f} s   {starts}   aimed at {FIRST:g} s: {_held(best, FIRST)}")
-    print(f"  analysed      {whole:8.2f} s   {whole / unit:6.1f} empty starts")
+    print(f"  analysed      {whole:8.2f} s   {whole / unit:6.1f} empty starts   {used:.2f} s CPU")
     middle, slowest = statistics.median(steps), max(steps)
     print(
         f"  step back     {middle:8.4f} s   slowest of {STEPS} {slowest:.4f} s   aimed at {BACK:g} s: {_held(middle, BACK)}"
