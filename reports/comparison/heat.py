@@ -80,12 +80,10 @@ def _cell(cell: Cell | None, pages: Mapping[Combination, str], places: Mapping[s
 
 def _figures(cells: Sequence[Cell]) -> str:
     several = len(programs(cells)) > 1
-    head = "".join(f"<th{' class=num' if 2 <= place <= 4 else ''}>{name}" for place, name in enumerate(matrix.HEADS))
-    rows = "".join(
-        "<tr>" + "".join(
-            f"<td{' class=num' if 2 <= place <= 4 else ''}>{escape(text)}"
-            for place, text in enumerate(matrix.figures(cell, several))
-        )
-        for cell in cells
-    )  # fmt: skip
-    return f'<div class="scroll"><table class="data"><thead><tr>{head}<tbody>{rows}</table></div>'
+    numbers = {place: " class=num" for place in matrix.NUMBERS}
+    head = "".join(f"<th{numbers.get(place, '')}>{name}" for place, name in enumerate(matrix.HEADS))
+    rows = (matrix.figures(cell, several) for cell in cells)
+    body = "".join(
+        "<tr>" + "".join(f"<td{numbers.get(place, '')}>{escape(text)}" for place, text in enumerate(row)) for row in rows
+    )
+    return f'<div class="scroll"><table class="data"><thead><tr>{head}<tbody>{body}</table></div>'
