@@ -103,7 +103,7 @@ class Matrix:
 
         target = Path(path) if path else self.folder.with_name(self.folder.name + ".html")
         ran = [job for job in self.jobs if (self.known.get(job.name) or {}).get("outcome")]
-        labels, runs, pages = [job.label for job in ran], [], {}
+        labels, runs, pages = [heat.label(job.combination, self.cells) for job in ran], [], {}
         for job in ran:
             run = load(self.trace(job))
             runs.append(run.analysis)
