@@ -13,6 +13,7 @@ from dataclasses import replace
 from itertools import combinations
 
 import pandas as pd
+from ipctrace.tracer.schema import printable
 
 from ..results import Analysis
 from . import conclusions, found, numbers
@@ -37,6 +38,7 @@ def compare(runs: Sequence[Analysis], labels: Sequence[str], level: float = LEVE
     """
     if len(set(labels)) < 2 or len(labels) != len(runs):
         raise ValueError("two settings or more are compared: a label for each run, and two different ones")
+    labels = [printable(label) for label in labels]
     settings, columns = _settings(runs, labels), _columns(labels)
     views = [View(one) for one in runs]
     shown = [views[setting.shown] for setting in settings]

@@ -17,6 +17,9 @@ ENDS = {
 }
 
 
+NAMED = 3  # settings that are named in the headline
+
+
 def of_pair(first: Setting, second: Setting, differences: Sequence[Difference], agreed: int) -> str:
     """`Nothing differs but time.`, `default hangs, -u completes.`, `Both complete, and part at pipes.py:35.`"""
     real = [one for one in differences if not one.chance]
@@ -44,7 +47,7 @@ def headline(comparison: Comparison) -> tuple[str, str]:
         outcomes.setdefault(setting.verdict, []).append(setting.label)
     if len(outcomes) > 1:
         parts = [
-            f"{len(labels)} {ENDS[verdict][len(labels) > 1]} ({listing(labels)})"
+            f"{len(labels)} {ENDS[verdict][len(labels) > 1]}{f' ({listing(labels)})' if len(labels) <= NAMED else ''}"
             for verdict, labels in sorted(outcomes.items(), key=lambda item: item[0] == "completed")
         ]
         said = f"Of {count} settings {listing(parts)}."
@@ -55,8 +58,7 @@ def headline(comparison: Comparison) -> tuple[str, str]:
             f"All {count} settings {ENDS[next(iter(outcomes))][1]}; {len(with_first) - len(alike)} do otherwise than "
         )
         said += f"{comparison.settings[0].label}."
-    other = next((one for one in with_first if one not in alike), with_first[0])
-    return said, " ".join(filter(None, [_parting(comparison, other), _times(with_first)]))
+    return said, " ".join(filter(None, [_parting(comparison, comparison.telling), _times(with_first)]))
 
 
 def _parting(comparison: Comparison, pair: Pair) -> str:
@@ -71,12 +73,12 @@ def _parting(comparison: Comparison, pair: Pair) -> str:
 
 
 def told(one: Difference, names: Sequence[str]) -> str:
-    """`the parent's at pipes.py:35: in A it calls …; in B it …`"""
+    """`the parent's at pipes.py:35 (A: calls sys.stdout.flush(); B: goes on here without it)`"""
     whose = f"{one.who}'s" if one.who else "the run's"
     place = one.first.place or one.second.place
     at = f" at {place}" if place else ""
-    other = f" ({one.second.place})" if one.second.place not in ("", place) else ""
-    return f"{whose}{at}: in {names[0]} {one.first.words}; in {names[1]} {one.second.words}{other}"
+    other = f", {one.second.place}" if one.second.place not in ("", place) else ""
+    return f"{whose}{at} ({names[0]}: {one.first.words}; {names[1]}{other}: {one.second.words})"
 
 
 def _times(pairs: Sequence[Pair]) -> str:

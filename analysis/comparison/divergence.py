@@ -13,6 +13,7 @@ from .scene import Scene, View
 from .sequences import LIKE, SAME, Pairs, align, alike
 from .steps import NOTHING
 
+ELSEWHERE = SAME - 4  # of a line that stands in another function
 FLUSH = SAME - 3  # of a flush and what it passed, the flush is what moved
 WITHOUT = "goes on here without it"
 MOST = 500  # differences of one thread, of different lines
@@ -62,10 +63,12 @@ def _keys(view: View, places: Sequence[int], files: dict[str, str] | None) -> li
 
 
 def _like(one: Any, other: Any) -> int:
-    """A line that was changed a little, in the same function."""
+    """The same line in another function or file; or one that was changed a little, in the same function."""
     if one[0] is None or other[0] is None or one[2] != other[2]:
         return 0
     (file, function, text), (file_, function_, text_) = one[0], other[0]
+    if text == text_:
+        return ELSEWHERE
     return LIKE if (file, function) == (file_, function_) and alike(text, text_, 0.6) else 0
 
 

@@ -24,7 +24,7 @@ def findings(
         for run in setting.runs:
             for key, one in {_key(views[run], one): one for one in reversed(runs[run].findings)}.items():
                 told.setdefault(key, {
-                    "rule": one.rule, "name": one.name, "severity": one.severity, "message": one.message,
+                    "rule": one.rule, "name": _name(one), "severity": one.severity, "message": one.message,
                     "place": _place(views[run], one), "chance": one.rule.startswith(TIMED),
                 })  # fmt: skip
                 counts.setdefault(key, [0] * len(settings))[place] += 1
@@ -35,8 +35,13 @@ def findings(
 
 
 def _key(view: View, finding: Finding) -> tuple[str, str]:
-    """What makes two findings of different runs the same: the rule, and the line of source."""
-    return finding.rule, view.line(finding.sites[0]).text if finding.sites else ""
+    """What makes two findings of different runs the same: the rule, be it that it only would have been so (latent), and
+    the line of source."""
+    return finding.rule + _name(finding), view.line(finding.sites[0]).text if finding.sites else ""
+
+
+def _name(finding: Finding) -> str:
+    return f"{finding.name}, latent" if finding.certainty == "latent" else finding.name
 
 
 def _place(view: View, finding: Finding) -> str:

@@ -159,6 +159,15 @@ class Comparison:
     level: float = 0.01
     columns: tuple[str, ...] = field(default=())  # of the tables above, one a setting: label, made unique
 
+    @property
+    def telling(self) -> Pair:
+        """The pair that says most at once: with the first setting, and what decides; else with a difference; else the
+        first."""
+        with_first = [one for one in self.pairs if one.first == 0]
+        deciding = [one for one in with_first if any(each.decides and not each.chance for each in one.differences)]
+        different = [one for one in with_first if one.first_difference]
+        return (deciding or different or with_first)[0]
+
     def pair(self, first: int, second: int) -> Pair | None:
         """The comparison of two settings, where it was made."""
         return next((one for one in self.pairs if (one.first, one.second) == (first, second)), None)

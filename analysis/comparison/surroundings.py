@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
+from ipctrace.tracer.schema import printable
 
 from ..events import rows_of
 from ..results import Analysis
@@ -28,8 +29,9 @@ def environment(runs: Sequence[Analysis], roles: Sequence[Roles | None], columns
     told = [dict(_facts(one, _names(runs[0], one, who))) for one, who in zip(runs, roles, strict=True)]
     rows = []
     for name in sorted(dict.fromkeys(name for facts in told for name in facts), key=_rank):
-        values = [facts.get(name) for facts in told]
-        rows.append({"fact": name, **dict(zip(columns, values, strict=True)), "differs": len(set(values) - {None}) > 1})
+        values = [None if (value := facts.get(name)) is None else printable(value) for facts in told]
+        differs = len(set(values) - {None}) > 1
+        rows.append({"fact": printable(name), **dict(zip(columns, values, strict=True)), "differs": differs})
     return pd.DataFrame(rows, columns=["fact", *columns, "differs"])
 
 

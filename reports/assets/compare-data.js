@@ -1,7 +1,7 @@
 /* The runs in memory: of each setting its lanes' waits, in order, and its messages; and which settings are chosen. */
 const SETTINGS = MODEL.settings;
 const runs = []; // setting → { lanes: [{ begin, end, reason }], messages }
-let chosen = [0, Math.min(1, SETTINGS.length - 1)], everything = false, aligned = 'begin';
+let chosen = MODEL.start, everything = false, aligned = 'begin';
 
 async function openRuns() {
   await Promise.all(SETTINGS.map(async (setting, k) => {

@@ -41,7 +41,7 @@ function keep() {
   clearTimeout(writing);
   writing = setTimeout(() => {
     const told = new URLSearchParams();
-    if (chosen[0] !== 0 || chosen[1] !== 1) { told.set('a', chosen[0]); told.set('b', chosen[1]); }
+    if (chosen.join() !== MODEL.start.join()) { told.set('a', chosen[0]); told.set('b', chosen[1]); }
     if (everything) told.set('all', 1);
     if (aligned !== 'begin') told.set('align', aligned);
     if (view[0] > 0 || view[1] < endOfAll()) { told.set('from', seconds(view[0])); told.set('to', seconds(view[1])); }
@@ -54,7 +54,7 @@ function keep() {
 function restore() {
   const told = new URLSearchParams(location.hash.slice(1)), setting = name => { const k = parseInt(told.get(name), 10); return k >= 0 && k < SETTINGS.length ? k : null; };
   everything = $('all').checked = told.has('all');
-  choose(setting('a') ?? 0, setting('b') ?? Math.min(1, SETTINGS.length - 1));
+  choose(setting('a') ?? MODEL.start[0], setting('b') ?? MODEL.start[1]);
   if (told.get('align') === 'parting' && !$('parting').disabled) align('parting');
   const [from, to] = ['from', 'to'].map(name => parseFloat(told.get(name)) * 1e9);
   if (from < to) zoomTo(from, to);

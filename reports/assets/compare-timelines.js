@@ -131,10 +131,10 @@ function between() { // ties and marks from the upper block to the lower
     told.push([seen(x) ? x : x_, lines]);
   }
   told.slice(0, 2).forEach(([x, lines], row) => {
-    const y = upper.end + 16 + row * 34, room = Math.max(...lines.map(line => line.length)) * 6.3, left = Math.max(gutter(), Math.min(x + 10, width() - room - 8));
-    const fit = line => { const most = Math.floor((width() - left - 8) / 6.2); return line.length > most ? `${line.slice(0, Math.max(8, most - 1))}…` : line; };
+    const y = upper.end + 16 + row * 34, wide = i => i ? 6.3 : 7.4, room = Math.max(...lines.map((line, i) => line.length * wide(i))), left = Math.max(gutter(), Math.min(x + 10, width() - room - 8));
+    const fit = (line, i) => { const most = Math.floor((width() - left - 4) / wide(i)); return line.length > most ? `${line.slice(0, Math.max(8, most - 1))}…` : line; };
     out.push(`<rect class="plate" x="${left - 4}" y="${y - 12}" width="${Math.min(room, width() - left) + 8}" height="${lines.length * 16}"/>`);
-    lines.forEach((line, i) => out.push(text(left, y + i * 16, fit(line), i ? '' : 'held')));
+    lines.forEach((line, i) => out.push(text(left, y + i * 16, fit(line, i), i ? '' : 'held')));
   });
   return out.join('');
 }

@@ -82,7 +82,7 @@ FIELDS: dict[str, str] = {
     },
     "findings": "every finding of any run, most important first",
     "findings[].rule": "code: `ipctrace rules CODE` explains it",
-    "findings[].name": "the rule's name",
+    "findings[].name": "the rule's name; with `, latent` where it didn't happen, and would under another buffering",
     "findings[].severity": "error, warning or info",
     "findings[].message": "what is so, in the first run that has it",
     "findings[].place": "file and line; empty where there is none",

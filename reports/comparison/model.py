@@ -50,7 +50,9 @@ def build(comparison: Comparison) -> tuple[dict[str, Any], dict[str, Packed]]:
         for pair in comparison.pairs
     ]
     words = {"run": "running", **REASONS, "unseen": "not traced"}
-    return {"settings": settings, "pairs": pairs, "reasons": words, "tokens": list(TOKENS), "long": []}, columns
+    start = [comparison.telling.first, comparison.telling.second]
+    facts = {"settings": settings, "pairs": pairs, "start": start, "reasons": words, "tokens": list(TOKENS)}
+    return facts | {"long": []}, columns
 
 
 def _lane(run: Run, process: int, thread: int | None) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def _pair(comparison: Comparison, pair: Pair) -> str:
         )
     if words := time_in_words(pair):
         parts.append(f'<p class="time"><b>Time</b> {escape(capital(words))}</p>')
-    hidden = "" if pair is comparison.pairs[0] else " later"
+    hidden = "" if pair is comparison.telling else " later"
     return f'<div class="difference{hidden}" data-pair="{pair.first}-{pair.second}">{"".join(parts)}</div>'
 
 
@@ -101,6 +101,7 @@ def numbers(comparison: Comparison) -> str:
         f'<th class="num" title="{escape(one.label)}">{letter(place)} <span>{escape(one.label)}</span>'
         for place, one in enumerate(comparison.settings)
     )
+    style = "numbers" if len(comparison.settings) <= WIDE else "numbers many"
     rows = []
     for measure in shown_measures(comparison):
         cells = []
@@ -118,7 +119,7 @@ def numbers(comparison: Comparison) -> str:
                 f'<td class="num{" sure" if claim else ""}"{title}>{escape(told(one.median, measure))}{range_}{note}'
             )
         rows.append(f"<tr><th scope=row>{escape(MEASURES[measure][0])}{''.join(cells)}")
-    return f'{_scroll("numbers", f"<td>{heads}", "".join(rows))}<p class="dim">{escape(_noise(comparison))}</p>'
+    return f'{_scroll(style, f"<td>{heads}", "".join(rows))}<p class="dim">{escape(_noise(comparison))}</p>'
 
 
 def _noise(comparison: Comparison) -> str:

@@ -32,7 +32,7 @@ class _Terminal:
         yield ""
         yield from self.settings()
         pairs = [pair for pair in self.comparison.pairs if pair.first == 0]
-        at_length = next((pair for pair in pairs if pair.first_difference), pairs[0])
+        at_length = self.comparison.telling
         yield from self.pair(at_length)
         if len(pairs) > 1:
             yield ""
