@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections import Counter
 from pathlib import PurePath
 
@@ -10,6 +9,7 @@ import pandas as pd
 from ipctrace.tracer.schema import OBJECTS, REASONS, Trace
 
 from .events import Events, groups, number, rows_of
+from .signals import Signal
 
 MOST = 12  # names in one sentence
 
@@ -129,7 +129,7 @@ def listing(words: list[str]) -> str:
 def signal_name(number: int) -> str:
     """`SIGTERM`; `signal 40` for one that has no name."""
     try:
-        return signal.Signals(number).name
+        return Signal(number).name
     except ValueError:
         return f"signal {number}"
 

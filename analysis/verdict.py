@@ -4,7 +4,6 @@ end, with the number and the place; no code, no blame, nothing that would fit an
 
 from __future__ import annotations
 
-import signal
 from typing import Any
 
 import numpy as np
@@ -15,11 +14,12 @@ from .findings import Context
 from .naming import listing, plural, sentence, signal_name, span, the
 from .results import Finding, Stuck, Verdict
 from .rules.buffers import awaited
+from .signals import Signal
 from .waiting import Knot
 
 # Signals by which programs end one another on purpose, as by any that they were seen to send. Only the recorded program
 # itself crashes by one of these.
-ON_PURPOSE = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE}
+ON_PURPOSE = {Signal.SIGTERM, Signal.SIGINT, Signal.SIGHUP, Signal.SIGPIPE}
 LONGEST = 60  # characters of an exception that are shown
 QUIET = 1_000_000_000  # ns that nothing has moved until a run that was stopped counts as stalled
 BUFFERED_WHY = {

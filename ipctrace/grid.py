@@ -103,8 +103,12 @@ class Matrix:
 
         target = Path(path) if path else self.folder.with_name(self.folder.name + ".html")
         ran = [job for job in self.jobs if (self.known.get(job.name) or {}).get("outcome")]
-        labels, runs = [job.label for job in ran], [load(self.trace(job)).analysis for job in ran]
-        pages = {}
+        labels, runs, pages = [heat.label(job.combination, self.cells) for job in ran], [], {}
+        for job in ran:
+            run = load(self.trace(job))
+            runs.append(run.analysis)
+            if not (own := self.folder / f"{job.name}.html").exists():
+                run.report(own)
         for job in reversed(ran):  # of repeats the first
             pages[job.combination] = os.path.relpath(self.folder / f"{job.name}.html", target.parent)
         compared = compare(runs, labels) if len(set(labels)) > 1 else None
@@ -132,6 +136,7 @@ def matrix(
     duration: float = LIMIT,
     out: str | Path | None = None,
     fresh: bool = False,
+    reports: bool = True,
     progress: Callable[[Progress], None] | None = None,
 ) -> Matrix:
     """Record each program under every combination of settings; what was recorded before and is still asked for is kept.
@@ -139,6 +144,7 @@ def matrix(
     `programs`: a word each, with its arguments, quoted as for a shell (`"pipes.py"`, `"server.py --port 0"`,
     `"-m module x"`), or a list of words. `python`: interpreters by path, name or version, or `all`; none: the one that
     runs ipctrace. `jobs` runs go on at once. A run may take `duration` seconds. `fresh`: begin anew.
+    `reports`: write each run's own as it ends, which else `Matrix.report` does.
     Raises IpctraceError for a program or an interpreter that isn't there; what goes wrong in one run is said of that
     one. KeyboardInterrupt ends what is running, and leaves a folder that the same call goes on with.
     """
@@ -154,7 +160,7 @@ def matrix(
         running: dict[Future[dict[str, Any]], Job] = {}
         try:
             for job in missing:
-                running[pool.submit(_record, job, folder, duration, stop)] = job
+                running[pool.submit(_record, job, folder, duration, reports, stop)] = job
             if progress:
                 progress(Progress(done, len(planned), "", None))
             for future in as_completed(running):
@@ -308,7 +314,7 @@ def _is_done(known: dict[str, Any] | None, job: Job, folder: Path) -> bool:
     )
 
 
-def _record(job: Job, folder: Path, duration: float, stop: threading.Event) -> dict[str, Any]:
+def _record(job: Job, folder: Path, duration: float, report: bool, stop: threading.Event) -> dict[str, Any]:
     """Record one run: what the index says of it. Whatever goes wrong is said there, and never raised."""
     from . import load
 
@@ -322,7 +328,9 @@ def _record(job: Job, folder: Path, duration: float, stop: threading.Event) -> d
     if stop.is_set():
         return said | {"problem": "not run yet"}
     try:
-        files = ["--out", str(trace), "--report", str(folder / f"{job.name}.html")]
+        page = folder / f"{job.name}.html"
+        page.unlink(missing_ok=True)  # an earlier run's
+        files = ["--out", str(trace), *(["--report", str(page)] if report else ["--no-report"])]
         status = cells.run(["record", *files, *job.arguments], folder / job.name, duration + _ANALYSIS, stop)
         if stop.is_set():
             return said | {"problem": "interrupted"}

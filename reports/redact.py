@@ -60,11 +60,15 @@ def _facts(facts: dict[str, Any], path: Callable[[str], str]) -> dict[str, Any]:
     options = {
         name: path(value) if isinstance(value, str) else value for name, value in (facts.get("options") or {}).items()
     }
+    platform = dict(facts.get("platform") or {})
+    if "interpreters" in platform:
+        platform["interpreters"] = [one | {"executable": path(one["executable"])} for one in platform["interpreters"]]
     notes = [
         re.sub(r"/[^\s,;:'\"]+", lambda found: path(found.group()), str(note)) for note in facts.get("notes") or []
     ]
     return kept | {
         "command": [facts.get("program") or "a program"], "cwd": ".", "environment": {}, "notes": notes,
+        "platform": platform,
         "options": options | {"payload": "redacted"},
         "order": facts.get("order") and {name: value for name, value in facts["order"].items() if name != "departures"},
     }  # fmt: skip

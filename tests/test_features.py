@@ -23,7 +23,7 @@ ABSENT = {
     "fork": "import os\nfor name in ('fork', 'forkpty', 'register_at_fork'): delattr(os, name)\n",
     "pidfd": "import os, signal\ndel os.pidfd_open, signal.pidfd_send_signal\n",
     "pipe_capacity": "import sys\nfor name in ('fcntl', 'resource', 'termios'): sys.modules[name] = None\n",
-    "subreaper": "import ctypes\nctypes.CDLL = None\n",
+    "subreaper": "import ctypes\ndef CDLL(*_, **__): raise OSError\nctypes.CDLL = CDLL\n",
     "netlink": "import socket\ndel socket.AF_NETLINK\n",
 }
 
@@ -131,7 +131,7 @@ def test_reading_and_reporting_need_nothing_of_the_recorders_system(python: Path
     (library / "ipctrace_absent.py").write_text("\n".join([
         *ABSENT.values(),
         "import os, signal, select",
-        "for name in ('sysconf', 'makedev', 'O_CLOEXEC', 'O_NONBLOCK', 'O_ACCMODE', 'getppid', 'WNOHANG', 'waitstatus_to_exitcode', 'confstr'):",
+        "for name in ('sysconf', 'makedev', 'O_CLOEXEC', 'O_NONBLOCK', 'O_ACCMODE', 'confstr'):",
         "    getattr(os, name, None) is not None and delattr(os, name)",
         "for name in ('SIGHUP', 'SIGSTOP', 'SIGCONT', 'SIGKILL', 'pthread_sigmask'): delattr(signal, name)",
         "del select.poll",

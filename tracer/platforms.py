@@ -17,7 +17,7 @@ from . import proc
 
 # What recording makes use of, and what is missing from a trace without it.
 FEATURES: dict[str, str] = {
-    "proc": "this system has no /proc: processes that Python doesn't run are missing, and no hang is proven as it forms",
+    "proc": "this system has no /proc: processes that Python doesn't run are missing, and no hang is ever proven",
     "fork": "this system has no fork: processes are started anew, and pipes join threads only",
     "pidfd": "this system has no pidfds: the end of a process is seen a little later",
     "subreaper": "this system has no subreaper: a process whose parent has ended may be lost from sight",

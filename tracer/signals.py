@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-_PASSED_ON = (signal.SIGTERM, signal.SIGHUP)
+_PASSED_ON = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 _PATIENCE = 1.0  # seconds: a second Ctrl-C within them, with the program still there, stops everything
 _SET_SUBREAPER, _GET_SUBREAPER = 36, 37  # prctl(2)
 

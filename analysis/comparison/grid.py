@@ -41,7 +41,7 @@ class Combination(NamedTuple):
 
 # Axis → how its values are told of: "hangs with {…}".
 AXES: dict[str, str] = {
-    "buffering": "buffering {}", "python": "{}", "start_method": "start method {}", "pipe_size": "pipes of {} bytes",
+    "buffering": "buffering {}", "python": "{}", "start_method": "start method {}", "pipe_size": "pipes of {}",
 }  # fmt: skip
 
 

@@ -72,7 +72,16 @@ def _facts(analysis: Analysis, names: _Names) -> Iterator[tuple[str, str]]:
             yield words, str(value)
     for key in OBJECTS:
         for name, value in (facts.get(key) or {}).items():
-            yield f"{key}: {name}", "not set" if value is None else str(value)
+            if isinstance(value, dict):
+                yield from ((f"{key}: {name}, {part}", str(each)) for part, each in value.items())
+            elif not isinstance(value, list):
+                yield f"{key}: {name}", "not set" if value is None else str(value)
+    for place, known in enumerate((facts.get("platform") or {}).get("interpreters") or []):
+        which = "" if not place else f" {place + 1}"
+        if known.get("start_method"):
+            yield f"start method of interpreter{which} by default", str(known["start_method"])
+        if known.get("buffer_size"):
+            yield f"buffers of interpreter{which}", f"{known['buffer_size']:,} bytes"
     for row in list(rows_of(analysis.streams))[: 4 * MOST]:
         if row.name in ("sys.stdin", "sys.stdout"):
             kind = "unbuffered" if row.buffering == "none" else f"{row.buffering}-buffered"

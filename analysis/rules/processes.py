@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator
 
 import numpy as np
@@ -13,12 +12,13 @@ from ..events import NEVER, NONE, number
 from ..findings import Check, Context, finding, ids
 from ..naming import listing, plural, sentence, signal_name, span
 from ..results import Finding
+from ..signals import Signal
 from ..waits.processes import feeds
 
-STOPPING = (signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
+STOPPING = (Signal.SIGSTOP, Signal.SIGTSTP, Signal.SIGTTIN, Signal.SIGTTOU)
 # Signals that are sent to have somebody stop waiting; SIGCHLD and SIGWINCH, say, only tell.
-WAKING = (signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF, signal.SIGINT, signal.SIGTERM, signal.SIGHUP,
-          signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)  # fmt: skip
+WAKING = (Signal.SIGALRM, Signal.SIGVTALRM, Signal.SIGPROF, Signal.SIGINT, Signal.SIGTERM, Signal.SIGHUP,
+          Signal.SIGQUIT, Signal.SIGUSR1, Signal.SIGUSR2)  # fmt: skip
 FEED = "multiprocessing.Queue.feed"
 
 
@@ -156,7 +156,7 @@ def _meant_to_wake(context: Context, agent: Agent, event: int) -> int | None:
     events = context.run.events
     number_, before = int(events.size[event]), events.enter <= events.enter[event]
     timers = np.flatnonzero(events.is_kind("arm") & (events.process == agent.process) & before & (events.size > 0))
-    if len(timers) and number_ in (signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF):
+    if len(timers) and number_ in (Signal.SIGALRM, Signal.SIGVTALRM, Signal.SIGPROF):
         return int(timers[-1]) if events.extra[timers[-1]] <= 0 else None
     pid = int(context.run.trace.processes["pid"].iloc[agent.process])
     kills = np.flatnonzero(events.is_kind("kill") & (events.size == pid) & (events.extra == number_) & before)

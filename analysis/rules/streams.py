@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator
 
 import numpy as np
@@ -14,6 +13,7 @@ from ..findings import Check, Context, finding, ids
 from ..naming import plural, sentence, signal_name
 from ..results import Finding
 from ..run import Run
+from ..signals import Signal
 
 STREAM_CALLS = ("accept", "take", "flush")
 
@@ -179,7 +179,7 @@ def _open_character(data: bytes) -> bytes:
 def shutdown_lock(context: Context) -> Iterator[Finding]:
     """IPC216: an interpreter that gave up at its end, as another thread sat in a call of a stream that it must lock."""
     run, events = context.run, context.run.events
-    aborted = run.trace.processes.loc[run.trace.processes["status"] == -signal.SIGABRT, "process"]
+    aborted = run.trace.processes.loc[run.trace.processes["status"] == -Signal.SIGABRT, "process"]
     within = np.flatnonzero((events.exit == NEVER) & events.is_kind(*STREAM_CALLS) & (events.stream != NONE))
     for process in aborted.tolist():
         main = run.main_threads.get(process)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections import defaultdict
 from collections.abc import Iterator
 from errno import ECHILD
@@ -16,6 +15,7 @@ from ..findings import Check, Context, finding, ids
 from ..naming import plural, sentence
 from ..results import Finding
 from ..run import Run
+from ..signals import Signal
 
 WAY, TO_READ = 3, 0  # O_ACCMODE and O_RDONLY of open(2)
 LINE = 4095  # bytes of a line that a terminal in canonical mode keeps: termios(3)
@@ -160,7 +160,7 @@ def _ignored(context: Context, handled: Ints, wait: int, child: int | None) -> I
 def of_children(run: Run) -> Ints:
     """The events that say what is to become of SIGCHLD."""
     events = run.events
-    return np.flatnonzero(events.is_kind("handle") & (events.size == signal.SIGCHLD) & (events.error == NONE))
+    return np.flatnonzero(events.is_kind("handle") & (events.size == Signal.SIGCHLD) & (events.error == NONE))
 
 
 def _ignoring(run: Run, handled: Ints, process: int | None, time: int) -> int | None:

@@ -59,7 +59,7 @@ def matrix(
             made = grid.matrix(
                 programs, buffering=_list(buffering), python=_list(python), start_method=_list(start_method),
                 pipe_size=_list(pipe_size), repeat=repeat, jobs=jobs, duration=duration, out=folder, fresh=fresh,
-                progress=show,
+                reports=not no_report, progress=show,
             )  # fmt: skip
         except KeyboardInterrupt:
             stack.close()

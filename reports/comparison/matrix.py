@@ -106,22 +106,29 @@ def _grid(cells: Sequence[Cell], ink: Ink) -> Iterator[str]:
 
 
 HEADS = ("setting", "verdict", "time", "blocked", "merged", "findings")
+NUMBERS = (2, 3, 4)  # of these columns
 
 
 def _figures(cells: Sequence[Cell], ink: Ink) -> Iterator[str]:
-    """A line a setting."""
-    several = len(programs(cells)) > 1
-    table = [HEADS, *(figures(cell, several) for cell in cells)]
-    widths = [max(columns(row[place]) for row in table) for place in range(len(HEADS))]
-    for number, row in enumerate(table):
-        parts = []
-        for place, text in enumerate(row):
-            gap = " " * (widths[place] - columns(text))
-            text = ink.plain(escape(text))
-            if place == 1 and number:
-                text = ink.paint(text, style(cells[number - 1]))
-            parts.append(gap + text if 2 <= place <= 4 else text + gap)
-        yield ("  " + _GAP.join(parts)).rstrip()
+    """A line a setting, those of one program beneath its name."""
+    rows = [figures(cell, with_program=False) for cell in cells]
+    widths = [max(columns(row[place]) for row in (HEADS, *rows)) for place in range(len(HEADS))]
+    yield from _row(HEADS, widths, ink)
+    several, last = len(programs(cells)) > 1, ""
+    for cell, row in zip(cells, rows, strict=True):
+        if several and cell.combination.program != last:
+            last = cell.combination.program
+            yield _GAP + ink.plain(escape(last))
+        yield from _row(row, widths, ink, style(cell))
+
+
+def _row(row: Sequence[str], widths: Sequence[int], ink: Ink, verdict: str = "") -> Iterator[str]:
+    parts = []
+    for place, text in enumerate(row):
+        gap, shown = " " * (widths[place] - columns(text)), ink.plain(escape(text))
+        shown = ink.paint(shown, verdict) if place == 1 and verdict else shown
+        parts.append(gap + shown if place in NUMBERS else shown + gap)
+    yield (_GAP + _GAP.join(parts)).rstrip()
 
 
 def figures(cell: Cell, with_program: bool = True) -> tuple[str, ...]:

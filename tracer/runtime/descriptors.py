@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from itertools import count
-from os import O_NONBLOCK, path
+from os import path
 from sys import _getframe
 
 from . import table
@@ -13,16 +13,18 @@ from .calls import POSIX, WRONG, Call, install, named
 from .terminals import Lines
 
 _fstat, _stat, _readlink, _listdir, _get_inheritable, _get_blocking, _lstat, _lseek, _isatty = (
-    os.fstat, os.stat, getattr(os, "readlink", None), os.listdir, os.get_inheritable, os.get_blocking, os.lstat,
-    os.lseek, os.isatty,
+    os.fstat, os.stat, getattr(os, "readlink", None), os.listdir, os.get_inheritable,
+    getattr(os, "get_blocking", lambda fd: True), os.lstat, os.lseek, os.isatty,
 )  # fmt: skip
+O_NONBLOCK = getattr(os, "O_NONBLOCK", 0)  # this file is also imported where traces are only read: by any system
 _open, _read, _close = os.open, os.read, os.close
 _OWN_FOLDER = "/proc/self/fd"
 _KINDS = (
     (stat.S_ISFIFO, "pipe"), (stat.S_ISSOCK, "socket"), (stat.S_ISREG, "file"), (stat.S_ISCHR, "device"),
 )  # fmt: skip
 _NAMED = ("pipe", "fifo", "tty")  # what is remembered by descriptor
-_LEADER = os.makedev(5, 2)  # /dev/ptmx, through which every pseudo-terminal's leader is opened
+# /dev/ptmx, through which every pseudo-terminal's leader is opened
+_LEADER = os.makedev(5, 2) if hasattr(os, "makedev") else None
 _ACCESS = os.O_WRONLY | os.O_RDWR  # PyPy has no O_ACCMODE
 _ALONE = getattr(os, "O_PATH", 0)  # an open that touches nothing
 _UNNAMED = getattr(os, "O_TMPFILE", 0)

@@ -15,7 +15,7 @@ _OWNER, _USER, _GROUP, _MASK, _OTHER, _NOBODY = 1, 2, 4, 16, 32, 0xFFFFFFFF
 # Where the child's user stands in fork_exec's arguments, by their number: from 3.9 on, from 3.11 on.
 _USER_AT = {21: 18, 23: 19}
 _OPTIONS_AT = {"wait": None, "waitpid": 1, "wait3": 0, "wait4": 1, "waitid": 2}
-_geteuid, _chown = os.geteuid, os.chown
+_geteuid, _chown = getattr(os, "geteuid", int), getattr(os, "chown", None)
 
 
 class Fork(Call):

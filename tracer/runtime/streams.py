@@ -17,6 +17,8 @@ from .layers import LAYERS, Account, Layers
 
 _TERMINALS = {4, 5, *range(136, 144)}  # major numbers: consoles, /dev/tty, pseudo-terminals
 _MODES: dict = {}  # mode of open → Mode
+_PYPY = sys.implementation.name == "pypy"  # there -u sets line_buffering, too
+_LINES = sys.version_info >= (3, 9) and not _PYPY  # standard error is line-buffered, whatever it leads to
 _ACCESS = {"r": 0, "w": os.O_CREAT | os.O_TRUNC, "x": os.O_CREAT | os.O_EXCL, "a": os.O_CREAT | os.O_APPEND}
 
 
@@ -102,10 +104,11 @@ class Streams:
         writes = name != "stdin"
         unbuffered, line, through = buffer is raw, old.line_buffering, old.write_through
         why = _why_standard(name, raw, unbuffered)
-        if writes and mode != "default" and (name == "stdout" or mode == "none"):
+        if writes and mode != "default":
+            always = name == "stderr" and _LINES
             unbuffered = through = mode == "none"
-            line = mode == "line"
-            why = "ipctrace --buffering " + mode
+            line = mode == "line" or (_PYPY if unbuffered else always)
+            why = "stderr always is" if always and mode == "block" else "ipctrace --buffering " + mode
         kind = "w" if writes else "r"
         own = self.layers.FileIO(raw.fileno(), raw.mode, closefd=False)
         own.name = raw.name
@@ -215,7 +218,7 @@ def _block_size(raw):
 def _why_standard(name, raw, unbuffered):
     if name != "stdin" and unbuffered:
         return "PYTHONUNBUFFERED is set" if os.environ.get("PYTHONUNBUFFERED") else "-u"
-    if name == "stderr" and sys.version_info >= (3, 9):
+    if name == "stderr" and _LINES:
         return "stderr always is"
     return "a terminal when Python started" if raw.isatty() else "not a terminal when Python started"
 
