@@ -82,9 +82,8 @@ def fitting(hang: Hang) -> list[Remedy]:
     Where nothing is listed for the finding that explains the hang, none: what ends the wait by what else is so (a pipe
     closed, of which a signal was to end the read) isn't what was meant.
     """
-    cause = hang.analysis.verdict.rule or next(iter(hang.findings), None)
-    explained = cause if isinstance(cause, str) else cause.rule if cause else None
-    return [remedy for remedy in REMEDIES if hang.rules & set(remedy.rules)] if fits(explained) else []
+    cause = hang.analysis.verdict.rule or (hang.findings[0].rule if hang.findings else None)
+    return [remedy for remedy in REMEDIES if hang.rules & set(remedy.rules)] if fits(cause) else []
 
 
 def fits(rule: str | None) -> bool:
