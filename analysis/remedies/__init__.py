@@ -54,7 +54,7 @@ REMEDIES: tuple[Remedy, ...] = (
     Remedy("made anew in the child", ("IPC115", "IPC116"), workers.anew, "what made it isn't in the source"),
     Remedy("await", ("IPC120",), workers.await_it, "the wait is no result() in an async function"),
     Remedy("main guard", ("IPC118",), workers.main_guard, "no worker failed at the main module's own code"),
-    Remedy("daemon thread", ("IPC109",), workers.daemon, "it isn't the interpreter's end that waits"),
+    Remedy("daemon thread", ("IPC109", "IPC119"), workers.daemon, "it isn't the interpreter's end that waits"),
     Remedy("start method", ("IPC115", "IPC116", "IPC118"), workers.start_method, "the source names no start method"),
     Remedy("socket pair", ("IPC101", "IPC104"), pipes.sockets, "the program doesn't make the pipe itself"),
     Remedy("larger pipe", ("IPC104",), pipes.larger_pipe, "the channel is no pipe, or not made in the source"),
@@ -77,8 +77,13 @@ UNLISTED: dict[str, str] = {
 
 
 def fitting(hang: Hang) -> list[Remedy]:
-    """The remedies that fit what was found, in the order in which they are tried."""
-    return [remedy for remedy in REMEDIES if hang.rules & set(remedy.rules)]
+    """The remedies that fit what was found, in the order in which they are tried.
+
+    Where nothing is listed for the finding that explains the hang, none: what ends the wait by what else is so (a pipe
+    closed, of which a signal was to end the read) isn't what was meant.
+    """
+    cause = hang.analysis.verdict.rule or (hang.findings[0].rule if hang.findings else None)
+    return [remedy for remedy in REMEDIES if hang.rules & set(remedy.rules)] if fits(cause) else []
 
 
 def fits(rule: str | None) -> bool:
