@@ -10,7 +10,6 @@ import difflib
 import os
 import shutil
 import sys
-import webbrowser
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -52,4 +51,6 @@ def say(lines: Iterable[str], stream: TextIO | None = None) -> None:
 
 
 def browse(page: Path) -> None:
+    import webbrowser  # which imports much that nobody else needs
+
     webbrowser.open(page.resolve().as_uri())

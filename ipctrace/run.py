@@ -18,6 +18,8 @@ from .tracer.schema import TABLES, Trace
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
+    from .reports.playback.instants import Instants
+
 
 class Run:
     """A run: `.trace` as recorded, `.analysis` as found out (at the first use, then kept).
@@ -153,6 +155,16 @@ class Run:
         from .reports import plots
 
         return plots.space_time(self.analysis, events)
+
+    @cached_property
+    def instants(self) -> Instants:
+        """What holds at any moment t (ns): `.waits_at(t)` says who waits for whom, `.fills(t)` and `.contents(channel,
+        t)` what lies in the channels and in the buffers at their ends, `.last_seen(t)` where everybody is, and
+        `.neighbour(t, 1)` when something happens next."""
+        from .reports.playback.instants import Instants
+        from .reports.run import Run as Lookups
+
+        return Instants(Lookups(self.analysis))
 
     def to_json(self) -> dict[str, Any]:
         """The analysis as plain data; docs/analysis-json.md says what is in it."""

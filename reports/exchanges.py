@@ -8,38 +8,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from itertools import groupby
 from typing import Any
 
 from ..analysis.results import Analysis
 from ..tracer.schema import REASONS
-from .ink import Ink, columns, cut, escape
+from .ink import Ink
 from .markup import count, moment, payload_text, span
 from .run import OUTWARD, Run, members, rows
+from .sequence import TIME, Exchange, heading, most_lanes, row
 
 ALIKE = 8  # how many times more messages are looked at than rows are shown: equal ones share a row
 LANES = 4  # threads that have a column of their own
-TIME = 11  # columns of the time, before the first thread's
 LATE = 1_000_000  # ns in a channel or buffer that are worth a word
-LEAST = 16  # columns from one thread's column to the next
-LAST = 24  # columns for what is said beside the last thread's
-
-
-@dataclass(frozen=True, slots=True)
-class Exchange:
-    """A row of the diagram: what passed from `source` to `target` (None: it stayed where it was), in words.
-
-    `detail` is said where there is room; `style` is ink.paint's, for what never went on.
-    """
-
-    time: int
-    source: str
-    target: str | None
-    words: str
-    detail: str = ""
-    style: str = ""
 
 
 def exchanges(analysis: Analysis, ink: Ink, most: int) -> Iterator[str]:
@@ -114,58 +97,10 @@ def drawn(told: Sequence[Exchange], everybody: Sequence[str], ink: Ink) -> Itera
     most; who has none is named in the row's words."""
     used = Counter(name for one in told for name in (one.source, one.target) if name is not None)
     waiting = [one.source for one in told if one.style == "danger"]
-    width = ink.width - TIME
-    lanes = min(LANES, 1 + max(1, (width - LAST // 2) // LEAST))
+    lanes = min(LANES, most_lanes(ink.width))
     chosen = list(dict.fromkeys([*waiting, *(name for name, _ in used.most_common())]))[:lanes]
     order = [*(name for name in dict.fromkeys(everybody) if name in chosen),
              *(name for name in chosen if name not in everybody)]  # fmt: skip
-    gap = max(LEAST, (width - LAST) // max(1, len(order) - 1))
-    place = {name: gap * index for index, name in enumerate(order)}
-    yield ink.paint(" " * TIME + _heading(place, gap, width, ink), "dim")
+    yield ink.paint(" " * TIME + heading(order, ink), "dim")
     for one in told:
-        yield ink.paint(moment(one.time).rjust(TIME - 1) + " ", "dim") + _row(one, place, width, ink)
-
-
-def _heading(place: dict[str, int], gap: int, width: int, ink: Ink) -> str:
-    line = ""
-    for name, at in place.items():
-        room = min(gap - 1, width - at)
-        short = name if columns(name) <= room else name.rpartition("/")[2]
-        line += cut(ink.plain(escape(short)), room, ink.ellipsis).ljust(gap)
-    return line.rstrip()
-
-
-def _row(one: Exchange, place: dict[str, int], width: int, ink: Ink) -> str:
-    """A row: an arrow from one thread's column to another's, or words beside one."""
-    line = [" "] * width
-    for at in place.values():
-        line[at] = "|"
-    here, there = place.get(one.source), place.get(one.target or "")
-    if here is not None and there is not None and here != there:
-        left, right = sorted((here, there))
-        bar = _labelled(one, right - left - 1, ink)
-        line[left + 1 : right] = f"{bar[:-1]}>" if there > here else f"<{bar[1:]}"
-        return "".join(line).rstrip()
-    at = here if here is not None else there if there is not None else 0
-    named = (
-        "" if here is not None and one.target in (None, one.source) else f"{one.source} -> {one.target or 'nobody'}: "
-    )
-    words = ink.plain(escape(f"{named}{one.words}{': ' * bool(one.detail)}{one.detail}"))
-    line[at] = "*" if one.style else "|"
-    room = width - at - 2
-    if columns(words) > room and at > room:  # more room to the left of it
-        text = cut(words, at - 1, ink.ellipsis)
-        before = "".join(line[: at - 1 - columns(text)])
-        return f"{before}{ink.paint(text, one.style)} {''.join(line[at:])}".rstrip()
-    text = cut(words, room, ink.ellipsis)
-    return f"{''.join(line[: at + 1])} {ink.paint(text, one.style)} {''.join(line[at + 3 + columns(text) :])}".rstrip()
-
-
-def _labelled(one: Exchange, room: int, ink: Ink) -> str:
-    """An arrow's shaft with as many of its words on it as there is room for."""
-    whole = f"{one.words}{': ' * bool(one.detail)}{one.detail}"
-    text = ink.plain(escape(whole if columns(whole) <= room - 4 or room >= LEAST * 2 else one.words))
-    text = cut(text, room - 4, ink.ellipsis)
-    bar = f"- {text} -"
-    spare = max(0, room - columns(bar))
-    return "-" * (spare // 2) + bar + "-" * (spare - spare // 2)
+        yield ink.paint(moment(one.time).rjust(TIME - 1) + " ", "dim") + row(one, order, ink)

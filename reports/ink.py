@@ -27,8 +27,8 @@ class Ink:
     width: int = 80
 
     def paint(self, text: str, style: str) -> str:
-        """`text` in a style of `_STYLES`, or as it is without colours."""
-        return f"\x1b[{_STYLES[style]}m{text}\x1b[0m" if self.colour and text else text
+        """`text` in a style of `_STYLES` ("": in none), or as it is without colours."""
+        return f"\x1b[{_STYLES[style]}m{text}\x1b[0m" if self.colour and text and style else text
 
     def plain(self, text: str) -> str:
         """`text` for this terminal's character set."""

@@ -23,9 +23,7 @@ def marks(run: Run) -> Part:
     """The columns `marks.…`, ordered by time: time, lane, kind (of `marks`), other? (the lane that it began, or that
     the signal went to), arrived? (when: at the other lane), number? (signal, or exit status), site?, text? (of
     `mark_texts`); and `signals`: what each number is called."""
-    happened = pd.concat([_calls(run), _tasks(run), _ends(run)], ignore_index=True)
-    happened = pd.concat([happened, _unseen_forks(run, happened)], ignore_index=True)
-    happened = happened[happened["lane"].notna()].sort_values("time", kind="stable", ignore_index=True)
+    happened = marked(run)
     codes, texts = pd.factorize(happened["text"])
     codes = np.where(codes < TEXTS, codes, -1)
     signals = happened.loc[happened["kind"].isin(["kill", "handled", "awaited", "ended"]), "number"].dropna().unique()
@@ -42,6 +40,13 @@ def marks(run: Run) -> Part:
         "signals": {int(number): in_words(int(number)) for number in sorted(signals)},
     }
     return Part(told, {f"marks.{name}": column for name, column in columns.items()})
+
+
+def marked(run: Run) -> pd.DataFrame:
+    """The marks as a table of `COLUMNS`, ordered by time; kind is one of `MARKS`."""
+    happened = pd.concat([_calls(run), _tasks(run), _ends(run)], ignore_index=True)
+    happened = pd.concat([happened, _unseen_forks(run, happened)], ignore_index=True)
+    return happened[happened["lane"].notna()].sort_values("time", kind="stable", ignore_index=True)
 
 
 def _calls(run: Run) -> pd.DataFrame:

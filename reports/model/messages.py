@@ -9,7 +9,8 @@ import pandas as pd
 
 from ..columns import pack, squeeze
 from ..run import Run
-from .part import Part, mapped
+from .part import Part
+from .passages import TO_UNSEEN, passages
 
 PAYLOAD_BUDGET = 4 * 2**20  # bytes of payload in one page; past it most messages keep a shorter beginning, or none
 WHOLE = 2000  # messages at either end of the run that keep theirs all the same, as do those that nobody read
@@ -24,29 +25,7 @@ def gaps(table: pd.DataFrame) -> pd.Series[Any]:
 
 def messages(run: Run) -> Part:
     """The messages as columns `messages.…`, their payloads as one blob, and how many bytes of each the page keeps."""
-    table = run.analysis.messages
-    writer, reader = (mapped(table[who], run.lane_of_thread) for who in ("writer", "reader"))
-    # where one side is not traced, the other side's time stands for both; `unseen` says so: 1 the writer, 2 the reader
-    from_unseen = table["writer"].isna() & table["written"].isna() & table["read"].notna()
-    unread = table["written"].notna() & table["read"].isna()
-    lanes = {channel: run.unseen(channel, "r") for channel in table.loc[unread, "channel"].unique()}
-    to_unseen = unread & table["channel"].isin([channel for channel, (name, _) in lanes.items() if name])
-    reader = reader.where(~to_unseen, table["channel"].map({channel: lane for channel, (_, lane) in lanes.items()}))
-    writers = {channel: run.unseen(channel, "w")[1] for channel in table.loc[from_unseen, "channel"].unique()}
-    writer = writer.where(~from_unseen, table["channel"].map(writers))
-    table = table.assign(
-        writer=writer, reader=reader, unseen=from_unseen * 1 + to_unseen * 2,
-        written=table["written"].where(~from_unseen, table["read"]),
-        read=table["read"].where(~to_unseen, table["written"]),
-    )  # fmt: skip
-    # bytes that never left would have come after all that did
-    never = table["written"].isna()
-    carried = table["channel"].map({row["channel"]: row["written"] or 0 for row in run.channels})
-    before = table["size"].where(never, 0).groupby(table["channel"]).cumsum() - table["size"]
-    table = table.assign(first=table["first"].where(~(never & table["first"].isna()), carried + before))
-    begin = run.message_begins
-    order = begin.argsort(kind="stable").to_numpy()
-    table, begin = table.iloc[order], begin.iloc[order]
+    table = passages(run)
     payloads = [data if isinstance(data, bytes) else b"" for data in table["payload"]]
     limit = max(map(len, payloads), default=0)
     if sum(map(len, payloads)) > PAYLOAD_BUDGET:
@@ -57,10 +36,10 @@ def messages(run: Run) -> Part:
     kept = [data[:limit] if cut else data for data, cut in zip(payloads, short.tolist(), strict=True)]
     columns = {
         "number": pack(table["message"] + 1, differences=True),  # as sentences count them
-        "begin": pack(begin, differences=True),
-        "held": pack((table["written"] - begin).astype("Int64")),
+        "begin": pack(table["begin"], differences=True),
+        "held": pack((table["written"] - table["begin"]).astype("Int64")),
         "transit": pack((table["read"] - table["written"]).astype("Int64")),
-        "unread": pack((table["received"] - table["read"]).where(~to_unseen).astype("Int64")),
+        "unread": pack((table["received"] - table["read"]).where(table["unseen"] != TO_UNSEEN).astype("Int64")),
         "size": pack(table["size"]),
         "gap": pack(gaps(table)),
         "channel": pack(table["channel"]),

@@ -20,10 +20,11 @@ def moment(run: Run) -> Part:
     """`graph`: who waits at the cut (`waiters`: lane, reason, since in ns, channel, site) and for whom (`edges`:
     from and to as lanes, channel, why); None without one. Columns `seen.…`: an interval in which a lane that isn't
     traced was seen to wait: begin, end (ns), open, reason (of `reasons`), lane, channel."""
-    return Part({"graph": _graph(run)}, _seen(run))
+    return Part({"graph": graph(run)}, _seen(run))
 
 
-def _graph(run: Run) -> dict[str, list[dict[str, Any]]] | None:
+def graph(run: Run) -> dict[str, list[dict[str, Any]]] | None:
+    """The wait-for graph in lanes: who waits at the cut, and for whom; None without one."""
     if run.graph is None:
         return None
     lanes = [run.lane_of(waiter) for waiter in run.graph.waiters]
@@ -40,7 +41,9 @@ def _graph(run: Run) -> dict[str, list[dict[str, Any]]] | None:
     return {"waiters": waiters, "edges": edges}
 
 
-def _seen(run: Run) -> dict[str, Packed]:
+def seen(run: Run) -> pd.DataFrame:
+    """The intervals in which lanes that aren't traced were seen to wait, ordered by begin: `Analysis.sampled` and
+    lane."""
     table = run.analysis.sampled
     if not len(table):
         table = pd.DataFrame({name: [] for name in ("process", "tid", "begin", "end", "open", "reason", "channel")})
@@ -50,7 +53,11 @@ def _seen(run: Run) -> dict[str, Packed]:
         for process, tid in zip(table["process"], table["tid"], strict=True)
     ]
     table = table.assign(lane=pd.array(lanes, dtype="Int64")).dropna(subset="lane")
-    table = table.sort_values("begin", kind="stable")
+    return table.sort_values("begin", kind="stable")
+
+
+def _seen(run: Run) -> dict[str, Packed]:
+    table = seen(run)
     columns = {
         "begin": pack(table["begin"], differences=True),
         "end": pack(table["end"]),

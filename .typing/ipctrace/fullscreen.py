@@ -1,0 +1,1 @@
+../../ipctrace/fullscreen.py
