@@ -70,6 +70,9 @@ class Player(Names, Ends):
                 pass
         self.image = -1
         self.next_image()
+        self.splitting = False
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self.in_child)  # before all other hooks, which may draw a seed
 
     # The tapes
 
@@ -83,6 +86,12 @@ class Player(Names, Ends):
         self.pid, self.parent, self.fork = image["pid"], image["parent"], image["fork"]
         self.last = self.image == len(self.images) - 1
         self.now, self.since = image["begin"], monotonic_ns()
+
+    def in_child(self):
+        """In the child of the fork that leads on: from here on its own recording counts."""
+        if self.splitting:
+            self.splitting = False
+            self.next_image()
 
     def tape(self):
         """The tape of the calling thread; None: the recording knows none like it."""
@@ -103,6 +112,8 @@ class Player(Names, Ends):
             name = known._name
             tape = next((each for each in free if each.name == name and not each.main), None)
             tape = tape or next((each for each in free if not each.main), None)
+        if tape is None:  # the recording knows no such thread: whatever it asks for, nothing came back
+            tape = Tape({"name": "", "main": main, "events": [], "openings": [], "said": {}})
         if found is not None:
             self.over.append(found[1])
         self.threads[thread] = known, tape
