@@ -25,6 +25,7 @@ import marshal
 import os
 import sys
 from _thread import get_ident
+from _weakref import ref
 from time import monotonic_ns, sleep
 
 from . import player_debug, player_system, table
@@ -98,8 +99,9 @@ class Player(Names, Ends):
         thread, module = get_ident(), sys.modules.get("threading")
         known = getattr(module, "_active", {}).get(thread)
         found = self.threads.get(thread)
-        if found is not None and (found[0] is known or found[0] is None):  # numbers of threads are given out again
-            self.threads[thread] = known, found[1]
+        if found is not None and (found[0] is None or found[0]() is known):  # numbers of threads are given out again
+            if found[0] is None and known is not None:
+                self.threads[thread] = ref(known), found[1]
             return found[1]
         main = known is getattr(module, "_main_thread", 0) if known is not None else not self.threads
         if known is None and not main:
@@ -116,7 +118,8 @@ class Player(Names, Ends):
             tape = Tape({"name": "", "main": main, "events": [], "openings": [], "said": {}})
         if found is not None:
             self.over.append(found[1])
-        self.threads[thread] = known, tape
+        # not the thread itself: programs notice that it is gone (concurrent.futures does)
+        self.threads[thread] = None if known is None else ref(known), tape
         return tape
 
     def mine(self):
