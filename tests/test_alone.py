@@ -38,7 +38,7 @@ IMPOSSIBLE = {
 
 def traced(folder: Path, program: str | Path, *arguments: str, options: tuple[str, ...] = FULL, **more: str) -> Path:
     """The trace of a program."""
-    duration = ("--duration", "1") if Path(program).name in ENDLESS else ()
+    duration = ("--duration", "3") if Path(program).name in ENDLESS else ()
     return record(folder, program, *arguments, options=(*options, *duration), **more).trace
 
 
@@ -50,13 +50,12 @@ def test_every_process_of_the_chapter_replays_with_its_recorded_outputs(program:
     for number, name in process_names(run.trace).items():
         if not isinstance(run.processes["implementation"].iloc[number], str):
             continue  # cat, sort, sh
-        if run.processes["program"].iloc[number] in ("true", "sort", "wc", "cat", "sh"):
-            continue  # forked by a Python, and then something else
         pid = str(run.processes["pid"].iloc[number])
         try:
             replayed = ipctrace.replay_process(trace, pid, time=True)
         except IpctraceError as error:
-            different[name] = error.why
+            if "became another program" not in error.why:
+                different[name] = error.why
             continue
         if replayed.diverged is not None:
             different[name] = str(replayed.diverged)
@@ -272,9 +271,7 @@ def test_the_command_shows_both_sides(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, env=clean_environment(), timeout=60)
     assert done.returncode == 1
     words = done.stderr
-    assert "child departs" not in words and "says departs from the recording at says.py:3" in words.replace(
-        "child", "says"
-    )
+    assert "departs from the recording at says.py:3" in words
     for expected in (".upper()", ".title()", "b'SPAM'"[1:], "'Spam'", "first byte that differs is number 1"):
         assert expected in words
 

@@ -117,8 +117,7 @@ def _check_last(trace: Trace, process: int, begin: int, who: str, path: object) 
         (events["process"] == process) & (events["kind"] == "exec") & events["exit"].isna() & (events["enter"] >= begin)
     ]
     if len(left):
-        program = trace.processes.iloc[process]["program"]
-        raise _impossible(who, f"it became {program}, which isn't a Python that was recorded", _HINT.format(path))
+        raise _impossible(who, "it became another program, which isn't a Python that was recorded", _HINT.format(path))
 
 
 def _check_memory(trace: Trace, part: Part, who: str) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..runtime.player_table import OPENING, OUT, REAL, ROLES
+from ..runtime.player_table import INSIDE, OPENING, OUT, REAL, ROLES, SIGNAL, TEXT
 from ..schema import Trace
 from .lineage import Part
 
@@ -75,6 +75,8 @@ class Script:
         role = ROLES.get(row["op"])
         if role is None:
             return row["exit"] is None and row["event"] in self.final
+        if row["parent"] in self.answered and role != SIGNAL:
+            return False  # it rests on a call that is answered, and so isn't made (PyPy's os.wait on os.waitpid)
         if row["op"] == "input":
             return row["event"] not in self.outer
         if row["fd"] is None or row["channel"] is None:
@@ -89,6 +91,7 @@ class Script:
     def mark(self) -> None:
         """Note which calls others are made within, and where each thread is when its recording ends."""
         self.outer = {row["parent"] for row in self.rows if row["kind"] in ("read", "take")}
+        self.answered = {row["event"] for row in self.rows if ROLES.get(row["op"], TEXT) not in (TEXT, INSIDE, SIGNAL)}
         last = {row["thread"]: row["event"] for row in self.rows}
         self.final = set(last.values())
 

@@ -25,6 +25,7 @@ import marshal
 import os
 import sys
 from _thread import get_ident
+from _weakref import ref
 from time import monotonic_ns, sleep
 
 from . import player_debug, player_system, table
@@ -70,6 +71,9 @@ class Player(Names, Ends):
                 pass
         self.image = -1
         self.next_image()
+        self.splitting = False
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self.in_child)  # before all other hooks, which may draw a seed
 
     # The tapes
 
@@ -84,13 +88,20 @@ class Player(Names, Ends):
         self.last = self.image == len(self.images) - 1
         self.now, self.since = image["begin"], monotonic_ns()
 
+    def in_child(self):
+        """In the child of the fork that leads on: from here on its own recording counts."""
+        if self.splitting:
+            self.splitting = False
+            self.next_image()
+
     def tape(self):
         """The tape of the calling thread; None: the recording knows none like it."""
         thread, module = get_ident(), sys.modules.get("threading")
         known = getattr(module, "_active", {}).get(thread)
         found = self.threads.get(thread)
-        if found is not None and (found[0] is known or found[0] is None):  # numbers of threads are given out again
-            self.threads[thread] = known, found[1]
+        if found is not None and (found[0] is None or found[0]() is known):  # numbers of threads are given out again
+            if found[0] is None and known is not None:
+                self.threads[thread] = ref(known), found[1]
             return found[1]
         main = known is getattr(module, "_main_thread", 0) if known is not None else not self.threads
         if known is None and not main:
@@ -103,9 +114,12 @@ class Player(Names, Ends):
             name = known._name
             tape = next((each for each in free if each.name == name and not each.main), None)
             tape = tape or next((each for each in free if not each.main), None)
+        if tape is None:  # the recording knows no such thread: whatever it asks for, nothing came back
+            tape = Tape({"name": "", "main": main, "events": [], "openings": [], "said": {}})
         if found is not None:
             self.over.append(found[1])
-        self.threads[thread] = known, tape
+        # not the thread itself: programs notice that it is gone (concurrent.futures does)
+        self.threads[thread] = None if known is None else ref(known), tape
         return tape
 
     def mine(self):

@@ -94,10 +94,13 @@ class Ends:
 
     def split(self, fork):
         """The fork that leads to the process that is replayed: really made. The parent only waits for its child."""
+        self.splitting = True
         child = fork()
         if child == 0:
-            self.next_image()
+            self.in_child()  # where there are no hooks
+            self.threads.clear()  # whoever was forked is the main thread now
             return 0
+        self.splitting = False
         self.tell("forked", child)
         while True:
             try:
