@@ -160,10 +160,9 @@ class _Things:
         self.members = {event: rows["fd"].tolist() for event, rows in run.trace.members.groupby("event")}
         self.held = self._held()
         own = channels[channels["kind"].isin(["lock", "rlock"]) & channels["process"].notna() & channels["path"].isna()]
-        self.locks = {
-            int(process): tuple(self._channel(int(each)) for each in rows["channel"])
-            for process, rows in own.groupby("process")
-        }
+        self.locks: dict[int, tuple[Thing, ...]] = {}
+        for row in rows_of(own):
+            self.locks[int(row.process)] = (*self.locks.get(int(row.process), ()), self._channel(int(row.channel)))
         threads = run.trace.events.groupby("stream")["thread"].nunique()
         self.streams = set(threads.index[threads > 1].tolist())
         self.addresses = run.trace.events["address"]
