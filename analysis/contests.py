@@ -27,7 +27,7 @@ _BEFORE = 8  # operations of one thread that are tried with each later one of an
 _MOST = 5000
 # What is worth turning round; what gets something has to wait for who gives it anyway.
 _TURNED = {(GIVES, GIVES), (GIVES, LOOKS), (GIVES, SEES), (LOOKS, GIVES), (GETS, GETS), (GIVES, AWAITS), (SEES, GIVES),
-           (GETS, GIVES)}  # fmt: skip
+           (GETS, GIVES), (GETS, LOOKS), (LOOKS, GETS)}  # fmt: skip
 
 
 class Contest(NamedTuple):

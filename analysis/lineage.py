@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from .edges import child_of
 from .events import NEVER, NONE, Flags, Ints, whole
 
 if TYPE_CHECKING:
@@ -70,9 +69,13 @@ class _Family:
         """Process → the event that started it."""
         events, processes = self.run.events, self.run.trace.processes
         forks = np.flatnonzero(events.is_kind("fork") & (events.result > 0) & (events.exit != NEVER))
-        children = child_of(self.run, forks, events.result[forks], events.exit[forks])
-        found = {int(child): int(event) for child, event in zip(children, forks, strict=True) if child >= 0}
-        parent, started = whole(processes["parent"], -1), whole(processes["started"])
+        parent, pid, started = whole(processes["parent"], -1), whole(processes["pid"]), whole(processes["started"])
+        found: dict[int, int] = {}
+        for event in forks.tolist():  # on a busy machine a child is first seen after the call that made it has returned
+            children = np.flatnonzero((parent == events.process[event]) & (pid == events.result[event]))
+            if len(children):
+                nearest = children[np.argmin(np.abs(started[children] - events.exit[event]))]
+                found.setdefault(int(nearest), event)
         for event in np.flatnonzero(events.is_op("os.system")).tolist():  # its child's pid isn't known
             for child in np.flatnonzero(parent == events.process[event]).tolist():
                 if child not in found and events.enter[event] <= started[child] <= events.exit[event]:

@@ -30,7 +30,7 @@ ROLES = {
     "write": GIVES, "send": GIVES, "release": GIVES, "notify": GIVES, "store": GIVES, "close": GIVES,
     "shutdown": GIVES, "unlink": GIVES, "entry": GIVES, "change": GIVES, "bind": GIVES, "listen": GIVES, "kill": GIVES,
     "handle": GIVES, "read": GETS, "receive": GETS, "acquire": GETS, "select": SEES, "await": AWAITS, "load": LOOKS,
-    "look": LOOKS, "open": LOOKS, "connect": GIVES,
+    "look": LOOKS, "open": LOOKS, "connect": GIVES, "fork": LOOKS,
 }  # fmt: skip
 _FEED = "multiprocessing.Queue.feed"
 # Without every acquire in the record, the n-th one of a place isn't the n-th one that was made.
@@ -79,11 +79,12 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Relaxed:
-    """The relaxed order of a run: its units' lineages; its steps, in order of begin; the longest time (ns) in which no
-    operation of the run began or ended."""
+    """The relaxed order of a run: its units' lineages; its steps, in order of begin; the sleeps that never ended; the
+    longest time (ns) in which no operation of the run began or ended."""
 
     names: list[str]
     steps: list[Step]
+    asleep: list[Place]
     quiet: int
 
     def at(self, unit: int, position: int) -> Step | None:
@@ -95,14 +96,16 @@ def relaxed(run: Run) -> Relaxed:
     """The relaxed order of a run."""
     family = lineages(run)
     chosen = shared(operations(run, family))
-    places = places_of(run, family, [operation.event for operation in chosen])
+    events = run.events
+    asleep = np.flatnonzero(events.is_kind("sleep") & (events.exit == NEVER) & (family.unit != NONE)).tolist()
+    places = places_of(run, family, [*(operation.event for operation in chosen), *asleep])
     begin, end = _positions(run, chosen)
     needs = _needs(run, chosen, begin, end)
     steps = [
         Step(each.event, each.unit, places[each.event], begin[each.event], end.get(each.event, 0), needs[each.event])
         for each in chosen
     ]
-    return Relaxed(family.names, steps, quiet(run))
+    return Relaxed(family.names, steps, [places[event] for event in asleep], quiet(run))
 
 
 def operations(run: Run, family: Lineages) -> list[Operation]:
@@ -156,6 +159,10 @@ class _Things:
         self.pids = dict(zip(processes["pid"].tolist(), processes["process"].tolist(), strict=True))
         self.members = {event: rows["fd"].tolist() for event, rows in run.trace.members.groupby("event")}
         self.held = self._held()
+        own = channels[channels["kind"].isin(["lock", "rlock"]) & channels["process"].notna() & channels["path"].isna()]
+        self.locks: dict[int, tuple[Thing, ...]] = {}
+        for row in rows_of(own):
+            self.locks[int(row.process)] = (*self.locks.get(int(row.process), ()), self._channel(int(row.channel)))
         threads = run.trace.events.groupby("stream")["thread"].nunique()
         self.streams = set(threads.index[threads > 1].tolist())
         self.addresses = run.trace.events["address"]
@@ -170,6 +177,8 @@ class _Things:
             names = self._names(event)
             if names:
                 return names
+        if kind == "fork":  # the child has the locks as they are just then
+            return self.locks.get(int(events.process[event]), ()) if events.op(event) == "os.fork" else ()
         if kind == "kill":
             target = self.pids.get(int(events.size[event]))
             return (("signals of", target),) if target is not None else ()

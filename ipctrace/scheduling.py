@@ -21,11 +21,15 @@ def key(place: Place) -> Key:
 
 def enforced(order: Relaxed, facts: dict[str, Any], sleep: bool = True, strict: bool = False) -> Schedule:
     """The schedule that holds a run to a recorded order. `facts`: the record's; what it drew by chance of pipes and
-    reads is drawn again."""
+    reads is drawn again. Without `sleep` only those sleeps are slept that never ended."""
     parts: dict[str, Part] = {}
     for step in order.steps:
         part = parts.setdefault(step.place.lineage, Part(step.unit, {}))
         part.steps.setdefault(key(step.place), {})[step.place.number] = step.begin, step.end, step.needs
+    slots = {name: slot for slot, name in enumerate(order.names)}
+    for place in order.asleep if not sleep else ():
+        part = parts.setdefault(place.lineage, Part(slots[place.lineage], {}))
+        part.steps.setdefault(key(place), {})[place.number] = 0, 0, ()
     told = facts.get("order") or {}
     chance = None
     if told.get("pipe") or told.get("split"):

@@ -93,7 +93,9 @@ def test_the_trace_itself_is_left_as_it_was():
 
 
 def test_every_text_of_the_schema_is_decided_about():
-    texts = {(table.name, column.name) for table in TABLES.values() for column in table.columns if column.type == "text"}
+    texts = {
+        (table.name, column.name) for table in TABLES.values() for column in table.columns if column.type == "text"
+    }
     decided = redaction.PATHS | redaction.ADDRESSES | redaction.KEPT
     emptied = {(name, column.name) for name in redaction.EMPTIED for column in TABLES[name].columns}
     assert texts - emptied == decided - emptied

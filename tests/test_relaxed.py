@@ -199,3 +199,22 @@ def test_contests_are_what_luck_put_in_order() -> None:
     build.write(second, pipe.writer, b"body")
     found = [(each.first.lineage, each.second.lineage) for each in contests(Run(build.trace()))]
     assert found == [("0-1", "0-2")]  # what came before the forks can't come later
+
+
+def test_a_fork_comes_between_what_its_locks_go_through() -> None:
+    build = TraceBuilder()
+    main = build.process("fork.py")
+    starting = build.begin(main, "Thread.start")
+    worker = build.thread(0, "worker")
+    build.end(starting)
+    lock = build.object(0, "lock")
+    taken = build.call(worker, "Lock.acquire", channel=lock, result=1)
+    child = build.fork(main)
+    given = build.call(worker, "Lock.release", channel=lock)
+    trace = build.trace()
+    trace.facts["order"] = {"mode": "recorded"}
+    order = relaxed(Run(trace))
+    (forked,) = (step for step in order.steps if step.place.op == "os.fork")
+    assert child
+    assert needs(order, forked.event) == [("0.1", taken)]
+    assert needs(order, given) == [("0", forked.event)]

@@ -46,19 +46,20 @@ _STARTING = frozenset(
     [code for code, _, kind, _ in table.CALLS if kind in ("fork", "exec")] + [table.CODE["os.system"]]
 )
 _open, _close, _read, _write, _getpid = os.open, os.close, os.read, os.write, os.getpid
-_sleep = sleep
+_sleep, _SLEEPS = sleep, table.CODE["time.sleep"]
 
 
 class Thread:
     """A thread at the gate."""
 
-    __slots__ = ("children", "counts", "lineage", "operations", "plan", "priority", "slot", "threads")
+    __slots__ = ("asleep", "children", "counts", "lineage", "operations", "plan", "priority", "slot", "threads")
 
     def __init__(self, lineage, slot, plan):
         self.lineage, self.slot, self.plan = lineage, slot, plan
         self.counts = {}  # operation and place → how often it was there
         self.children = self.threads = self.operations = 0
         self.priority = None
+        self.asleep = False  # whether it begins a sleep that it never came out of, as it was recorded
 
 
 class Gate:
@@ -91,7 +92,7 @@ class Gate:
         self.runtime = runtime
         gate_names.wrap(runtime)
         if not self.plan["sleep"]:
-            _skip_sleeps()
+            _skip_sleeps(self)
         if self.chance:
             self.chance.wrap(runtime)
 
@@ -179,6 +180,8 @@ class Gate:
         steps = thread.plan.get(key)
         step = steps.get(number) if steps else None
         end = 0
+        if op == _SLEEPS:
+            thread.asleep = step is not None
         if step is not None:
             begin, end, needs = step
             for slot, position in needs:
@@ -323,14 +326,14 @@ class Environment(processes.Environment):
         self.putenv("IPCTRACE_RUN", self.named(thread, thread.children))
 
 
-def _skip_sleeps():
+def _skip_sleeps(gate):
     import time as module
 
     sleeping = module.sleep
     original = sleeping.original
 
     def skipped(*args, **kwargs):
-        if len(args) == 1 and not kwargs and type(args[0]) in (int, float) and args[0] > 0:
+        if len(args) == 1 and not kwargs and type(args[0]) in (int, float) and args[0] > 0 and not gate.thread().asleep:
             args = (0,)
         return original(*args, **kwargs)
 
