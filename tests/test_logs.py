@@ -30,6 +30,12 @@ CALLS = st.lists(
 )  # fmt: skip
 
 
+def test_a_code_is_one_call_and_fits_a_byte() -> None:
+    codes = [code for code, *_ in (*table.CALLS, *table.DEFINITIONS)] + [table.MORE]
+    assert len(codes) == len(set(codes))
+    assert all(0 < code < 256 for code in codes)
+
+
 @settings(deadline=None)
 @given(CALLS, st.sampled_from([0, 8, 72, 200]))
 def test_what_is_written_is_read(calls: list[dict[str, object]], payload: int) -> None:

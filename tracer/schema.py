@@ -30,7 +30,7 @@ HISTORY = {
     1: "first version",
     2: "every mechanism: sockets, locks, queues, memory, signals, tasks; members, environment, samples; what was dropped",
     3: "users: who used what in events that were dropped",
-    4: "platform says more: C library, pipes, streams, features, interpreters; options pipe_size and start_method",
+    4: "platform says more: C library, pipes, streams, features, interpreters; options pipe_size, start_method and time; order; the kinds look, change, clock and chance",
 }
 
 Type = Literal["int", "bool", "text", "bytes", "texts"]
