@@ -322,14 +322,14 @@ CALLS = (
     (193, "epoll", "open", ""),
     # what a program is told by clocks and by chance, with `record --time` (clocks.py): result = the time (of a float
     # its bits), or the payload
-    (248, "time.time", "clock", ""),
-    (249, "time.time_ns", "clock", ""),
-    (250, "time.monotonic", "clock", ""),
-    (251, "time.monotonic_ns", "clock", ""),
-    (252, "time.perf_counter", "clock", ""),
-    (253, "time.perf_counter_ns", "clock", ""),
-    (254, "os.urandom", "chance", ""),
-    (255, "random.seed", "chance", ""),
+    (194, "time.time", "clock", ""),
+    (195, "time.time_ns", "clock", ""),
+    (196, "time.monotonic", "clock", ""),
+    (197, "time.monotonic_ns", "clock", ""),
+    (198, "time.perf_counter", "clock", ""),
+    (199, "time.perf_counter_ns", "clock", ""),
+    (226, "os.urandom", "chance", ""),
+    (227, "random.seed", "chance", ""),
     # asyncio: what a task waits for, on a line of its own
     (200, "task", "task", ""),
     (201, "asyncio.sleep", "sleep", "sleep"),
