@@ -53,16 +53,16 @@ def own(path: str | Path) -> Run:
     return load(folder)
 
 
-def checked(run: Run, process: int = 0, python: str | None = None) -> Program:
-    """What a process of a run ran (by default the recorded program itself), if all of it is still there.
+def checked(run: Run, process: int | None = None, python: str | None = None) -> Program:
+    """What a process of a run last ran, or, of None, how the recorded program was started, if all of it is still there.
 
     `python`: another interpreter to run it with. Raises IpctraceError where the interpreter or command, the program's
     file, or the working directory isn't there any more.
     """
-    facts, row = run.facts, run.processes.iloc[process]
-    recorded = list((process == 0 and facts["command"]) or row["argv"])
-    cwd = Path((process == 0 and facts["cwd"]) or _text(row["cwd"]) or facts["cwd"] or ".")
-    who = process_names(run.trace)[process]
+    facts, row = run.facts, run.processes.iloc[process or 0]
+    recorded = list((process is None and facts["command"]) or row["argv"])
+    cwd = Path((process is None and facts["cwd"]) or _text(row["cwd"]) or facts["cwd"] or ".")
+    who = process_names(run.trace)[process or 0]
     if not recorded:
         raise IpctraceError(f"what {who} ran isn't known", "the trace has no command line of it")
     if not cwd.is_dir():

@@ -88,7 +88,9 @@ def test_of_two_runs_of_one_program_nothing_differs_but_time(tmp_path: Path, pro
 def test_under_another_interpreter_nothing_differs_but_that(tmp_path: Path) -> None:
     """As far as an interpreter is another one at all: the same program under Python's other names."""
     runs = [chapter(tmp_path / str(k), "pipes.py", "--python", sys.executable).run for k in range(2)]
-    assert ipctrace.compare(runs, ["one", "other"]).differences == ()
+    made = ipctrace.compare(runs, ["one", "other"])
+    assert made.headline.startswith("Nothing differs but time")
+    assert all(difference.chance for difference in made.differences)  # a busy machine lets a message lie
 
 
 @pytest.mark.chapter

@@ -92,6 +92,7 @@ class Script:
         """Note which calls others are made within, and where each thread is when its recording ends."""
         self.outer = {row["parent"] for row in self.rows if row["kind"] in ("read", "take")}
         self.answered = {row["event"] for row in self.rows if ROLES.get(row["op"], TEXT) not in (TEXT, INSIDE, SIGNAL)}
+        self.answered -= self.outer  # an input() that reads through a stream is made; PyPy's writes a prompt first
         last = {row["thread"]: row["event"] for row in self.rows}
         self.final = set(last.values())
 
