@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from ipctrace.analysis.waiting import is_deadlock
-from ipctrace.tracer import supervisor
+from ipctrace.tracer import launch, supervisor
 from ipctrace.tracer.replay.schedule import Schedule
 
 import ipctrace
@@ -25,15 +25,12 @@ def ordered(folder: Path, source: str, **options: object) -> Run:
     """A program's run, recorded with the order of everything; what it prints goes to the file `out`."""
     program = folder / "program.py"
     program.write_text(source)
-    return Run(
-        supervisor.record(
-            supervisor.Options(
-                command=[sys.executable, str(program)], out=folder / "first.ipctrace", output=folder / "out",
-                schedule=Schedule(), **options,  # type: ignore[arg-type]
-            ),
-            is_deadlock,
-        )
-    )  # fmt: skip
+    with launch.written_to(folder / "out") as streams:
+        chosen = supervisor.Options(
+            command=[sys.executable, str(program)], out=folder / "first.ipctrace", streams=streams,
+            schedule=Schedule(), **options,  # type: ignore[arg-type]
+        )  # fmt: skip
+        return Run(supervisor.record(chosen, is_deadlock))
 
 
 def again(run: Run, folder: Path, **options: bool) -> Enforced:
