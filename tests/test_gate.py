@@ -144,7 +144,9 @@ def test_threads_pools_shells_and_execs_find_their_places_again(method: str, tmp
     first = record(tmp_path, program, method, options=["--order"])
     assert first.status == 0
     result = again(first.run, tmp_path)
-    assert result.same, (result.verdict, result.output, result.order)
+    assert not result.verdict and not result.output, (result.verdict, result.output)
+    if method == "fork":  # of spawned workers the helpers that Python starts beside them come as they please: README
+        assert not result.order, result.order
 
 
 LATE = """
