@@ -147,7 +147,7 @@ def test_the_platforms_facts_are_in_the_trace(tmp_path: Path) -> None:
 
 
 def test_options_travel_in_the_runs_variable(tmp_path: Path) -> None:
-    given = launch.environment(tmp_path, "72", "line", 4096, "spawn")
+    given = launch.environment(tmp_path, "72", "line", pipe_size=4096, start_method="spawn")
     assert given["IPCTRACE_RUN"] == f"72:line,pipe_size=4096,start_method=spawn:{tmp_path}"
     assert launch.environment(tmp_path, "72", "tty")["IPCTRACE_RUN"] == f"72:default:{tmp_path}"
 

@@ -120,7 +120,7 @@ def test_it_is_as_if_the_file_had_been_changed(name: str, python: str, tmp_path:
     assert old != changed
 
     (tmp_path / "trial").mkdir()
-    live = launch.prepare_live(tmp_path / "trial", texts)
+    live = launch.prepare_live(tmp_path / "trial", substitutes=texts)
     assert run(python, folder, command, live) == changed
     assert run(python, folder, command, None) == old
 

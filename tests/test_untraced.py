@@ -228,9 +228,9 @@ def test_children_too_brief_to_be_seen_are_there_with_their_status(out: Path) ->
 def test_ctrl_c_before_the_program_is_started_leaves_a_whole_trace(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     prepare = launch.prepare_live
 
-    def interrupted(folder: Path) -> Path:
+    def interrupted(*given: Any) -> Path:
         os.kill(os.getpid(), signal.SIGINT)
-        return prepare(folder)
+        return prepare(*given)
 
     monkeypatch.setattr(launch, "prepare_live", interrupted)
     trace = record(out, "sh", "-c", "exit 1")

@@ -55,7 +55,7 @@ def is_trace(folder: Path) -> bool:
 
 
 def prepare_live(
-    out: Path, schedule: Schedule | None = None, substitutes: Mapping[str, str] | None = None
+    out: Path, schedule: Schedule | None = None, substitutes: Mapping[str, str] | None = None,
 ) -> Path:
     """Make the folder that the traced processes write to, with the runtime in it; returns its absolute path.
 
