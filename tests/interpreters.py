@@ -27,8 +27,13 @@ def _find(name: str) -> str | None:
 
 FOUND = {name: _find(command) for name, command in NAMES.items()}
 
+BETWEEN = ("CPython 3.9", "CPython 3.10", "CPython 3.12")  # what differs shows in those around them: run with -m slow
+
+
+def _marks(name: str, path: str | None) -> list[pytest.MarkDecorator]:
+    absent = [] if path else [pytest.mark.skip(reason=f"{name} is not on this machine")]
+    return [*absent, *([pytest.mark.slow] if name in BETWEEN else [])]
+
+
 # A parameter a known interpreter; those that are absent are skipped by name.
-EACH = [
-    pytest.param(path, id=name, marks=[] if path else pytest.mark.skip(reason=f"{name} is not on this machine"))
-    for name, path in FOUND.items()
-]
+EACH = [pytest.param(path, id=name, marks=_marks(name, path)) for name, path in FOUND.items()]

@@ -23,7 +23,12 @@ from .test_browser_moment import go, instants, waiting
 pytestmark = [pytest.mark.browser, pytest.mark.chapter]
 
 HELPERS = ("async_child.py", "deadlock_child.py", "pipes_test_child.py", "spawned.py")  # started by others
-PROGRAMS = sorted(name for name in chapter.programs() if name not in HELPERS)
+# The remedies are one program eight times over: their reports are looked at with -m slow.
+PROGRAMS = [
+    pytest.param(name, marks=pytest.mark.slow if name.startswith("deadlock_") else [])
+    for name in sorted(chapter.programs())
+    if name not in HELPERS
+]
 TABLES = ("Messages", "Blocking", "Channels", "Processes", "Streams", "Findings")
 
 
