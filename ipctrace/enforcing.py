@@ -6,10 +6,7 @@ Only what the trace orders between threads is held (analysis/relaxed.py), by a g
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -85,7 +82,7 @@ def enforce(
     order = relaxed.relaxed(before)
     kept = facts["options"]
     lasted = (facts["duration"] or 0) / 1e9
-    with _environment(facts["environment"] or {}), launch.written_to(output) as streams:
+    with launch.surroundings(facts["environment"] or {}), launch.written_to(output) as streams:
         options = supervisor.Options(
             command=program.command, out=out, program=facts["program"],
             duration=lasted if facts["ended"] in ("duration", "interrupted") else max(_SHORTEST, _LATE * lasted),
@@ -97,25 +94,6 @@ def enforce(
     after = Analysed(run.trace)
     one, two = outcome.outcome(before, recorded.verdict), outcome.outcome(after, run.verdict)
     return Enforced(run, _verdicts(one, two), _outputs(one, two), _orders(before, order, run, after))
-
-
-@contextmanager
-def _environment(recorded: dict[str, str | None]) -> Iterator[None]:
-    """What changes how Python buffers its output, as it was when the trace was recorded."""
-    before = {name: os.environ.get(name) for name in recorded}
-    try:
-        _set(recorded)
-        yield
-    finally:
-        _set(before)
-
-
-def _set(variables: dict[str, str | None]) -> None:
-    for name, value in variables.items():
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value
 
 
 def told(recorded: Run, result: Enforced, out: Path) -> list[str]:

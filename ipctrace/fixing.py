@@ -27,7 +27,7 @@ from .analysis.remedies import Change, Fixes, Hang, Outcome, Remedy, Status
 from .analysis.waiting import is_deadlock
 from .recording import find
 from .run import Run
-from .tracer import supervisor
+from .tracer import launch, supervisor
 from .tracer.errors import IpctraceError
 
 TRIES = 3
@@ -135,7 +135,7 @@ class Bench:
                 stack.enter_context(_input()),
                 *(stack.enter_context((folder / name).open("wb")) for name in ("out", "err")),
             ]
-            stack.enter_context(_environment(change.environment))
+            stack.enter_context(launch.surroundings(change.environment))
             trace = supervisor.record(
                 supervisor.Options(
                     command=[first, *change.interpreter, *rest],
@@ -183,20 +183,6 @@ def _input() -> Iterator[IO[bytes]]:
         if path != "/dev/null":
             stream.seek(os.lseek(0, 0, os.SEEK_CUR))
         yield stream
-
-
-@contextmanager
-def _environment(more: Mapping[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in more}
-    os.environ.update(more)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 # ---- searching

@@ -137,3 +137,22 @@ def written_to(output: Path | None) -> Iterator[tuple[int, int, int] | None]:
         return
     with Path(os.devnull).open("rb") as nothing, output.open("ab") as file:
         yield nothing.fileno(), file.fileno(), file.fileno()
+
+
+@contextmanager
+def surroundings(variables: Mapping[str, str | None]) -> Iterator[None]:
+    """Our environment, which a recorded program is given, with these variables set (None: not there), for a while."""
+    before = {name: os.environ.get(name) for name in variables}
+    try:
+        _set(variables)
+        yield
+    finally:
+        _set(before)
+
+
+def _set(variables: Mapping[str, str | None]) -> None:
+    for name, value in variables.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value

@@ -31,6 +31,7 @@ from _thread import _local, get_ident
 from time import monotonic_ns, sleep
 
 from . import gate_chance, gate_locks, gate_names, processes, table
+from .calls import like
 from .log import Log, ours_raised
 from .log import _map as map_file
 
@@ -114,7 +115,7 @@ class Gate:
             finally:
                 self.reach(own.slot, _DONE)
 
-        thread.start, thread._bootstrap_inner = _like(start, started), _like(life, lived)
+        thread.start, thread._bootstrap_inner = like(start, started), like(life, lived)
 
     def forked(self):
         """In the child of a fork: its only thread is the one that forked."""
@@ -338,13 +339,6 @@ def _skip_sleeps(gate):
         return original(*args, **kwargs)
 
     sleeping.original = skipped
-
-
-def _like(original, function):
-    for name in ("__name__", "__qualname__", "__module__", "__doc__"):
-        setattr(function, name, getattr(original, name, None))
-    function.__wrapped__ = original
-    return function
 
 
 def _contents(path):
