@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..console import ink, load, say
+from ..console import ink, say
 from ..tracer.errors import IpctraceError
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ def fix(
     Ends with 0 where a cure was found, 1 where none was, 2 on a mistake in how it is called.
     """
     from .. import fixing
+    from ..replaying import own
     from ..reports import fixes as report
 
     if bool(trace) == bool(program or module):
@@ -64,7 +65,7 @@ def fix(
 
     try:
         found = fixing.fix(
-            program or [], module=module, python=python, trace=load(trace) if trace else None, tries=tries,
+            program or [], module=module, python=python, trace=own(trace) if trace else None, tries=tries,
             duration=duration, limit=limit, progress=progress if terminal else None,
         )  # fmt: skip
     finally:
