@@ -184,10 +184,19 @@ class TestPipePrograms:
         assert leaks("pipe_2.py") == []
 
     def test_messages_without_a_boundary_run_together(self, tmp_path: Path) -> None:
+        # The child writes four messages at once; the parent doesn't read before the pipe holds two of them.
+        lines = {
+            "import os": "import fcntl\nimport os\nimport termios",
+            "        time.sleep(0.01)  # so that the parent reads one message before the next one comes\n": "",
+            "k * pause": "(k % 5 == 4) * pause",
+            "        message = os.read": "        while fcntl.ioctl(reading_end, termios.FIONREAD, bytes(4))[0] < 12:\n"
+            "            pass\n        message = os.read",
+        }
         source = (recorded.CHAPTER / "pipe_1.py").read_text()
-        hasty = "\n".join(line for line in source.splitlines() if "time.sleep(0.01)" not in line)
-        assert hasty != source.rstrip("\n")
-        (tmp_path / "hasty.py").write_text(hasty.replace("k * pause", "(k % 5 == 4) * pause"))
+        for line, changed in lines.items():
+            assert line in source
+            source = source.replace(line, changed)
+        (tmp_path / "hasty.py").write_text(source)
         run = recorded.record(tmp_path, tmp_path / "hasty.py", options=["--duration", "1"]).run
         assert run.messages.merged.any()
         assert "IPC201" in {f.rule for f in run.findings}

@@ -120,7 +120,8 @@ def opens_messages(page):
     )
     for row in random.Random(1).sample(rows, min(3, len(rows))):
         page.evaluate(
-            "i => scrollTo(0, scrollY + document.getElementById('plot').getBoundingClientRect().top + arrow(i)[1] - 300)",
+            """i => { const [, y0, , y1] = arrow(i), plot = document.getElementById('plot').getBoundingClientRect();
+                      scrollTo(0, scrollY + plot.top + (y0 + y1) / 2 - 300); }""",  # a long arrow's middle, too
             row,
         )
         over(page, row)
