@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from ipctrace.tracer.schema import OBJECTS
 
-from .events import NEVER, NONE, Flags, Ints, number, rows_of
+from .effects import effects
+from .events import LIVES, NEVER, NONE, Ints, number, rows_of
 from .lineage import Lineages, lineages
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ _CHANGING = 0o1 | 0o2 | 0o100 | 0o1000  # O_WRONLY, O_RDWR, O_CREAT, O_TRUNC of 
 _BUFFERED = ("accept", "flush", "take", "input")
 _ENTERED = (GIVES, AWAITS)  # roles whose begin others may have to wait for
 _HARMLESS = (LOOKS, SEES)  # two of these don't conflict
+
+_SIGNALS = "signals of"
 
 Thing = tuple[str, object]
 
@@ -77,14 +80,23 @@ class Step:
     needs: tuple[tuple[int, int], ...]
 
 
+class Last(NamedTuple):
+    """The last call that a thread made before a signal ended it, and the step after which it is gone: (unit, position)."""
+
+    unit: int
+    place: Place
+    killed: tuple[int, int]
+
+
 @dataclass(frozen=True, slots=True)
 class Relaxed:
     """The relaxed order of a run: its units' lineages; its steps, in order of begin; the sleeps that never ended; the
-    longest time (ns) in which no operation of the run began or ended."""
+    last calls of threads that were killed; the longest time (ns) in which no operation of the run began or ended."""
 
     names: list[str]
     steps: list[Step]
     asleep: list[Place]
+    killed: list[Last]
     quiet: int
 
     def at(self, unit: int, position: int) -> Step | None:
@@ -98,24 +110,29 @@ def relaxed(run: Run) -> Relaxed:
     chosen = shared(operations(run, family))
     events = run.events
     asleep = np.flatnonzero(events.is_kind("sleep") & (events.exit == NEVER) & (family.unit != NONE)).tolist()
-    places = places_of(run, family, [*(operation.event for operation in chosen), *asleep])
     begin, end = _positions(run, chosen)
+    killed = _killed(run, family, chosen, end)
+    places = places_of(run, family, [*(operation.event for operation in chosen), *asleep, *killed])
     needs = _needs(run, chosen, begin, end)
     steps = [
         Step(each.event, each.unit, places[each.event], begin[each.event], end.get(each.event, 0), needs[each.event])
         for each in chosen
     ]
-    return Relaxed(family.names, steps, [places[event] for event in asleep], quiet(run))
+    last = [Last(int(family.unit[event]), places[event], step) for event, step in killed.items()]
+    return Relaxed(family.names, steps, [places[event] for event in asleep], last, quiet(run))
 
 
 def operations(run: Run, family: Lineages) -> list[Operation]:
     """Every operation that works on something others might work on too, in order of begin."""
     events, things = run.events, _Things(run)
     complete = run.trace.facts.get("order") is not None
-    inside = _inside(run)
+    whole = _whole(run)
     found = []
-    wanted = events.is_kind(*ROLES, *_BUFFERED) | events.is_op(_FEED)
-    for event in np.flatnonzero(wanted & (family.unit != NONE) & ~inside).tolist():
+    wanted = (events.is_kind(*ROLES, *_BUFFERED) | events.is_op(_FEED)) & (family.unit != NONE)
+    locked: dict[int, tuple[Thing, ...]] = {}  # by each whole message
+    for event in np.flatnonzero(wanted & events.is_kind("acquire") & (whole != NONE)).tolist():
+        locked[int(whole[event])] = (*locked.get(int(whole[event]), ()), *things.of(event, "acquire"))
+    for event in np.flatnonzero(wanted & (whole == NONE)).tolist():
         kind, op = events.kind(event), events.op(event)
         if not family.names[family.unit[event]] or (not complete and op in _PARTLY):
             continue
@@ -124,7 +141,7 @@ def operations(run: Run, family: Lineages) -> list[Operation]:
             role = GIVES
         if kind == "read" and things.is_file(event):
             role = LOOKS
-        on = things.of(event, kind)
+        on = things.of(event, kind) + locked.get(event, ())
         if on:
             found.append(Operation(event, int(family.unit[event]), role, on))
     return found
@@ -140,6 +157,7 @@ def shared(chosen: list[Operation]) -> list[Operation]:
             if operation.role not in _HARMLESS:
                 changed.add(thing)
     kept = {thing for thing, users in units.items() if len(users) > 1 and thing in changed}
+    kept |= {thing for thing in units if thing[0] == _SIGNALS}  # whoever gets a signal need not make a call for it
     parts = [
         operation._replace(things=tuple(thing for thing in operation.things if thing in kept)) for operation in chosen
     ]
@@ -181,9 +199,9 @@ class _Things:
             return self.locks.get(int(events.process[event]), ()) if events.op(event) == "os.fork" else ()
         if kind == "kill":
             target = self.pids.get(int(events.size[event]))
-            return (("signals of", target),) if target is not None else ()
+            return ((_SIGNALS, target),) if target is not None else ()
         if kind == "handle" or (kind == "await" and events.wait(event) == "signal"):
-            return (("signals of", int(events.process[event])),)
+            return ((_SIGNALS, int(events.process[event])),)
         if kind == "select":
             held = self.held.get(int(events.process[event]), {})
             return tuple(self._channel(held[fd]) for fd in self.members.get(event, ()) if fd in held)
@@ -235,16 +253,16 @@ class _Things:
         return {process: {fd: each for fd, each in of.items() if each >= 0} for process, of in found.items()}
 
 
-def _inside(run: Run) -> Flags:
-    """Which events are made by a whole message's send or receive: that one is put in order, with all that it does."""
+def _whole(run: Run) -> Ints:
+    """For every event the send or receive of a whole message that makes it, or NONE: that one is put in order, with all
+    that it does."""
     events = run.events
     outer = events.is_kind("send", "receive") | events.is_op(_FEED)
-    above, found = events.parent.copy(), np.zeros(len(events), dtype=bool)
+    above, found = events.parent.copy(), np.full(len(events), NONE)
     nested = np.flatnonzero(above >= 0)
     while len(nested):
-        hit = outer[above[nested]]
-        found[nested[hit]] = True
-        nested = nested[~hit]
+        hit = nested[outer[above[nested]]]
+        found[hit] = above[hit]  # the outermost stays
         above[nested] = events.parent[above[nested]]
         nested = nested[above[nested] >= 0]
     return found
@@ -290,24 +308,27 @@ def _needs(
 ) -> dict[int, tuple[tuple[int, int], ...]]:
     """What each operation waits for: of each other unit the last step on the same thing that came before it."""
     events = run.events
-    outer = _with_others_inside(run, {operation.event for operation in chosen})
+    moments = _moments(run, chosen)
     # Of one time, whoever waits goes before what it could wait for.
     line: dict[Thing, list[tuple[int, int, Operation, int]]] = {}
+    steps: dict[int, list[tuple[int, int, int]]] = {}
     for operation in chosen:
-        event = operation.event
-        enter, exit = int(events.enter[event]), int(events.exit[event])
-        late = operation.role in (GETS, SEES) and event not in outer
+        event, (moment, done) = operation.event, moments[operation.event]
+        own = steps.setdefault(int(events.process[event]), [])
+        own.append((moment, operation.unit, begin[event]))
+        if event in end:
+            own.append((done, operation.unit, end[event]))
         for thing in operation.things:
-            own = line.setdefault(thing, [])
-            own.append((exit if late else enter, 0, operation, 0))
+            nodes = line.setdefault(thing, [])
+            nodes.append((moment, 0, operation, 0))
             if operation.role in _ENTERED:
-                own.append((enter, 1, operation, begin[event]))
+                nodes.append((moment, 1, operation, begin[event]))
             if event in end:
-                own.append((exit, 1, operation, end[event]))
+                nodes.append((done, 1, operation, end[event]))
     found: dict[int, dict[int, int]] = {operation.event: {} for operation in chosen}
-    for own in line.values():
+    for nodes in line.values():
         last: tuple[dict[int, int], dict[int, int]] = ({}, {})  # of all operations; of those that change something
-        for _, is_step, operation, position in sorted(own, key=lambda node: node[:2]):
+        for _, is_step, operation, position in sorted(nodes, key=lambda node: node[:2]):
             harmless = operation.role in _HARMLESS
             if is_step:
                 for units in last[: 1 if harmless else 2]:
@@ -317,7 +338,69 @@ def _needs(
             for unit, reached in last[1 if harmless else 0].items():
                 if unit != operation.unit:
                     needed[unit] = max(reached, needed.get(unit, 0))
+    for operation in chosen:
+        if events.kind(operation.event) == "kill":
+            _signalled(operation, moments[operation.event][0], steps, found[operation.event])
     return _reduced(chosen, found)
+
+
+def _moments(run: Run, chosen: list[Operation]) -> dict[int, tuple[int, int]]:
+    """When each operation takes effect, and when it is known to have: (ns, ns), both between its begin and its end."""
+    events, known = run.events, effects(run)
+    whole = _whole(run)
+    for event in [event for event in known if whole[event] != NONE]:
+        message = int(whole[event])
+        known[message] = min(known[event], known.get(message, NEVER))
+    outer = _with_others_inside(run, {operation.event for operation in chosen})
+    found = {}
+    for operation in chosen:
+        event = operation.event
+        enter, exit = int(events.enter[event]), int(events.exit[event])
+        if event in outer:
+            found[event] = enter, exit
+        elif operation.role in (GETS, SEES):
+            found[event] = (exit if events.kind(event) == "receive" else known.get(event, exit),) * 2
+        else:
+            found[event] = exit if _kills(run, operation) else known.get(event, enter), exit
+    return found
+
+
+def _kills(run: Run, operation: Operation) -> bool:
+    """Whether it sends the signal that its target dies of."""
+    events, event = run.events, operation.event
+    if events.kind(event) != "kill":
+        return False
+    status = number(run.trace.processes["status"].iloc[_target(operation)])
+    return status is not None and status == -int(events.extra[event])
+
+
+def _killed(
+    run: Run, family: Lineages, chosen: list[Operation], end: dict[int, int]
+) -> dict[int, tuple[int, int]]:
+    """The last call of each thread of a process that was killed → where the killer was then: (unit, position)."""
+    events, found = run.events, {}
+    for operation in chosen:
+        if operation.event in end and _kills(run, operation):
+            own = (events.process == _target(operation)) & (family.unit != NONE) & ~events.is_kind(*LIVES)
+            made = np.flatnonzero(own)
+            last = dict(zip(family.unit[made].tolist(), made.tolist(), strict=True))  # in order of enter
+            last.pop(operation.unit, None)
+            found.update(dict.fromkeys(last.values(), (operation.unit, end[operation.event])))
+    return found
+
+
+def _target(operation: Operation) -> int:
+    """The process that a signal is sent to."""
+    return next(int(str(process)) for kind, process in operation.things if kind == _SIGNALS)
+
+
+def _signalled(
+    operation: Operation, moment: int, steps: dict[int, list[tuple[int, int, int]]], needed: dict[int, int]
+) -> None:
+    """A signal waits until who gets it has come as far as it had come: it is handled, or dies, nowhere else."""
+    for time, unit, position in steps.get(_target(operation), ()):
+        if time <= moment and unit != operation.unit:
+            needed[unit] = max(position, needed.get(unit, 0))
 
 
 def _reduced(chosen: list[Operation], found: dict[int, dict[int, int]]) -> dict[int, tuple[tuple[int, int], ...]]:

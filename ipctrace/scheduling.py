@@ -30,6 +30,9 @@ def enforced(order: Relaxed, facts: dict[str, Any], sleep: bool = True, strict: 
     for place in order.asleep if not sleep else ():
         part = parts.setdefault(place.lineage, Part(slots[place.lineage], {}))
         part.steps.setdefault(key(place), {})[place.number] = 0, 0, ()
+    for last in order.killed:
+        part = parts.get(last.place.lineage, Part(last.unit, {}))
+        parts[last.place.lineage] = part._replace(last=(key(last.place), last.place.number, last.killed))
     told = facts.get("order") or {}
     chance = None
     if told.get("pipe") or told.get("split"):

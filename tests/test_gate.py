@@ -145,8 +145,37 @@ def test_threads_pools_shells_and_execs_find_their_places_again(method: str, tmp
     assert first.status == 0
     result = again(first.run, tmp_path)
     assert not result.verdict and not result.output, (result.verdict, result.output)
-    if method == "fork":  # of spawned workers the helpers that Python starts beside them come as they please: README
-        assert not result.order, result.order
+    assert not result.order, result.order
+
+
+KILLED = """
+import os, sys, time
+reading, writing = os.pipe()
+ready, telling = os.pipe()
+os.write(writing, b"task")
+pid = os.fork()
+if pid == 0:
+    os.write(telling, b"!")
+    if not os.path.exists(sys.argv[1]):
+        while True:
+            pass
+    os.read(reading, 4)
+    os._exit(0)
+os.read(ready, 1)
+time.sleep(0.5)
+print(os.read(reading, 4))
+os.kill(pid, 9)
+os.wait()
+"""
+
+
+def test_who_was_killed_before_it_came_to_a_call_does_not_come_to_it(tmp_path: Path) -> None:
+    program, early = tmp_path / "killed.py", tmp_path / "early"
+    program.write_text(KILLED)
+    first = record(tmp_path, program, str(early), options=["--order"])
+    early.touch()  # now it is fast enough to take what isn't its own
+    result = again(first.run, tmp_path)
+    assert not result.verdict and not result.output and not result.order, result
 
 
 LATE = """

@@ -44,6 +44,50 @@ def test_a_write_waits_for_a_read_that_had_ended() -> None:
     assert needs(relaxed(Run(build.trace())), second) == [("0-1", reading)]
 
 
+def test_a_write_that_a_read_could_have_got_and_did_not_waits_for_it() -> None:
+    build = TraceBuilder()
+    parent = build.process("ask.py")
+    pipe = build.pipe(parent)
+    child = build.fork(parent)
+    build.write(parent, pipe.writer, b"one")
+    reading = build.begin(child, "os.read", fd=pipe.reader, size=32)
+    second = build.begin(parent, "os.write", fd=pipe.writer, size=3, data=b"two")
+    build.end(reading, data=b"one")
+    build.end(second, result=3)
+    build.read(child, pipe.reader, b"two")
+    assert needs(relaxed(Run(build.trace())), second) == [("0-1", reading)]
+
+
+def test_a_write_need_not_wait_for_a_read_that_had_no_room_for_it() -> None:
+    build = TraceBuilder()
+    parent = build.process("ask.py")
+    pipe = build.pipe(parent)
+    child = build.fork(parent)
+    build.write(parent, pipe.writer, b"one")
+    reading = build.begin(child, "os.read", fd=pipe.reader, size=3)
+    second = build.begin(parent, "os.write", fd=pipe.writer, size=3, data=b"two")
+    build.end(reading, data=b"one")
+    build.end(second, result=3)
+    build.read(child, pipe.reader, b"two")
+    assert needs(relaxed(Run(build.trace())), second) == []
+
+
+def test_a_signal_waits_until_its_target_has_come_as_far_as_it_had() -> None:
+    build = TraceBuilder()
+    parent = build.process("kills.py")
+    pipe = build.pipe(parent)
+    child = build.fork(parent)
+    taken = build.write(child, pipe.writer, b"done")
+    kill = build.call(parent, "os.kill", size=build.rows["processes"][1]["pid"], extra=15)
+    build.read(parent, pipe.reader, b"done")
+    build.exit(child, -15)
+    order = relaxed(Run(build.trace()))
+    assert needs(order, kill) == [("0-1", taken)]
+    (last,) = order.killed
+    killed = order.at(*last.killed)
+    assert (last.place.lineage, last.place.op, killed and killed.event) == ("0-1", "os.write", kill)
+
+
 def test_of_two_writers_the_second_waits_for_the_first() -> None:
     build = TraceBuilder()
     parent = build.process("two.py")

@@ -27,10 +27,12 @@ Step = tuple[int, int, tuple[tuple[int, int], ...]]  # begin and end (positions;
 
 
 class Part(NamedTuple):
-    """What the plan has of one thread: the slot of its counter, and its operations: key → n → step."""
+    """What the plan has of one thread: the slot of its counter, and its operations: key → n → step. `last`: where a
+    signal ended it, its last call (key, n), and the step (slot, position) after which it is gone."""
 
     slot: int
     steps: dict[Key, dict[int, Step]]
+    last: tuple[Key, int, tuple[int, int]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,8 @@ class Schedule:
             "patience": self.patience, "sleep": self.sleep, "told": self.mode == "enforced", "slots": slots,
             "chance": asdict(self.chance) if self.chance else None,
             "threads": {
-                lineage: (part.slot, marshal.dumps(part.steps, _FORM)) for lineage, part in self.parts.items()
+                lineage: (part.slot, marshal.dumps((part.steps, part.last), _FORM))
+                for lineage, part in self.parts.items()
             },
         }  # fmt: skip
         (folder / "plan").write_bytes(marshal.dumps(plan, _FORM))

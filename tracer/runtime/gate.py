@@ -53,10 +53,14 @@ _sleep, _SLEEPS = sleep, table.CODE["time.sleep"]
 class Thread:
     """A thread at the gate."""
 
-    __slots__ = ("asleep", "children", "counts", "lineage", "operations", "plan", "priority", "slot", "threads")
+    __slots__ = (
+        "asleep", "children", "counts", "killed", "last", "lineage", "operations", "plan", "priority", "slot", "threads",
+    )  # fmt: skip
 
-    def __init__(self, lineage, slot, plan):
+    def __init__(self, lineage, slot, plan, last):
         self.lineage, self.slot, self.plan = lineage, slot, plan
+        self.last = last  # of one that was killed: its last call, and what came then
+        self.killed = None  # that, once the call is made
         self.counts = {}  # operation and place → how often it was there
         self.children = self.threads = self.operations = 0
         self.priority = None
@@ -70,7 +74,7 @@ class Gate:
         self.folder = folder
         self.plan = marshal.loads(_contents(folder + "/plan"))
         self.patience = int(self.plan["patience"] * 1e9)
-        self.threads = self.plan["threads"]  # lineage → (slot, {(operation, *place): {n: step}} in marshal's form)
+        self.threads = self.plan["threads"]  # lineage → (slot, in marshal's form: {(operation, *place): {n: step}}, last)
         self.counters = map_file(folder + "/counters", 0, _HEADER + _SLOT * max(1, self.plan["slots"]))
         self.sites = {0: _NOWHERE}
         self.pending = {}  # slot of a record → (thread, position of its end)
@@ -140,8 +144,8 @@ class Gate:
         self.local.thread = self._made(name)
 
     def _made(self, lineage):
-        slot, steps = self.threads.get(lineage, (-1, b""))
-        made = Thread(lineage, slot, marshal.loads(steps) if steps else {})
+        slot, plan = self.threads.get(lineage, (-1, b""))
+        made = Thread(lineage, slot, *(marshal.loads(plan) if plan else ({}, None)))
         if slot >= 0:
             _COUNTER.pack_into(self.counters, _HEADER + slot * _SLOT + 8, _getpid())
         return made
@@ -178,6 +182,10 @@ class Gate:
         number = thread.counts.get(key, 0)
         thread.counts[key] = number + 1
         _COUNTER.pack_into(self.counters, 0, monotonic_ns())
+        if thread.killed:  # what it does now it never came to, and it may be another's
+            self.await_step(thread, *thread.killed, key)
+        elif thread.last and thread.last[:2] == (key, number):
+            thread.killed = thread.last[2]
         steps = thread.plan.get(key)
         step = steps.get(number) if steps else None
         end = 0

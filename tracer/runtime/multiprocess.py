@@ -343,13 +343,23 @@ def _rebind(connection):
 def wrap_queues(runtime, module):
     """Queue, JoinableQueue, SimpleQueue. Of a Queue the bytes are written by its feeder thread."""
     enter, here, number = runtime.log.enter, runtime.sites.here, runtime.objects.number
+    gated, recorded = runtime.gate is not None, _methods(runtime)
+
+    def hide_turn(lock, kind=""):
+        """Take the lock out by which getters, or putters, come one after the other. At the gate it is an object of its
+        own: Pool takes a queue's directly, and keeps it, so that whoever comes too late for it never gets anything."""
+        identity = hide(lock, kind)
+        if gated and identity is not None:
+            own = Identity(runtime.objects, "lock", identity.site, path=identity.path + "-turn")
+            lock.acquire, lock.release = recorded(lock._semlock, own)
+        return identity
 
     def made(self):
         unlimited = self._maxsize >= getattr(sys.modules.get("multiprocessing.synchronize"), "SEM_VALUE_MAX", 0)
         identity = hide(self._sem, "queue", _NONE if unlimited else self._maxsize)
-        hide(self._rlock)
+        hide_turn(self._rlock)
         if self._wlock is not None:
-            tell_of_waits(self._wlock)
+            (hide_turn if gated else tell_of_waits)(self._wlock)
         self._reader._ipctrace = self._writer._ipctrace = identity
         made_again(self)
 
@@ -384,9 +394,9 @@ def wrap_queues(runtime, module):
         _hide_condition(self._cond)
 
     def made_simple(self):
-        identity = hide(self._rlock, "queue")
+        identity = hide_turn(self._rlock, "queue")
         if self._wlock is not None:
-            hide(self._wlock)
+            hide_turn(self._wlock)
         return identity
 
     def identity_of(self):
