@@ -46,7 +46,8 @@ def _line(run: Run) -> pd.DataFrame:
     taken = reads.index.to_numpy(dtype="int64")
     short = reads.loc[events.result[taken] < events.size[taken]]
     line = pd.concat([writes.assign(reads=False), short.assign(reads=True)]).rename_axis("event").reset_index()
-    ordered: pd.DataFrame = line.sort_values(["channel", "place", "reads"], ascending=[True, True, False], kind="stable")
+    order = ["channel", "place", "reads"]
+    ordered: pd.DataFrame = line.sort_values(order, ascending=[True, True, False], kind="stable")
     return ordered
 
 

@@ -81,7 +81,7 @@ class Step:
 
 
 class Last(NamedTuple):
-    """The last call that a thread made before a signal ended it, and the step after which it is gone: (unit, position)."""
+    """The last call of a thread that a signal ended, and the step after which it is gone: (unit, position)."""
 
     unit: int
     place: Place

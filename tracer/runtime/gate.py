@@ -54,7 +54,8 @@ class Thread:
     """A thread at the gate."""
 
     __slots__ = (
-        "asleep", "children", "counts", "killed", "last", "lineage", "operations", "plan", "priority", "slot", "threads",
+        "asleep", "children", "counts", "killed", "last", "lineage", "operations", "plan", "priority", "slot",
+        "threads",
     )  # fmt: skip
 
     def __init__(self, lineage, slot, plan, last):
@@ -74,7 +75,7 @@ class Gate:
         self.folder = folder
         self.plan = marshal.loads(_contents(folder + "/plan"))
         self.patience = int(self.plan["patience"] * 1e9)
-        self.threads = self.plan["threads"]  # lineage → (slot, in marshal's form: {(operation, *place): {n: step}}, last)
+        self.threads = self.plan["threads"]  # lineage → (slot, marshal's form of {(operation, *place): {n: step}}, last)
         self.counters = map_file(folder + "/counters", 0, _HEADER + _SLOT * max(1, self.plan["slots"]))
         self.sites = {0: _NOWHERE}
         self.pending = {}  # slot of a record → (thread, position of its end)
