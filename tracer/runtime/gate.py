@@ -75,7 +75,7 @@ class Gate:
         self.folder = folder
         self.plan = marshal.loads(_contents(folder + "/plan"))
         self.patience = int(self.plan["patience"] * 1e9)
-        self.threads = self.plan["threads"]  # lineage → (slot, marshal's form of {(operation, *place): {n: step}}, last)
+        self.threads = self.plan["threads"]  # lineage → (slot, marshaled {(operation, *place): {n: step}}, last)
         self.counters = map_file(folder + "/counters", 0, _HEADER + _SLOT * max(1, self.plan["slots"]))
         self.sites = {0: _NOWHERE}
         self.pending = {}  # slot of a record → (thread, position of its end)
