@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 
@@ -10,3 +11,8 @@ if threading.current_thread() is threading.main_thread():
     for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, usual)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """How many processes `-n auto` means: one more than there are processors, since recorded programs mostly wait."""
+    return (os.cpu_count() or 1) + 1

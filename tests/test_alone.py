@@ -42,7 +42,13 @@ def traced(folder: Path, program: str | Path, *arguments: str, options: tuple[st
     return record(folder, program, *arguments, options=(*options, *duration), **more).trace
 
 
-@pytest.mark.parametrize("program", chapter.programs())
+# The remedies are one program over and over: they replay with -m slow.
+PROGRAMS = [
+    pytest.param(name, marks=pytest.mark.slow if name.startswith("deadlock_") else []) for name in chapter.programs()
+]
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
 def test_every_process_of_the_chapter_replays_with_its_recorded_outputs(program: str, tmp_path: Path) -> None:
     trace = traced(tmp_path, chapter.FOLDER / program)
     run = ipctrace.load(trace)

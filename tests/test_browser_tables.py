@@ -484,9 +484,17 @@ def test_the_first_sheet_of_paper_holds_verdict_knot_remedy_and_stacks(show, dea
 STATES = ("0", "openRow(0, 0)", "chooseTable('Processes')", "openSheet()")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1400, 400])
-@pytest.mark.parametrize("trace", [deadlock_trace, completed_trace, hostile_trace, lambda: big_trace(6000)])
+LOOKS = [(1400, "light"), (400, "dark"), (400, "light"), (1400, "dark")]  # each half has both widths and both schemes
+
+
+@pytest.mark.parametrize(
+    ("trace", "width", "scheme"),
+    [
+        pytest.param(make, *look, marks=[] if place // 2 == number % 2 else pytest.mark.slow)
+        for number, make in enumerate((deadlock_trace, completed_trace, hostile_trace, lambda: big_trace(6000)))
+        for place, look in enumerate(LOOKS)
+    ],
+)
 def test_axe_finds_nothing_serious(show, trace, width, scheme):
     from axe_playwright_python.sync_playwright import Axe
 

@@ -23,9 +23,13 @@ from .test_browser_moment import go, instants, waiting
 pytestmark = [pytest.mark.browser, pytest.mark.chapter]
 
 HELPERS = ("async_child.py", "deadlock_child.py", "pipes_test_child.py", "spawned.py")  # started by others
-# The remedies are one program eight times over: their reports are looked at with -m slow.
+# One of each kind; the others' reports are looked at with -m slow.
+ALWAYS = (
+    "async_server.py", "deadlock.py", "fifo.py", "manager.py", "memory_map.py", "pipe_1.py", "pipe_thread.py", "pipes.py",
+    "process_pool.py", "queues.py", "shell.py", "signals.py", "sockets.py",
+)  # fmt: skip
 PROGRAMS = [
-    pytest.param(name, marks=pytest.mark.slow if name.startswith("deadlock_") else [])
+    pytest.param(name, marks=[] if name in ALWAYS else pytest.mark.slow)
     for name in sorted(chapter.programs())
     if name not in HELPERS
 ]
@@ -33,7 +37,7 @@ TABLES = ("Messages", "Blocking", "Channels", "Processes", "Streams", "Findings"
 
 
 def test_the_programs_that_others_start_are_among_the_chapters():
-    assert set(HELPERS) <= set(chapter.programs())
+    assert {*HELPERS, *ALWAYS} <= set(chapter.programs())
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
