@@ -35,6 +35,7 @@ from ipctrace.analysis.graph import wait_graph
 from ipctrace.analysis.run import Run
 from ipctrace.analysis.situation import Situation
 from ipctrace.analysis.waiting import find_knot
+from ipctrace.heap import keep_what_is_freed
 from ipctrace.tracer import store
 from ipctrace.tracer.schema import TABLES, WORDS, WRAPPED, Trace, frame
 
@@ -620,6 +621,7 @@ def main() -> None:
     if given.only == "make":
         store.save(make(given.sizes[0], SHAPES[given.shape]), Path(given.trace))
     elif given.only:
+        keep_what_is_freed()  # as in the command line's process
         measure(given.trace, given.rules) if given.only == "stages" else measure_all(given.trace)
     else:
         with tempfile.TemporaryDirectory() as scratch:
