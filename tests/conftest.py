@@ -6,11 +6,16 @@ import os
 import signal
 import threading
 
+from hypothesis import settings
+
 # A shell that runs the tests in the background, or nohup, has them ignore signals, and every program that they start too.
 if threading.current_thread() is threading.main_thread():
     for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, usual)
+
+settings.register_profile("busy", deadline=None)  # how long an example takes is the machine's
+settings.load_profile("busy")
 
 
 def pytest_xdist_auto_num_workers() -> int:

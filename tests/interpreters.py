@@ -37,3 +37,8 @@ def _marks(name: str, path: str | None) -> list[pytest.MarkDecorator]:
 
 # A parameter a known interpreter; those that are absent are skipped by name.
 EACH = [pytest.param(path, id=name, marks=_marks(name, path)) for name, path in FOUND.items()]
+# The same where only the newest is always tried; the others with -m slow.
+NEWEST = [
+    pytest.param(path, id=name, marks=[*_marks(name, path), *([] if name == "CPython 3.13" else [pytest.mark.slow])])
+    for name, path in FOUND.items()
+]

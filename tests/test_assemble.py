@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from ipctrace.tracer.assemble import Frame, Look, Observations, assemble, nesting
 from ipctrace.tracer.lives import Life
@@ -151,7 +151,6 @@ def test_calls_nest_in_their_thread_and_not_across_exec(tmp_path: Path) -> None:
     assert column(events, "thread") == [0, 0, 1, 0, 0]
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 3), max_size=60))
 def test_nesting_is_that_of_a_stack(steps: list[int]) -> None:
     stack: list[int] = []

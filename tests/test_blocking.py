@@ -295,7 +295,7 @@ def test_the_path_fills_the_run(trace: Trace) -> None:
     assert fills(Run(trace))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(stories)
 def test_the_books_balance_whatever_happens(trace: Trace) -> None:
     run = Run(trace)

@@ -6,6 +6,7 @@ from ipctrace.analysis import analyze
 from ipctrace.reports.page import render
 
 from .browser import browser, show  # noqa: F401
+from .sampled import sampled
 from .test_figures import TRACES
 
 pytestmark = pytest.mark.browser
@@ -24,7 +25,7 @@ FAULTS = """() => [...document.querySelectorAll('.figures svg[role=img]')].flatM
 
 
 @pytest.mark.parametrize("width", [1400, 400])
-@pytest.mark.parametrize("name", TRACES)
+@pytest.mark.parametrize("name", sampled(TRACES, ["hundred", "completed"]))
 def test_no_text_of_a_figure_overlaps_or_is_cut(show, name, width):
     opened = show(render(analyze(TRACES[name]())), width, "dark" if width == 400 else "light")
     assert opened.complaints == []

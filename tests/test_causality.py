@@ -120,7 +120,7 @@ def closure(run: Run) -> np.ndarray:
     return reached
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(stories)
 def test_clocks_are_the_transitive_closure(trace: Trace) -> None:
     run = Run(trace)
@@ -135,7 +135,7 @@ def test_clocks_are_the_transitive_closure(trace: Trace) -> None:
         assert (found.reshape(2 * count, 2 * count) == reached).all()
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(stories)
 def test_logical_numbers_grow_along_every_order(trace: Trace) -> None:
     run = Run(trace)
@@ -148,7 +148,7 @@ def test_logical_numbers_grow_along_every_order(trace: Trace) -> None:
     assert (logical == highest + 1).all(), "one above the highest before it"
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(stories)
 def test_order_is_a_partial_order_that_time_agrees_with(trace: Trace) -> None:
     run = Run(trace)
@@ -162,7 +162,7 @@ def test_order_is_a_partial_order_that_time_agrees_with(trace: Trace) -> None:
             assert run.causality.happens_before(one, two) == (order == "before")
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(stories)
 def test_what_races_is_concurrent_and_what_does_not_race_is_ordered(trace: Trace) -> None:
     run = Run(trace)

@@ -18,6 +18,7 @@ from ipctrace.tracer.runtime import table
 from tests import target
 from tests.interpreters import FOUND
 from tests.recorded import Recorded, record
+from tests.sampled import sampled
 
 CHILD = "import os; r, w = os.pipe(); os.write(w, b'from the child')"
 
@@ -276,7 +277,7 @@ BECOME = {
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
-@pytest.mark.parametrize("way", BECOME)
+@pytest.mark.parametrize("way", sampled(BECOME, ["setuid"]))
 def test_a_process_that_changes_its_user_is_recorded_further_and_so_are_its_children(way: str, reachable: Path) -> None:
     if not access_lists(reachable):
         pytest.skip("this file system has no access lists")

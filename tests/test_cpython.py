@@ -16,9 +16,9 @@ from tests import target
 from tests.interpreters import FOUND
 
 # Test modules of the standard library that use what is wrapped. The quick ones are the sample.
-QUICK = ("test_fileio", "test_popen", "test_select", "test_thread", "test_queue", "test_mmap", "test_asyncio.test_queues")
+QUICK = ("test_fileio", "test_popen", "test_select", "test_thread", "test_mmap", "test_asyncio.test_queues")
 SLOW = (
-    "test_io", "test_os", "test_posix", "test_fcntl", "test_pty", "test_file", "test_subprocess", "test_fork1",
+    "test_queue", "test_io", "test_os", "test_posix", "test_fcntl", "test_pty", "test_file", "test_subprocess", "test_fork1",
     "test_wait3", "test_wait4", "test_cmd_line", "test_poll", "test_epoll", "test_selectors", "test_socketserver",
     "test_httplib", "test_ftplib", "test_smtplib", "test_poplib", "test_xmlrpc", "test_urllib2_localnet", "test_ssl",
     "test_threadsignals", "test_signal", "test_eintr", "test_faulthandler", "test_sched", "test_threading_local",

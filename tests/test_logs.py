@@ -36,7 +36,6 @@ def test_a_code_is_one_call_and_fits_a_byte() -> None:
     assert all(0 < code < 256 for code in codes)
 
 
-@settings(deadline=None)
 @given(CALLS, st.sampled_from([0, 8, 72, 200]))
 def test_what_is_written_is_read(calls: list[dict[str, object]], payload: int) -> None:
     with TemporaryDirectory() as folder:
@@ -51,7 +50,6 @@ def test_what_is_written_is_read(calls: list[dict[str, object]], payload: int) -
     assert dict(zip(log.payload_of.tolist(), log.payloads, strict=True)) == given_payloads
 
 
-@settings(deadline=None)
 @given(CALLS, st.integers(0, 5000))
 def test_a_torn_log_gives_a_beginning_of_it(calls: list[dict[str, object]], missing: int) -> None:
     with TemporaryDirectory() as folder:
@@ -127,7 +125,6 @@ def test_the_reader_comes_back_to_a_slot_that_was_claimed_and_not_yet_written(tm
     reader.close()
 
 
-@settings(deadline=None)
 @given(st.lists(st.booleans(), max_size=300))
 def test_the_reader_counts_each_event_once_however_often_it_polls(polls: list[bool]) -> None:
     with TemporaryDirectory() as folder:
@@ -227,7 +224,6 @@ def perform(steps: list[tuple[str, int, int]], writers: list[LogWriter], parts: 
             parts.convert(which + 1, LATEST)
 
 
-@settings(deadline=None)
 @given(STEPS)
 def test_a_log_is_the_same_however_it_is_cut_into_parts(steps: list[tuple[str, int, int]]) -> None:
     with TemporaryDirectory() as one, TemporaryDirectory() as other:
@@ -374,7 +370,7 @@ def busy_log(folder: Path) -> LogWriter:
     return writer
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(DAMAGE)
 def test_a_damaged_log_is_read_as_far_as_it_is_true(damage: list[tuple[str, int, bytes]]) -> None:
     with TemporaryDirectory() as name:
@@ -466,7 +462,6 @@ def test_a_reference_to_what_nobody_defined_is_empty(tmp_path: Path) -> None:
     assert notes == [f"{writer.path.name}: what its records refer to was not written, 3 times"]
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=table.HEADER_SIZE + 400))
 def test_a_header_is_right_or_says_what_is_wrong(data: bytes) -> None:
     with TemporaryDirectory() as folder:

@@ -48,7 +48,7 @@ def play(schedule: list[tuple[str, int, int]]) -> tuple[TraceBuilder, Counter[tu
     return build, got
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(steps)
 def test_matches_as_a_matcher_that_goes_byte_by_byte(schedule: list[tuple[str, int, int]]) -> None:
     build, expected = play(schedule)
@@ -63,7 +63,7 @@ def test_matches_as_a_matcher_that_goes_byte_by_byte(schedule: list[tuple[str, i
     assert not run.messages["ambiguous"].any()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(steps)
 def test_every_byte_written_belongs_to_one_message(schedule: list[tuple[str, int, int]]) -> None:
     build, _ = play(schedule)
@@ -73,7 +73,7 @@ def test_every_byte_written_belongs_to_one_message(schedule: list[tuple[str, int
     assert run.messages["message"].tolist() == list(range(len(run.messages)))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(steps)
 def test_the_pieces_of_a_message_are_all_of_its_bytes(schedule: list[tuple[str, int, int]]) -> None:
     build, _ = play(schedule)

@@ -120,7 +120,7 @@ def origins(build: TraceBuilder, run: Run) -> Counter[tuple[int, int]]:
     return counted
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(deeds, max_size=40), st.integers(0, 1000))
 def test_every_byte_is_followed_through_forks_copies_streams_and_sends(
     schedule: list[tuple[str, int, int, int]], dropped: int
@@ -139,7 +139,7 @@ def test_every_byte_is_followed_through_forks_copies_streams_and_sends(
     assert sums["left"].tolist() == [len(lying) for lying in play.lying]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(st.integers(0, 2), st.integers(0, 30), st.integers(1, 30), st.integers(1, 3)), max_size=8),
     st.lists(st.integers(1, 8), max_size=12),
@@ -214,7 +214,7 @@ def receive(build: TraceBuilder, thread: int, by: Pipe, source: int, data: bytes
     return build.end(event, data, address=f"127.0.0.1:400{source}")
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     st.lists(st.tuples(st.sampled_from(["send", "send", "lose", "receive"]), st.integers(0, 2), st.integers(0, 2),
                        st.sampled_from([b"a", b"b", b"aa", b"long", b""])), max_size=30),
@@ -251,7 +251,7 @@ def orders(sent: list[bytes], got: list[bytes]) -> list[tuple[int, ...]]:
     return [way for way in choices if all(sent[at] == data for at, data in zip(way, got, strict=True))]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.sampled_from([b"a", b"b", b"c"]), min_size=1, max_size=7), st.data())
 def test_a_datagram_is_ambiguous_where_another_order_would_do(sent: list[bytes], data: Any) -> None:
     kept = data.draw(st.lists(st.booleans(), min_size=len(sent), max_size=len(sent)))
@@ -319,7 +319,7 @@ def test_packets_of_a_pair_go_to_its_other_end_one_to_one(form: str) -> None:
 # When a program got it
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(1, 12), min_size=1, max_size=12), st.lists(st.integers(1, 40), min_size=1, max_size=20))
 def test_a_line_is_received_by_the_take_that_handed_out_its_end(lines: list[int], chunks: list[int]) -> None:
     """A reader's stream reads ahead, in pieces of any size; readline() gives one line after the other."""
@@ -418,7 +418,7 @@ def test_what_a_stream_writer_was_given_waits_in_the_transport() -> None:
 # Items of queues
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     st.lists(st.tuples(st.booleans(), st.sampled_from([b"", b"a", b"b", b"c"])), max_size=16),
     st.sampled_from(["fifo", "lifo", "priority"]),

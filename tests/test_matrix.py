@@ -17,6 +17,7 @@ from ipctrace.tracer.errors import IpctraceError
 import ipctrace
 from ipctrace import grid
 from tests import recorded
+from tests.sampled import sampled
 from tests.target import clean_environment
 
 pytestmark = pytest.mark.skipif(not proc.available(), reason="this system has no /proc")
@@ -157,7 +158,7 @@ def test_a_folder_of_somebody_elses_is_left_alone(here: Path) -> None:
     assert (here / "words.matrix" / "index.json").read_text() == "[]"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", sampled([signal.SIGINT, signal.SIGTERM], [signal.SIGINT]))
 def test_an_interrupted_matrix_leaves_nothing_running_and_goes_on_later(number: int, here: Path) -> None:
     (here / "slow.py").write_text(
         "import os, sys, time\nopen('pids', 'a').write(f'{os.getpid()}\\n')\n"

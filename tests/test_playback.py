@@ -140,7 +140,7 @@ def test_colours_only_where_there_are_some() -> None:
 
 
 @given(st.lists(st.sampled_from(["right", "left", "m", "M", "[", "]", "w", "page down", "end", "home"]), max_size=8))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_step_on_and_a_step_back_show_the_same(keys: list[str]) -> None:
     for name in ("deadlock", "big"):
         made = player(name)

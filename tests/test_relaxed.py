@@ -206,7 +206,7 @@ def test_nobody_waits_in_a_circle(trace: Trace) -> None:
     assert stuck(order) == []
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(some.lists(some.tuples(some.integers(0, 3), some.integers(0, 2), some.integers(0, 4)), max_size=60))
 def test_nobody_waits_in_a_circle_whatever_they_do(story: list[tuple[int, int, int]]) -> None:
     build = TraceBuilder()

@@ -17,6 +17,7 @@ from ipctrace import chapter
 
 from . import recorded
 from .browser import browser, show  # noqa: F401
+from .sampled import sampled
 from .test_browser import over, until
 from .test_browser_moment import go, instants, waiting
 
@@ -25,14 +26,10 @@ pytestmark = [pytest.mark.browser, pytest.mark.chapter]
 HELPERS = ("async_child.py", "deadlock_child.py", "pipes_test_child.py", "spawned.py")  # started by others
 # One of each kind; the others' reports are looked at with -m slow.
 ALWAYS = (
-    "async_server.py", "deadlock.py", "fifo.py", "manager.py", "memory_map.py", "pipe_1.py", "pipe_thread.py", "pipes.py",
-    "process_pool.py", "queues.py", "shell.py", "signals.py", "sockets.py",
+    "async_server.py", "deadlock.py", "manager.py", "memory_map.py", "pipe_1.py", "pipes.py", "process_pool.py",
+    "shell.py", "signals.py", "sockets.py",
 )  # fmt: skip
-PROGRAMS = [
-    pytest.param(name, marks=[] if name in ALWAYS else pytest.mark.slow)
-    for name in sorted(chapter.programs())
-    if name not in HELPERS
-]
+PROGRAMS = sampled((name for name in sorted(chapter.programs()) if name not in HELPERS), ALWAYS)
 TABLES = ("Messages", "Blocking", "Channels", "Processes", "Streams", "Findings")
 
 

@@ -35,10 +35,10 @@ from ipctrace.analysis.graph import wait_graph
 from ipctrace.analysis.run import Run
 from ipctrace.analysis.situation import Situation
 from ipctrace.analysis.waiting import find_knot
-from ipctrace.heap import keep_what_is_freed
 from ipctrace.tracer import store
 from ipctrace.tracer.schema import TABLES, WORDS, WRAPPED, Trace, frame
 
+from ipctrace.heap import keep_what_is_freed
 from tests.builders import FIRST_PID, Pipe, TraceBuilder
 
 Ints = npt.NDArray[np.int64]
