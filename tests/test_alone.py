@@ -65,7 +65,12 @@ def test_every_process_of_the_chapter_replays_with_its_recorded_outputs(program:
             continue  # cat, sort, sh
         pid = str(run.processes["pid"].iloc[number])
         try:
-            replayed = ipctrace.replay_process(trace, pid, time=True)
+            # Threads keep their order at their calls, not between them (README): Pool's, which look at a variable, may
+            # look once more on a busy machine.
+            for _ in range(3):
+                replayed = ipctrace.replay_process(trace, pid, time=True)
+                if replayed.diverged is None:
+                    break
         except IpctraceError as error:
             if "became another program" not in error.why:
                 different[name] = error.why
