@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from .events import NONE, Flags, Ints, whole
+from .events import NONE, Flags, Ints, rows_as_one, whole
 
 if TYPE_CHECKING:
     from .run import Run
@@ -28,6 +28,26 @@ def effects(run: Run) -> dict[int, int]:
     for rows in line.groupby("channel").indices.values():
         moments = _moments(begin[rows], end[rows], line["reads"].to_numpy()[rows])
         found.update(zip(line["event"].to_numpy()[rows].tolist(), moments.tolist(), strict=True))
+    return found | _fed(run)
+
+
+def _fed(run: Run) -> dict[int, int]:
+    """The same of items put into a multiprocessing.Queue: where its feeder began to wait for the next one, it had fed
+    all that were in the buffer, so that a put that had begun by then had not put its item there."""
+    events, found = run.events, dict[int, int]()
+    puts, feeds, waits = (
+        np.flatnonzero(events.is_op(f"multiprocessing.Queue.{name}") & (events.error == NONE))
+        for name in ("put", "feed", "next")
+    )
+    buffer = rows_as_one(events.channel, events.process)  # each process that puts has one of its own
+    for one in np.unique(buffer[waits]).tolist():
+        put, feed, wait = (each[buffer[each] == one] for each in (puts, feeds, waits))
+        put = put[np.argsort(events.exit[put], kind="stable")]
+        begun = events.enter[wait]
+        fed = np.searchsorted(events.enter[feed], begun)
+        put, begun = put[fed[fed < len(put)]], begun[fed < len(put)]
+        late = (events.enter[put] < begun) & (begun < events.exit[put])
+        found.update(zip(put[late].tolist(), (begun[late] + 1).tolist(), strict=True))
     return found
 
 

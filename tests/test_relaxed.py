@@ -72,6 +72,22 @@ def test_a_write_need_not_wait_for_a_read_that_had_no_room_for_it() -> None:
     assert needs(relaxed(Run(build.trace())), second) == []
 
 
+def test_an_item_that_its_feeder_did_not_find_was_put_after_it_had_begun_to_wait() -> None:
+    build = TraceBuilder()
+    parent = build.process("puts.py")
+    starting = build.begin(parent, "Thread.start")
+    feeder = build.thread(0, "QueueFeederThread")
+    build.end(starting)
+    queue = build.object(0, "queue")
+    build.call(parent, "multiprocessing.Queue.put", channel=queue)
+    putting = build.begin(parent, "multiprocessing.Queue.put", channel=queue)
+    build.call(feeder, "multiprocessing.Queue.feed", channel=queue)
+    waiting = build.begin(feeder, "multiprocessing.Queue.next", channel=queue)
+    build.end(putting)
+    build.end(waiting, result=1)
+    assert ("0.1", waiting) in needs(relaxed(Run(build.trace())), putting)
+
+
 def test_a_signal_waits_until_its_target_has_come_as_far_as_it_had() -> None:
     build = TraceBuilder()
     parent = build.process("kills.py")
