@@ -52,6 +52,10 @@ def channel_names(trace: Trace, events: Events, messages: pd.DataFrame) -> dict[
     for place, channel in enumerate(order):
         names[channel] = f"pipe {letters(place)}"
     names |= _connections(trace) | _objects(trace)
+    looking = set(events.channel[events.is_kind("select")].tolist())  # an epoll object has a descriptor of its own
+    others = trace.channels.loc[(trace.channels["kind"] == "other") & trace.channels["path"].isna(), "channel"]
+    for place, channel in enumerate(others.tolist()):
+        names[channel] = f"{'epoll' if channel in looking else 'descriptor'} {letters(place)}"
     for row in rows_of(trace.channels):
         if row.channel in names:
             continue
@@ -104,6 +108,8 @@ def letters(place: int) -> str:
 def waits_on(reason: str, channel: str | None) -> str:
     """waits for data on pipe B; waits for room in pipe A; waits for lock A; for nothing known: runs."""
     words = REASONS.get(reason, "runs")
+    if reason == "ready":  # the ends that it waits for are others than an epoll's own
+        channel = None
     if channel is None or (reason == "lock" and channel.startswith("lock ")):
         return words if channel is None else f"waits for {channel}"
     return f"{words} {'in' if reason == 'noroom' else 'on'} {channel}"

@@ -18,6 +18,7 @@ import pandas as pd
 
 from ..analysis.naming import waits_on
 from ..analysis.results import Analysis, Edit, Finding, Stuck, Waiter
+from ..analysis.waits.processes import ASYNCIO_WAIT
 from ..tracer.schema import REASONS
 from .exchanges import exchanges
 from .ink import Ink, columns, cut, escape, wrap
@@ -234,6 +235,9 @@ class Terminal:
         graph = self.analysis.graph
         position = self.waiters().index(waiter)
         holders = [self.waiters()[edge.holder] for edge in graph.edges if edge.waiter == position] if graph else []
+        if waiter.event is not None and self.analysis.trace.events["op"].iloc[waiter.event] == ASYNCIO_WAIT:
+            # of a process that has ended asyncio tells late: then the wait is for the own event loop
+            holders = [holder for holder in holders if holder.process != waiter.process]
         if waiter.reason == "child" and holders:
             names = " and ".join(dict.fromkeys(self.who(holder).rsplit(" ", 1)[0] for holder in holders))
             return f"waits for {names} to end"

@@ -328,6 +328,13 @@ class TestLivelock:
 # Recorded: the whole way from a program to the finding
 
 PROGRAMS = {
+    "IPC109": """
+import asyncio, sys
+async def main():
+    child = await asyncio.create_subprocess_exec(sys.executable, "-c", "print('x' * 200_000)", stdout=asyncio.subprocess.PIPE)
+    await child.wait()
+asyncio.run(main())
+""",
     "IPC110": """
 import multiprocessing as mp
 def produce(queue):
@@ -371,7 +378,10 @@ def test_a_program_is_recorded_proven_and_named(rule: str, tmp_path: Path) -> No
     program.write_text(PROGRAMS[rule])
     run = record(tmp_path, program, options=["--duration", "60"]).run
     assert run.verdict.name == "deadlock"
-    assert next(finding.rule for finding in run.findings if finding.certainty != "latent") == rule
+    first = next(finding for finding in run.findings if finding.certainty != "latent")
+    assert first.rule == rule
+    if rule == "IPC109":
+        assert "for a process that has ended" in first.message and "communicate()" in first.remedy
 
 
 def test_memory_that_does_not_change_is_told(tmp_path: Path) -> None:

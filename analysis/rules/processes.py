@@ -13,7 +13,7 @@ from ..findings import Check, Context, finding, ids
 from ..naming import listing, plural, sentence, signal_name, span
 from ..results import Finding
 from ..signals import Signal
-from ..waits.processes import feeds
+from ..waits.processes import ASYNCIO_WAIT, feeds
 
 STOPPING = (Signal.SIGSTOP, Signal.SIGTSTP, Signal.SIGTTIN, Signal.SIGTTOU)
 # Signals that are sent to have somebody stop waiting; SIGCHLD and SIGWINCH, say, only tell.
@@ -186,6 +186,9 @@ def wait_cycle(context: Context) -> Iterator[Finding]:
         if agent.call == "join" and other.thread is not None and feeds(context.situation, other.thread) is not None:
             continue  # a queue's own thread, of which `feeder_join` tells
         call = run.events.op(agent.event) if agent.event is not None else "wait"
+        if call == ASYNCIO_WAIT and other.process == agent.process:
+            yield _untold(context, agent, other)
+            continue
         helps = [agents[each] for each in context.knot.arcs.get(other.index, ())]
         by = (
             context.the(agent)
@@ -205,6 +208,22 @@ def wait_cycle(context: Context) -> Iterator[Finding]:
             sites=ids(run.site_of(agent.event), run.site_of(other.event)),
             events=ids(agent.event, other.event),
         )
+
+
+def _untold(context: Context, agent: Agent, loop: Agent) -> Finding:
+    """A task waits for a child that has ended, which asyncio tells only once the child's pipes have come to their end;
+    and it reads no more of a pipe than fits into its StreamReader, until somebody takes that."""
+    run = context.run
+    return finding(
+        "IPC109",
+        f"{sentence(context.the(agent))} waits in {ASYNCIO_WAIT}{run.at_event(agent.event)} for a process that has "
+        "ended: asyncio tells of that only once what it wrote has been read to its end, and nobody reads it.",
+        f"Read its output before the wait{run.at_event(agent.event)}, or while it lasts: await process.communicate().",
+        certainty=context.certainty,
+        threads=ids(agent.thread, loop.thread),
+        sites=ids(run.site_of(agent.event), run.site_of(loop.event)),
+        events=ids(agent.event, loop.event),
+    )
 
 
 def outlived_output(context: Context) -> Iterator[Finding]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ..situation import Situation
 
 FEEDER = "QueueFeederThread"  # as multiprocessing names it
+ASYNCIO_WAIT = "asyncio.Process.wait"
 TICK = 10_000_000  # ns: /proc counts a process's start in these
 
 
