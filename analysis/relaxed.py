@@ -19,7 +19,7 @@ import numpy as np
 from ipctrace.tracer.schema import OBJECTS
 
 from .effects import effects
-from .events import LIVES, NEVER, NONE, Ints, number, rows_of
+from .events import LIVES, NEVER, NONE, Ints, number, rows_of, whole
 from .lineage import Lineages, lineages
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ ROLES = {
     "write": GIVES, "send": GIVES, "release": GIVES, "notify": GIVES, "store": GIVES, "close": GIVES,
     "shutdown": GIVES, "unlink": GIVES, "entry": GIVES, "change": GIVES, "bind": GIVES, "listen": GIVES, "kill": GIVES,
     "handle": GIVES, "read": GETS, "receive": GETS, "acquire": GETS, "select": SEES, "await": AWAITS, "load": LOOKS,
-    "look": LOOKS, "open": LOOKS, "connect": GIVES, "fork": LOOKS,
+    "look": LOOKS, "open": LOOKS, "connect": GIVES, "fork": LOOKS, "exit": GIVES,
 }  # fmt: skip
 _FEED = "multiprocessing.Queue.feed"
 # Without every acquire in the record, the n-th one of a place isn't the n-th one that was made.
@@ -126,13 +126,13 @@ def operations(run: Run, family: Lineages) -> list[Operation]:
     """Every operation that works on something others might work on too, in order of begin."""
     events, things = run.events, _Things(run)
     complete = run.trace.facts.get("order") is not None
-    whole = _whole(run)
+    within = _whole(run)
     found = []
     wanted = (events.is_kind(*ROLES, *_BUFFERED) | events.is_op(_FEED)) & (family.unit != NONE)
     locked: dict[int, tuple[Thing, ...]] = {}  # by each whole message
-    for event in np.flatnonzero(wanted & events.is_kind("acquire") & (whole != NONE)).tolist():
-        locked[int(whole[event])] = (*locked.get(int(whole[event]), ()), *things.of(event, "acquire"))
-    for event in np.flatnonzero(wanted & (whole == NONE)).tolist():
+    for event in np.flatnonzero(wanted & events.is_kind("acquire") & (within != NONE)).tolist():
+        locked[int(within[event])] = (*locked.get(int(within[event]), ()), *things.of(event, "acquire"))
+    for event in np.flatnonzero(wanted & (within == NONE)).tolist():
         kind, op = events.kind(event), events.op(event)
         if not family.names[family.unit[event]] or (not complete and op in _PARTLY):
             continue
@@ -200,7 +200,7 @@ class _Things:
         if kind == "kill":
             target = self.pids.get(int(events.size[event]))
             return ((_SIGNALS, target),) if target is not None else ()
-        if kind == "handle" or (kind == "await" and events.wait(event) == "signal"):
+        if kind in ("handle", "exit") or (kind == "await" and events.wait(event) == "signal"):
             return ((_SIGNALS, int(events.process[event])),)
         if kind == "select":
             held = self.held.get(int(events.process[event]), {})
@@ -347,9 +347,9 @@ def _needs(
 def _moments(run: Run, chosen: list[Operation]) -> dict[int, tuple[int, int]]:
     """When each operation takes effect, and when it is known to have: (ns, ns), both between its begin and its end."""
     events, known = run.events, effects(run)
-    whole = _whole(run)
-    for event in [event for event in known if whole[event] != NONE]:
-        message = int(whole[event])
+    within = _whole(run)
+    for event in [event for event in known if within[event] != NONE]:
+        message = int(within[event])
         known[message] = min(known[event], known.get(message, NEVER))
     outer = _with_others_inside(run, {operation.event for operation in chosen})
     found = {}
@@ -362,6 +362,18 @@ def _moments(run: Run, chosen: list[Operation]) -> dict[int, tuple[int, int]]:
             found[event] = (exit if events.kind(event) == "receive" else known.get(event, exit),) * 2
         else:
             found[event] = exit if _kills(run, operation) else known.get(event, enter), exit
+    # Where a signal was sent to a process that was still there, its os._exit, which takes a while, was not over.
+    sent, ended = dict[int, int](), whole(run.trace.processes["ended"], NEVER)
+    for operation in chosen:
+        event = operation.event
+        if events.kind(event) == "kill" and events.error[event] == NONE:
+            target, (moment, _) = _target(operation), found[event]
+            if events.enter[event] < ended[target]:
+                sent[target] = max(moment, sent.get(target, 0))
+    for operation in chosen:
+        if events.kind(operation.event) == "exit":
+            moment, done = found[operation.event]
+            found[operation.event] = max(moment, sent.get(int(events.process[operation.event]), 0) + 1), done
     return found
 
 

@@ -104,6 +104,20 @@ def test_a_signal_waits_until_its_target_has_come_as_far_as_it_had() -> None:
     assert (last.place.lineage, last.place.op, killed and killed.event) == ("0-1", "os.write", kill)
 
 
+@pytest.mark.parametrize("lives", [True, False])
+def test_a_process_that_a_signal_still_found_is_not_over_before_it(lives: bool) -> None:
+    build = TraceBuilder()
+    parent = build.process("kills.py")
+    child = build.fork(parent)
+    leaving = build.begin(child, "os._exit", size=0)
+    if not lives:
+        build.exit(child, 0)
+    kill = build.call(parent, "os.kill", size=build.rows["processes"][1]["pid"], extra=15)
+    if lives:
+        build.exit(child, 0)
+    assert needs(relaxed(Run(build.trace())), leaving) == ([("0", kill)] if lives else [])
+
+
 def test_of_two_writers_the_second_waits_for_the_first() -> None:
     build = TraceBuilder()
     parent = build.process("two.py")
