@@ -321,6 +321,8 @@ def _needs(
         for thing in operation.things:
             nodes = line.setdefault(thing, [])
             nodes.append((moment, 0, operation, 0))
+            if operation.role == SEES and events.timed[event]:
+                continue  # how often somebody looks who doesn't wait long is the machine's: nobody waits for that
             if operation.role in _ENTERED:
                 nodes.append((moment, 1, operation, begin[event]))
             if event in end:
