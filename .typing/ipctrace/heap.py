@@ -1,0 +1,1 @@
+../../ipctrace/heap.py
