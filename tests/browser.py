@@ -17,6 +17,7 @@ import pytest
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 QUIET = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
+PLAIN = ["--disable-gpu", "--disable-software-rasterizer"]  # half the work where there is no graphics card
 
 
 def missing(why: str) -> None:
@@ -36,7 +37,7 @@ def started() -> tuple[Any, Any]:
         from playwright.sync_api import sync_playwright
     except ImportError:
         missing("playwright is not installed")
-    arguments = [*QUIET, "--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else QUIET
+    arguments = [*QUIET, *PLAIN, *(["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else [])]
     playwright = sync_playwright().start()
     return playwright, playwright.chromium.launch(executable_path=executable, args=arguments)
 

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 import ipctrace
 from tests.target import clean_environment, on_terminal
+from tests.warm import warm
 
 CHAPTER = Path(ipctrace.__file__).parent / "chapter"
 SHORT = {"CHAPTER_SLEEP": "0.1"}
+COMMAND = [sys.executable, "-m", "ipctrace"]
+LIMIT = 120  # seconds
 
 
 class Recorded(NamedTuple):
@@ -35,19 +40,7 @@ def record(
 ) -> Recorded:  # fmt: skip
     """Record a program with the command line in `folder`; its output goes to a pipe, a file or a terminal."""
     trace = folder / "recorded.ipctrace"
-    command = [
-        sys.executable,
-        "-m",
-        "ipctrace",
-        "record",
-        "--out",
-        str(trace),
-        "--no-report",
-        *options,
-        "--",
-        str(program),
-        *arguments,
-    ]
+    command = [*COMMAND, "record", "--out", str(trace), "--no-report", *options, "--", str(program), *arguments]
     return Recorded(*run(command, folder, terminal, stdout, **environment), trace)
 
 
@@ -58,9 +51,34 @@ def run(
     given = clean_environment(**{**SHORT, **environment})
     if terminal:
         return (*on_terminal(command, given, folder=folder), b"")
-    with contextlib.ExitStack() as stack:
-        file = stack.enter_context(stdout.open("wb")) if stdout else subprocess.PIPE
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.PIPE, env=given, cwd=folder, timeout=120
+    status, out, errors = _run(command, given, folder, stdout)
+    return status, stdout.read_bytes() if stdout else out, errors
+
+
+def _run(
+    command: Sequence[str], environment: dict[str, str], folder: Path, stdout: Path | None
+) -> tuple[int, bytes, bytes]:
+    """Run it to its end, ipctrace itself in a process that has loaded it already."""
+    if list(command[:3]) != COMMAND:
+        with contextlib.ExitStack() as stack:
+            file = stack.enter_context(stdout.open("wb")) if stdout else subprocess.PIPE
+            done = subprocess.run(
+                command, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.PIPE, env=environment, cwd=folder,
+                timeout=LIMIT,
+            )  # fmt: skip
+        return done.returncode, done.stdout or b"", done.stderr
+    with ThreadPoolExecutor(2) as threads, contextlib.ExitStack() as stack:
+        nothing = stack.enter_context(Path(os.devnull).open("rb"))
+        (out, into_out), (errors, into_errors) = (
+            [stack.enter_context(os.fdopen(end, mode)) for end, mode in zip(os.pipe(), ("rb", "wb"), strict=True)]
+            for _ in range(2)
         )
-    return done.returncode, stdout.read_bytes() if stdout else done.stdout, done.stderr
+        read = [threads.submit(end.read) for end in (out, errors)]
+        file = stack.enter_context(stdout.open("wb")) if stdout else into_out
+        streams = [stream.fileno() for stream in (nothing, file, into_errors)]
+        try:
+            status = warm().run(command[3:], environment, folder, streams, LIMIT)
+        finally:
+            into_out.close()
+            into_errors.close()
+        return (status, *(each.result() for each in read))

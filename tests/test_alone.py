@@ -56,6 +56,7 @@ def test_what_cannot_be_replayed_is_among_what_is_always_tried() -> None:
 
 
 @pytest.mark.parametrize("program", sampled(chapter.programs(), ALWAYS))
+@pytest.mark.sample(10)
 def test_every_process_of_the_chapter_replays_with_its_recorded_outputs(program: str, tmp_path: Path) -> None:
     trace = traced(tmp_path, chapter.FOLDER / program)
     run = ipctrace.load(trace)
@@ -89,6 +90,7 @@ def test_a_child_that_was_spawned_replays(method: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("python", EACH)
+@pytest.mark.sample(2)
 def test_under_every_interpreter(python: str, tmp_path: Path) -> None:
     trace = traced(tmp_path, chapter.FOLDER / "pipes.py", options=("--payload", "full", "--python", python))
     for name in ("child", "parent"):

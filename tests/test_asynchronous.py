@@ -375,6 +375,7 @@ def test_an_eager_task_is_met_as_it_waits(python: str, live: Path) -> None:
 
 
 @each_interpreter
+@pytest.mark.sample(2)
 def test_a_task_that_is_done_is_closed_and_a_cancelled_wait_has_failed(python: str, live: Path) -> None:
     program = """
         import asyncio
@@ -594,6 +595,7 @@ for debug in (False, True):
 
 
 @each_interpreter
+@pytest.mark.sample(2)
 def test_all_that_asyncio_tells_of_tasks_is_as_without_us(python: str, live: Path, tmp_path: Path) -> None:
     program = tmp_path / "telling.py"
     program.write_text(TELLING)

@@ -311,6 +311,7 @@ def test_the_books_balance_whatever_happens(trace: Trace) -> None:
 
 
 @pytest.mark.parametrize("program", ["pipes.py", "deadlock.py"])
+@pytest.mark.sample(1)
 def test_the_books_of_real_recordings_balance(tmp_path: Path, program: str) -> None:
     trace = record(tmp_path, CHAPTER / program, options=["--duration", "20"]).run.trace
     run = Run(trace)

@@ -46,6 +46,7 @@ def shape(page, layer):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1400, 400])
 @pytest.mark.parametrize("trace", [deadlock_trace, completed_trace, hostile_trace], ids=lambda make: make.__name__)
+@pytest.mark.sample(6)
 def test_a_page_comes_up_without_a_complaint_a_request_or_a_sideways_scroll(show, trace, width, scheme):
     opened = show(render(analyze(trace())), width, scheme)
     assert opened.complaints == []

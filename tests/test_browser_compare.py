@@ -33,6 +33,7 @@ def quiet(opened) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1400, 400])
+@pytest.mark.sample(2)
 def test_it_is_drawn_and_axe_finds_nothing_serious(show, four, width, scheme):
     from axe_playwright_python.sync_playwright import Axe
 
@@ -127,6 +128,7 @@ def test_what_is_under_the_pointer_is_told(show, four):
     "what", ["ends the script", "is an image", "is a template", "turns round", "paints a terminal"]
 )
 @pytest.mark.parametrize("make", [hostile_trace, hostile_deadlock])
+@pytest.mark.sample(4)
 def test_whatever_a_program_wrote_is_text_in_the_page(show, make, what):
     text = TEXTS[what]
     html = render(compare([analyze(make(text)), analyze(hostile_deadlock(text))], [text, f"other {text}"]), title=text)

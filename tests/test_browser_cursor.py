@@ -24,6 +24,7 @@ ASKED = """times => times.map(t => ({
 
 @pytest.mark.parametrize("build", [deadlock_trace, completed_trace, buffered_trace, split, lambda: make(800)],
                          ids=["deadlock", "completed", "buffered", "split", "of all kinds"])  # fmt: skip
+@pytest.mark.sample(2)
 def test_the_page_and_the_terminal_say_the_same_of_every_moment(build, show):
     analysis = analyze(build())
     instants = Instants(Run(analysis))

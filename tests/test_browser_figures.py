@@ -26,6 +26,7 @@ FAULTS = """() => [...document.querySelectorAll('.figures svg[role=img]')].flatM
 
 @pytest.mark.parametrize("width", [1400, 400])
 @pytest.mark.parametrize("name", sampled(TRACES, ["hundred", "completed"]))
+@pytest.mark.sample(2)
 def test_no_text_of_a_figure_overlaps_or_is_cut(show, name, width):
     opened = show(render(analyze(TRACES[name]())), width, "dark" if width == 400 else "light")
     assert opened.complaints == []
@@ -34,6 +35,7 @@ def test_no_text_of_a_figure_overlaps_or_is_cut(show, name, width):
 
 
 @pytest.mark.parametrize("width", [1400, 400])
+@pytest.mark.sample(1)
 def test_names_stay_beside_their_rows_and_keep_their_ends(show, width):
     page = show(render(analyze(TRACES["hundred"]())), width).page
     cut = page.evaluate(

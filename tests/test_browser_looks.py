@@ -146,6 +146,7 @@ def test_findings_that_are_alike_share_a_row_and_the_rest_is_folded(show):
 
 @pytest.mark.parametrize("make", [deadlock_trace, full_trace, star_trace, leaky_trace, hostile_trace, empty_trace])
 @pytest.mark.parametrize("width", sampled([1400, 400, 320], [1400, 320]))
+@pytest.mark.sample(6)
 def test_nothing_scrolls_the_page_is_cut_or_lies_on_something_else(show, make, width):
     opened = show(render(analyze(make() if make is not hostile_trace else hostile_deadlock("</b>" * 30))), width)
     page = opened.page

@@ -163,6 +163,7 @@ def test_whoever_listens_hears_which_message_was_opened(show):
 
 
 @pytest.mark.parametrize("trace", [talk, completed_trace, deadlock_trace, race, datagram, queue])
+@pytest.mark.sample(2)
 def test_the_time_in_each_place_is_the_analysis_own(show, trace):
     page, analysis = opened(show, trace())
     expected = stages(analysis.messages)
@@ -203,6 +204,7 @@ def test_bytes_that_lie_in_their_readers_buffer_are_said_to(show):
 
 
 @pytest.mark.parametrize("trace", [talk, completed_trace, deadlock_trace, race, datagram])
+@pytest.mark.sample(2)
 def test_pieces_in_the_page_are_those_of_the_analysis(show, trace):
     """Those of what was split or merged; the others are one write and one read each."""
     page, analysis = opened(show, trace())
@@ -267,6 +269,7 @@ def test_writes_that_one_read_got_are_merged(show):
 
 
 @pytest.mark.parametrize("trace", [talk, completed_trace, deadlock_trace, race])
+@pytest.mark.sample(2)
 def test_what_led_to_a_message_happened_before_it(show, trace):
     page, analysis = opened(show, trace())
     table, causality = analysis.messages, Run(analysis.trace).causality
@@ -332,6 +335,7 @@ def test_a_message_that_raced_tells_both_orders(show):
 
 
 @pytest.mark.parametrize("trace", [talk, completed_trace, deadlock_trace, race, datagram])
+@pytest.mark.sample(2)
 def test_which_messages_raced_is_what_the_analysis_says(show, trace):
     page, analysis = opened(show, trace())
     told = {
@@ -497,6 +501,7 @@ def test_bytes_are_shown_as_hexadecimal_or_as_text_or_both_and_that_stays(show):
     ("form", "copied"),
     [("text", "it's\nü"), ("hex", "69 74 27 73 0a c3 bc"), ("Python", r"b'it\'s\n\xc3\xbc'")],
 )
+@pytest.mark.sample(1)
 def test_bytes_are_copied_as_they_are(show, form, copied):
     page, _ = opened(show, writing("it's\nü".encode()), 1)
     page.evaluate(
@@ -535,6 +540,7 @@ def test_a_selection_of_the_dump_is_bytes_and_not_offsets(show):
 @pytest.mark.parametrize(
     "trace", [talk, race, queue, datagram, hostile_trace, deadlock_trace], ids=lambda make: make.__name__
 )
+@pytest.mark.sample(6)
 def test_every_message_opens_without_a_complaint_or_a_sideways_scroll(show, trace, width):
     whole = show(render(analyze(trace())), width)
     for row in range(whole.page.evaluate("M.begin.length")):

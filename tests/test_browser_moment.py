@@ -120,6 +120,7 @@ def go(page, time):
 
 
 @pytest.mark.parametrize("make", TRACES, ids=NAMES)
+@pytest.mark.sample(2)
 def test_the_waits_shown_are_the_waits_of_that_instant(show, make):
     analysis = analyze(make())
     run, page = Run(analysis), show(render(analysis)).page
@@ -141,6 +142,7 @@ def test_the_waits_shown_are_the_waits_of_that_instant(show, make):
 
 
 @pytest.mark.parametrize("make", TRACES, ids=NAMES)
+@pytest.mark.sample(2)
 def test_an_edge_leads_to_whoever_ends_the_wait(show, make):
     analysis = analyze(make())
     run, page = Run(analysis), show(render(analysis)).page
@@ -164,6 +166,7 @@ def test_an_edge_leads_to_whoever_ends_the_wait(show, make):
 
 
 @pytest.mark.parametrize("make", TRACES, ids=NAMES)
+@pytest.mark.sample(2)
 def test_the_channels_hold_what_the_messages_say(show, make):
     analysis = analyze(make())
     page = show(render(analysis)).page
@@ -225,6 +228,7 @@ def test_who_runs_is_told_with_the_line_where_it_was_last_seen(show):
 
 @pytest.mark.parametrize("members", [2, 3, 5, 12])
 @pytest.mark.parametrize("width", [1400, 400])
+@pytest.mark.sample(4)
 def test_no_card_lies_on_another_and_none_leaves_the_picture(show, members, width):
     page = show(render(analyze(ring_trace(members))), width=width).page
     whole = page.locator("#moment-graph svg").bounding_box()

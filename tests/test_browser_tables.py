@@ -152,6 +152,7 @@ def test_races_are_listed_with_both_sides(show):
 
 
 @pytest.mark.parametrize("trace", [deadlock_trace, family_trace, hostile_trace, lambda: big_trace(500)])
+@pytest.mark.sample(2)
 def test_every_count_is_what_its_choice_lists(show, trace):
     """Behind a chip or a choice stands how many rows it lists, alone and together with another."""
     page = show(render(analyze(trace()))).page
@@ -210,6 +211,7 @@ def test_a_process_chosen_in_one_table_is_followed_through_the_others(show, anal
         ("held>0.2", lambda m: (m["written"].isna()) | (m["written"] - m["accepted"] > 200 * MS)),
     ],
 )
+@pytest.mark.sample(4)
 def test_a_search_can_name_its_column(show, analysis, deadlock, query, wanted):
     page = show(deadlock).page
     page.fill("#q", query)
@@ -495,6 +497,7 @@ LOOKS = [(1400, "light"), (400, "dark"), (400, "light"), (1400, "dark")]  # each
         for place, look in enumerate(LOOKS)
     ],
 )
+@pytest.mark.sample(4)
 def test_axe_finds_nothing_serious(show, trace, width, scheme):
     from axe_playwright_python.sync_playwright import Axe
 

@@ -158,6 +158,7 @@ def test_where_a_messages_bytes_lie_comes_back_from_the_gaps(show):
 
 
 @pytest.mark.parametrize("length", [0, 3_600 * 10**9, 10 * 86_400 * 10**9], ids=["short", "an hour", "ten days"])
+@pytest.mark.sample(1)
 def test_a_microsecond_fills_the_width_wherever_it_lies(show, length):
     analysis = analyze(merged_trace(length))
     opened = show(render(analysis))
@@ -243,6 +244,7 @@ def test_one_finger_moves_and_two_zoom(show):
 
 
 @pytest.mark.parametrize(("processes", "threads"), [(0, 1), (199, 1), (3, 70), (1000, 1)])
+@pytest.mark.sample(2)
 def test_above_eighty_lanes_rows_fold_and_open(show, processes, threads):
     analysis = analyze(crowd_trace(processes, threads))
     opened = show(render(analysis))
@@ -286,6 +288,7 @@ def test_a_run_of_thousands_of_channels_and_lines_opens_from_packed_lists(show):
 
 @pytest.mark.parametrize("kind", ["svg", "png"])
 @pytest.mark.parametrize("trace", [deadlock_trace, hostile_trace, lambda: big_trace(4000)], ids=["deadlock", "hostile", "busy"])
+@pytest.mark.sample(3)
 def test_a_view_is_saved_as_a_file_that_needs_nothing_else(show, trace, kind, tmp_path):
     opened = show(render(analyze(trace())))
     with opened.page.expect_download() as download:

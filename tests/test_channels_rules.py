@@ -468,6 +468,7 @@ REAL = {
 
 @pytest.mark.chapter
 @pytest.mark.parametrize("code", REAL)
+@pytest.mark.sample(2)
 def test_a_real_program_is_proven_stuck_and_its_cause_named_first(code: str, tmp_path: Path) -> None:
     program, trace = tmp_path / "program.py", tmp_path / "run.ipctrace"
     program.write_text(REAL[code])

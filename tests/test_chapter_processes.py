@@ -43,6 +43,7 @@ def of(name: str) -> pytest.MarkDecorator:
 
 @pytest.mark.parametrize("python", EACH)
 @pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.sample(8)
 def test_every_program_ends_by_itself_under_every_interpreter(program: str, python: str) -> None:
     done = subprocess.run(
         [python, str(chapter.FOLDER / program)], env=clean_environment(), stdin=subprocess.DEVNULL,
@@ -52,6 +53,7 @@ def test_every_program_ends_by_itself_under_every_interpreter(program: str, pyth
     assert b"Traceback" not in done.stderr
 
 
+@pytest.mark.sample(2)
 def test_its_verdict_is_completed(recording: Any) -> None:
     name, done = recording
     assert done.status == 0, name

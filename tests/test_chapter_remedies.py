@@ -24,6 +24,7 @@ ONE_WAY = (
 
 @each_remedy
 @each_interpreter
+@pytest.mark.sample(10)
 def test_with_the_remedy_the_two_talk_twice(python: str, remedy: str) -> None:
     with started(python, f"deadlock_{remedy}.py", subprocess.PIPE) as process:
         out, err = process.communicate(timeout=60)
@@ -43,6 +44,7 @@ def test_a_pipe_that_goes_one_way_needs_no_flush(python: str) -> None:
 
 @pytest.mark.chapter
 @pytest.mark.parametrize("remedy", [*REMEDIES, "popen"])
+@pytest.mark.sample(3)
 def test_recorded_it_completes_and_nothing_hangs_or_is_lost(remedy: str, tmp_path: Path) -> None:
     recorded = record(tmp_path, CHAPTER / f"deadlock_{remedy}.py", CHAPTER_SLEEP="0.02")
     run = recorded.run

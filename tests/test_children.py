@@ -53,6 +53,7 @@ def wrote(done: Recorded) -> list[bytes]:
         ("os.abort()", -6),
     ],
 )
+@pytest.mark.sample(3)
 def test_a_forks_child_is_recorded_however_it_ends(end: str, status: int, tmp_path: Path) -> None:
     done = recorded(
         tmp_path,
@@ -107,6 +108,7 @@ STARTED = {
 
 
 @pytest.mark.parametrize("way", STARTED)
+@pytest.mark.sample(7)
 def test_a_python_child_is_recorded_however_it_is_started(way: str, tmp_path: Path) -> None:
     done = recorded(tmp_path, f"import os, subprocess, sys\nCHILD = {CHILD!r}\n{STARTED[way]}\n")
     assert done.status == 0
@@ -115,6 +117,7 @@ def test_a_python_child_is_recorded_however_it_is_started(way: str, tmp_path: Pa
 
 
 @pytest.mark.parametrize("name", ["CPython 3.8", "CPython 3.13", "PyPy"])
+@pytest.mark.sample(1)
 def test_another_interpreter_is_recorded(name: str, tmp_path: Path) -> None:
     if not FOUND[name]:
         pytest.skip(f"{name} is not on this machine")
@@ -138,6 +141,7 @@ def test_a_virtual_environment_without_ipctrace_is_recorded(elsewhere: Path, tmp
 
 
 @pytest.mark.parametrize("option", ["-I", "-E"])
+@pytest.mark.sample(1)
 def test_an_isolated_python_of_another_environment_is_shown_as_untraced(
     option: str, elsewhere: Path, tmp_path: Path
 ) -> None:
@@ -148,6 +152,7 @@ def test_an_isolated_python_of_another_environment_is_shown_as_untraced(
 
 
 @pytest.mark.parametrize("command", [[sys.executable, "-S", "-s", "-E", "-c", "input()"], ["head", "-n1"]])
+@pytest.mark.sample(1)
 def test_what_is_not_python_or_has_no_site_is_shown_as_untraced(command: list[str], tmp_path: Path) -> None:
     done = recorded(tmp_path, untraced(command))
     (child,) = children(done).itertuples()
@@ -423,6 +428,7 @@ def test_a_forks_warning_is_placed_at_the_programs_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "environment", ["5", "[]", "[('A', 'b')]", "{'A=': 'b'}", "{'A': 5}", "{'A': 'b\\0'}", "{1: 2}"]
 )
+@pytest.mark.sample(7)
 def test_a_wrong_environment_is_refused_in_the_same_words(call: str, environment: str, tmp_path: Path) -> None:
     arguments = (
         f"['true'], env={environment}" if call == "subprocess.Popen" else f"'/bin/true', ['true'], {environment}"

@@ -178,6 +178,7 @@ def test_analyze_prints_json(call: Call, trace: str) -> None:
 
 
 @pytest.mark.parametrize("table", ["processes", "channels", "messages", "blocking", "streams", "events", "findings"])
+@pytest.mark.sample(3)
 def test_show_prints_each_table(table: str, call: Call, trace: str) -> None:
     status, out, err = call("show", trace, table)
     assert (status, err) == (0, "")

@@ -115,6 +115,7 @@ def test_under_another_interpreter_nothing_differs_but_that(tmp_path: Path) -> N
     ],
     ids=["subprocess", "multiprocessing"],
 )
+@pytest.mark.sample(1)
 def test_a_flush_that_moved_is_named_first(tmp_path: Path, text: str, line: str, moved: str) -> None:
     assert line in text
     one, other = recorded(tmp_path / "one", text), recorded(tmp_path / "other", text.replace(line, moved))

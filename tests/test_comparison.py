@@ -260,6 +260,7 @@ def test_the_terminal_tells_it_in_the_order_of_importance() -> None:
 
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS.keys())
+@pytest.mark.sample(5)
 def test_whatever_a_program_wrote_is_text_in_a_terminal(text: str) -> None:
     made = compare([analyze(hostile_deadlock(text)), analyze(hostile_trace(text))], [text or "empty", "other"])
     told = list(terminal.lines(made, Ink()))

@@ -433,6 +433,7 @@ if __name__ == "__main__":
 
 @pytest.mark.chapter
 @pytest.mark.parametrize("locked", [False, True])
+@pytest.mark.sample(1)
 def test_threads_that_send_on_one_connection(locked: bool, tmp_path: Path) -> None:
     """Without a lock they meet sooner or later: a run in which they don't is as good, and says nothing."""
     program = tmp_path / "torn.py"

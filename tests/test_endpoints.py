@@ -169,6 +169,7 @@ def ask(k):
 
 
 @pytest.mark.parametrize("family", ["AF_INET", pytest.param("AF_INET6", marks=if_version_6), "AF_UNIX"])
+@pytest.mark.sample(1)
 def test_one_process_serves_many_clients_in_threads(family: str, tmp_path: Path) -> None:
     program = SERVE.format(clients=40, family=family) + (
         "threads = [threading.Thread(target=ask, args=(k,)) for k in range(CLIENTS)]\n"

@@ -14,6 +14,7 @@ RUNNABLE = [f"IPC{code}" for code in range(201, 210)]
 
 @pytest.mark.chapter
 @pytest.mark.parametrize("code", RUNNABLE)
+@pytest.mark.sample(4)
 def test_an_example_shows_its_finding(code: str, tmp_path: Path) -> None:
     program = tmp_path / "example.py"
     program.write_text(CATALOGUE[code].example)

@@ -80,6 +80,7 @@ def spams(run: ipctrace.Run) -> list[bytes]:
 
 
 @pytest.mark.parametrize("feature", ["fork", "pidfd", "pipe_capacity", "subreaper", "netlink"])
+@pytest.mark.sample(2)
 def test_threads_that_talk_through_a_pipe_are_recorded_without(feature: str, python: Path, tmp_path: Path) -> None:
     absent(python, feature)
     run = record(python, tmp_path, "pipe_thread.py", "--duration", "2")
@@ -91,6 +92,7 @@ def test_threads_that_talk_through_a_pipe_are_recorded_without(feature: str, pyt
 
 
 @pytest.mark.parametrize("feature", ["pidfd", "pipe_capacity", "subreaper", "netlink"])
+@pytest.mark.sample(2)
 def test_and_so_is_a_forked_pair_that_hangs(feature: str, python: Path, tmp_path: Path) -> None:
     absent(python, feature)
     run = record(python, tmp_path, "deadlock.py")

@@ -223,6 +223,7 @@ def without_pids(output: bytes) -> str:
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.sample(10)
 def test_a_program_prints_traced_what_it_prints_alone(name: str, tmp_path: Path) -> None:
     assert outcome(PROGRAMS[name], tmp_path / "live") == outcome(PROGRAMS[name], None)
     assert list((tmp_path / "live").glob("*.log")), "nothing was recorded"

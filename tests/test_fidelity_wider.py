@@ -269,6 +269,7 @@ def settled(output: bytes) -> str:
 
 @pytest.mark.parametrize("python", EACH)
 @pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.sample(20)
 def test_a_program_prints_traced_what_it_prints_alone(name: str, python: str, tmp_path: Path) -> None:
     alone = outcome(python, PROGRAMS[name], None, tmp_path)
     assert outcome(python, PROGRAMS[name], tmp_path / "live", tmp_path) == alone

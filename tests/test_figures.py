@@ -249,6 +249,7 @@ def test_hostile_names_are_shown_and_not_obeyed():
 
 
 @pytest.mark.parametrize("plot", PLOTS, ids=lambda plot: plot.__name__)
+@pytest.mark.sample(20)
 def test_a_plot_is_valid_and_pure(analysis, plot):
     first = plot(analysis).to_json(validate=True)
     assert plot(analysis).to_json() == first

@@ -153,6 +153,7 @@ BEGIN = """
 
 @each_interpreter
 @pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.sample(12)
 def test_a_program_prints_traced_what_it_prints_alone(name: str, python: str, tmp_path: Path) -> None:
     outcomes = []
     for live in (None, tmp_path / "live"):

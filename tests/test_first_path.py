@@ -227,6 +227,7 @@ def test_a_killed_child_leaves_every_event_and_its_open_call(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("python", EACH)
+@pytest.mark.sample(2)
 def test_the_chapter_under_each_interpreter(python: str, tmp_path: Path) -> None:
     (tmp_path / "deadlock").mkdir()
     done = recorded.record(tmp_path, "pipes.py", options=["--python", python])

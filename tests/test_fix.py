@@ -222,6 +222,7 @@ os.wait()
 
 
 @pytest.mark.parametrize("name", CURED)
+@pytest.mark.sample(4)
 def test_what_cures_is_found(name: str, tmp_path: Path) -> None:
     text, wanted = CURED[name]
     status, found = fix(tmp_path, write(tmp_path, text).name)
@@ -251,6 +252,7 @@ NO_CURE = {
 
 
 @pytest.mark.parametrize("name", NO_CURE)
+@pytest.mark.sample(1)
 def test_a_run_that_completes_otherwise_than_a_healthy_one_is_no_cure(name: str, tmp_path: Path) -> None:
     text, remedy = NO_CURE[name]
     _, found = fix(tmp_path, write(tmp_path, text).name)

@@ -103,6 +103,7 @@ HANGS = {
 
 @pytest.mark.chapter
 @pytest.mark.parametrize("name", HANGS)
+@pytest.mark.sample(4)
 def test_what_explains_the_knot_comes_first(name: str, tmp_path: Path) -> None:
     verdict, code, source = HANGS[name]
     program, trace = tmp_path / "program.py", tmp_path / "run.ipctrace"

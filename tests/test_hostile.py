@@ -48,6 +48,7 @@ def active(page):
     ("make", "what"),
     [*((hostile_deadlock, what) for what in TEXTS), (hostile_trace, "ends the script"), (hostile_trace, "turns round")],
 )
+@pytest.mark.sample(5)
 def test_a_page_shows_it_as_text(show, make, what):
     opened = show(render(analyze(make(TEXTS[what]))))
     visit(opened.page)
@@ -59,6 +60,7 @@ def test_a_page_shows_it_as_text(show, make, what):
 
 @pytest.mark.parametrize("make", [hostile_trace, hostile_deadlock], ids=lambda make: make.__name__)
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS.keys())
+@pytest.mark.sample(10)
 def test_a_terminal_shows_it_as_text(make, text):
     analysis = analyze(make(text))
     lines = list(verdict(analysis, Ink()))

@@ -85,6 +85,7 @@ child.wait()
 
 
 @pytest.mark.parametrize(("then", "rules"), [("", ["IPC101"]), ("child.stdin.flush()", []), ("child.stdin.close()", [])])
+@pytest.mark.sample(1)
 def test_a_question_that_only_left_because_the_buffer_was_full(tmp_path: Path, then: str, rules: list[str]) -> None:
     program = tmp_path / "question.py"
     program.write_text(QUESTION.format(child=CHILD.replace("\n", "\\n"), size=9000, then=then))

@@ -36,6 +36,7 @@ RECORDED = {
 @pytest.mark.chapter
 @pytest.mark.parametrize("mended", [False, True], ids=["as it is", "mended"])
 @pytest.mark.parametrize("program", RECORDED)
+@pytest.mark.sample(12)
 def test_a_recorded_program_has_it_and_mended_it_has_not(program: str, mended: bool, tmp_path: Path) -> None:
     made = record(tmp_path, HAZARDS / f"{program}.py", *["--fixed"] * mended)
     rules = [each.rule for each in made.run.findings]
@@ -435,6 +436,17 @@ def test_children_that_are_no_zombies(what: str) -> None:
     assert found(build, "IPC302", ended="duration" if what == "hangs" else "exit") == []
 
 
+@pytest.mark.parametrize(("calls", "zombies"), [(True, 1), (False, 0)])
+def test_an_end_that_takes_its_time_is_not_living_on(calls: bool, zombies: int) -> None:
+    """On a busy machine an interpreter takes hundreds of milliseconds to end: but it calls nothing then."""
+    build = TraceBuilder()
+    parent = forgotten(build, 500 * MS)
+    if calls:
+        build.call(parent, "os.write", fd=1, size=1, result=1)
+    build.exit(parent)
+    assert len(found(build, "IPC302")) == zombies
+
+
 def test_what_the_interpreter_asks_as_it_frees_a_popen_is_no_wait() -> None:
     build = TraceBuilder()
     parent = forgotten(build)
@@ -689,10 +701,12 @@ EXAMPLES += ["401", "402", "403", "404", "405", "406"]
 
 @pytest.mark.chapter
 @pytest.mark.parametrize("code", [f"IPC{number}" for number in EXAMPLES])
+@pytest.mark.sample(8)
 def test_the_catalogues_program_shows_what_it_is_about(code: str, tmp_path: Path) -> None:
     program = tmp_path / "example.py"
     program.write_text(CATALOGUE[code].example, "utf-8")
-    assert code in [each.rule for each in record(tmp_path, program).run.findings]
+    tries = (record(tmp_path, program).run.findings for _ in range(3))  # a busy machine hides time that is wasted
+    assert any(code in [each.rule for each in findings] for findings in tries)
 
 
 def test_only_children_that_read_on_are_asked_about(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ PROGRAMS = sorted((Path(__file__).parent / "programs" / "live").glob("*.py"))
 
 @pytest.mark.chapter
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.stem)
+@pytest.mark.sample(20)
 def test_a_program_that_can_go_on_is_never_called_deadlocked(program: Path, tmp_path: Path) -> None:
     trace = tmp_path / "run.ipctrace"
     command = [sys.executable, "-m", "ipctrace", "record", "--no-report", "--out", str(trace), str(program)]

@@ -246,6 +246,7 @@ def test_an_interrupt_ends_an_acquire(live: Path) -> None:
 
 @pytest.mark.parametrize("version", ["3.10", "3.11", "3.12", "3.13"])
 @pytest.mark.parametrize("kind", ["Lock", "RLock"])
+@pytest.mark.sample(4)
 def test_wherever_a_signals_handler_raises_no_lock_stays_locked(version: str, kind: str, live: Path) -> None:
     python = FOUND[f"CPython {version}"]
     if python is None:

@@ -549,6 +549,7 @@ def recorded(folder: Path, text: str, python: str | None = None) -> tuple[str, s
 @pytest.mark.chapter
 @pytest.mark.parametrize("python", EACH)
 @pytest.mark.parametrize("kind", ["Lock", "RLock", "Condition", "STREAM"])
+@pytest.mark.sample(4)
 def test_a_lock_held_at_the_fork_on_every_interpreter(kind: str, python: str, tmp_path: Path) -> None:
     text = STREAM_AT_FORK if kind == "STREAM" else LOCK_AT_FORK.format(kind=kind)
     assert recorded(tmp_path, text, python) == ("deadlock", "IPC115")
@@ -556,11 +557,13 @@ def test_a_lock_held_at_the_fork_on_every_interpreter(kind: str, python: str, tm
 
 @pytest.mark.chapter
 @pytest.mark.parametrize("code", ["IPC111", "IPC112", "IPC113", "IPC114", "IPC115", "IPC124"])
+@pytest.mark.sample(3)
 def test_the_catalogues_example_shows_its_rule(code: str, tmp_path: Path) -> None:
     assert recorded(tmp_path, CATALOGUE[code].example) == ("deadlock", code)
 
 
 @pytest.mark.chapter
 @pytest.mark.parametrize(("text", "rule"), [(FILES, "IPC111"), (SPAWNED, "IPC111"), (IMPORT, "IPC113")])
+@pytest.mark.sample(1)
 def test_files_and_processes_and_modules(text: str, rule: str, tmp_path: Path) -> None:
     assert recorded(tmp_path, text) == ("deadlock", rule)

@@ -40,6 +40,7 @@ def test_a_childs_stores_are_its_parents_loads(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("how", METHODS)
+@pytest.mark.sample(1)
 def test_a_named_block_is_one_channel_for_whoever_attaches_to_it(how: str, tmp_path: Path) -> None:
     made = recorded.record(tmp_path, "shared_memory.py", how)
     assert (made.status, made.run.verdict.name) == (0, "completed"), made.errors.decode()
@@ -163,6 +164,7 @@ SAME = {
 
 @pytest.mark.parametrize("name", SAME)
 @pytest.mark.parametrize("version", FOUND)
+@pytest.mark.sample(7)
 def test_it_prints_traced_what_it_prints_alone(name: str, version: str, tmp_path: Path) -> None:
     python = FOUND[version]
     if python is None:

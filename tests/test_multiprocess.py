@@ -66,6 +66,7 @@ def line_of(program: str, text: str) -> int:
 
 @each_method
 class TestProcesses:
+    @pytest.mark.sample(1)
     def test_a_child_has_its_name_and_its_messages(self, how: str, tmp_path: Path) -> None:
         trace = record(tmp_path, "processes.py", how)
         assert trace.names() == {"answerer"} | HELPERS[how]
@@ -87,6 +88,7 @@ class TestProcesses:
 
 @each_method
 class TestQueue:
+    @pytest.mark.sample(1)
     def test_a_put_is_fed_by_a_thread_and_got_elsewhere(self, how: str, tmp_path: Path) -> None:
         trace = record(tmp_path, "process_queue.py", how)
         queues = trace.channels[trace.channels.kind == "queue"].set_index("channel")
@@ -118,6 +120,7 @@ class TestQueue:
 
 @each_method
 class TestPool:
+    @pytest.mark.sample(1)
     def test_workers_have_names_and_all_that_they_did_though_they_are_terminated(
         self, how: str, tmp_path: Path
     ) -> None:
@@ -139,6 +142,7 @@ class TestPool:
 
 @each_method
 class TestManager:
+    @pytest.mark.sample(1)
     def test_a_proxys_call_is_a_message_and_its_answer(self, how: str, tmp_path: Path) -> None:
         trace = record(tmp_path, "manager.py", how)
         children = {name for name in trace.names() if "Process-" in name}
@@ -158,6 +162,7 @@ class TestLocks:
     def trace(self, how: str, tmp_path: Path) -> Trace:
         return record(tmp_path, "process_locks.py", how)
 
+    @pytest.mark.sample(1)
     def test_one_lock_is_one_channel_and_every_acquire_has_its_release(self, trace: Trace) -> None:
         for kind, who in (
             ("lock", {"first", "second"}),
@@ -176,6 +181,7 @@ class TestLocks:
         assert len(made) == 2
         assert made.set_index("kind").capacity["semaphore"] == 1
 
+    @pytest.mark.sample(1)
     def test_holders_never_overlap(self, trace: Trace) -> None:
         on = trace.events[(trace.events.kind_of == "lock")].sort_values("enter")
         held: str | None = None
@@ -185,6 +191,7 @@ class TestLocks:
             assert held == (None if event.what == "take" else event.who)
             held = str(event.who) if event.what == "take" else None
 
+    @pytest.mark.sample(1)
     def test_waits_are_their_own_and_not_those_of_their_parts(self, trace: Trace) -> None:
         kinds = {
             "multiprocessing.Condition.wait": "condition", "multiprocessing.Condition.notify": "condition",
@@ -207,6 +214,7 @@ class TestLocks:
         assert trace.inside("multiprocessing.Lock.acquire", "multiprocessing.Event.wait").empty
         assert trace.inside("multiprocessing.Condition.wait", "Barrier.wait").empty
 
+    @pytest.mark.sample(1)
     def test_a_value_is_locked_in_the_programs_own_line(self, trace: Trace) -> None:
         lines = {line_of("process_locks.py", "total.value += 1"), line_of("process_locks.py", "total.value += 10")}
         on = trace.events[(trace.events.kind_of == "rlock") & (trace.events.who == "first")]
@@ -350,6 +358,7 @@ def test_what_was_imported_before_us_is_recorded_too(version: str, tmp_path: Pat
 
 @each_interpreter
 @each_method
+@pytest.mark.sample(4)
 def test_children_are_recorded_under_every_interpreter(how: str, python: str, tmp_path: Path) -> None:
     for program in ("processes.py", "process_queue.py", "process_locks.py"):
         live = tmp_path / program / "live"
@@ -461,6 +470,7 @@ SAME = {
 
 @pytest.mark.parametrize("name", SAME)
 @pytest.mark.parametrize("version", ["CPython 3.8", "CPython 3.11", "CPython 3.13", "PyPy"])
+@pytest.mark.sample(10)
 def test_it_prints_traced_what_it_prints_alone(name: str, version: str, tmp_path: Path) -> None:
     python = FOUND[version]
     if python is None:

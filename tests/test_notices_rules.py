@@ -323,6 +323,7 @@ PROGRAMS = {
 
 
 @pytest.mark.parametrize("rule", PROGRAMS)
+@pytest.mark.sample(2)
 def test_a_real_program_is_proven_and_named(rule: str, tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(PROGRAMS[rule])

@@ -81,6 +81,7 @@ child.wait()
 
 
 @each_interpreter
+@pytest.mark.sample(2)
 def test_each_pipe_of_the_program_gets_its_size_and_popens_too(python: str, tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(PIPES)
     untraced = subprocess.run([python, "program.py"], cwd=tmp_path, env=target.clean_environment(), capture_output=True)
@@ -111,6 +112,7 @@ if __name__ == "__main__":
 
 @each_interpreter
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])
+@pytest.mark.sample(3)
 def test_a_start_method_is_the_default_and_no_more(method: str, python: str, tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(STARTS)
     untraced = subprocess.run([python, "program.py"], cwd=tmp_path, env=target.clean_environment(), capture_output=True)

@@ -116,6 +116,7 @@ def test_nothing_jumps_while_it_plays() -> None:
 
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+@pytest.mark.sample(5)
 def test_hostile_text_is_shown_as_text(text: str) -> None:
     for build in (hostile_trace, hostile_deadlock):
         made = Player(analysed := Analysed(analyze(build(text))))

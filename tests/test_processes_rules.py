@@ -373,6 +373,7 @@ queue.Queue().get()
 
 
 @pytest.mark.parametrize("rule", PROGRAMS)
+@pytest.mark.sample(2)
 def test_a_program_is_recorded_proven_and_named(rule: str, tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(PROGRAMS[rule])

@@ -88,6 +88,7 @@ def test_a_leader_that_an_untraced_process_holds_is_joined_by_its_number() -> No
 
 
 @each_interpreter
+@pytest.mark.sample(2)
 def test_a_terminal_that_has_an_earlier_ones_number_is_another_one(python: str, tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(
         "import os\nfor k in range(2):\n    a, b = os.openpty()\n    os.write(b, b'%d' % k)\n    os.read(a, 1)\n    os.close(a); os.close(b)\n"

@@ -38,6 +38,7 @@ def test_the_programs_that_others_start_are_among_the_chapters():
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.sample(4)
 def test_a_report_of_each_program_of_the_chapter(show, tmp_path, program):
     analysis = recorded.record(tmp_path, program, options=("--duration", "3")).run.analysis
     opened = show(render(analysis))

@@ -214,6 +214,7 @@ SEEN = {
 
 
 @pytest.mark.parametrize("name", SEEN)
+@pytest.mark.sample(5)
 def test_a_program_sees_its_signals_as_it_does_untraced(name: str, tmp_path: Path) -> None:
     text = "import os, signal, sys, traceback\n" + "\n".join(line[8:] for line in SEEN[name].strip("\n").split("\n"))
     alone, traced = (target.run(text, live=live) for live in (None, tmp_path / "live"))

@@ -106,6 +106,7 @@ def run(python: str, folder: Path, command: list[str], live: Path | None) -> tup
 
 @each_interpreter
 @pytest.mark.parametrize("name", TRIALS)
+@pytest.mark.sample(15)
 def test_it_is_as_if_the_file_had_been_changed(name: str, python: str, tmp_path: Path) -> None:
     before, after, command = TRIALS[name]
     folder = tmp_path / "program"

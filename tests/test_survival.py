@@ -126,6 +126,7 @@ def is_told(recorded: Recorded) -> None:
 
 
 @pytest.mark.parametrize("limit", [FILE_LIMIT, FILE_LIMIT + KILLED_BY_IT, FILE_LIMIT + TOLD_OF_IT, MEMORY_LIMIT])
+@pytest.mark.sample(2)
 def test_a_limit_stops_the_recording_and_not_the_program(tmp_path: Path, limit: str) -> None:
     program = file(tmp_path, limit + BUSY)
     plain = run(program, live=None)

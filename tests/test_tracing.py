@@ -88,6 +88,7 @@ PROGRAMS = {
 
 @pytest.mark.parametrize("python", EACH)
 @pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS)
+@pytest.mark.sample(8)
 def test_it_is_the_same_as_untraced(program: str, python: str, tmp_path: Path) -> None:
     alone, traced = (target.run(program, live=live, python=python, cwd=tmp_path) for live in (None, tmp_path / "live"))
     assert alone.returncode == 0, alone.stderr

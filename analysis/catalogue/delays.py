@@ -101,7 +101,7 @@ RULES = (
             "    while there.recv(1):\n"
             '        there.send(b"!")\n'
             "threading.Thread(target=answer).start()\n"
-            "for _ in range(20_000):\n"
+            "for _ in range(5_000):\n"
             '    here.send(b"?")\n'
             "    here.recv(1)                           # before the next question\n"
             "here.close()"

@@ -11,16 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from ..events import NEVER, NONE, number, rows_of
+from ..events import LIVES, NEVER, NONE, number, rows_of
 from ..findings import Check, Context, finding, ids
 from ..naming import sentence, span
 from ..results import Finding
 from ..run import Run
 from .system import ignores_children, of_children
 
-# A parent that lives on for less than this has not forgotten its child, it is about to end: its own end takes some
-# tens of milliseconds, and more on a busy machine.
+# A parent that calls something for less than this after its child has ended has not forgotten it, it is about to end.
 LINGERS = 200_000_000  # ns
+# The same of one that calls nothing any more: its own end takes some tens of milliseconds, on a busy machine hundreds.
+ENDS = 1_000_000_000  # ns
 SERVANTS = ("resource_tracker", "forkserver")  # multiprocessing's own, which end with the program by design
 
 
@@ -38,7 +39,9 @@ def zombie(context: Context) -> Iterator[Finding]:
     parents = rows.set_index("process")[["ended", "status", "traced"]].rename(columns=lambda name: f"parent_{name}")
     children = rows[rows["parent"].notna() & rows["ended"].notna() & ~rows["name"].isin(SERVANTS)]
     children = children.join(parents, on="parent")
-    lived_on = (children["parent_ended"].fillna(run.cut) - children["ended"]) >= LINGERS
+    lived_on = (children["parent_ended"].fillna(run.cut) - children["ended"]) >= ENDS
+    last = {parent: _last_call(run, parent) for parent in children["parent"].unique().tolist()}
+    lived_on |= (children["parent"].map(last) - children["ended"]) >= LINGERS
     ended_itself = (children["parent_status"].fillna(0) >= 0) & children["parent_traced"]
     forgotten = children[lived_on & ended_itself & ~children["process"].isin(_waited_for(run))]
     found: dict[tuple[int, int], list[Any]] = {}
@@ -53,6 +56,12 @@ def zombie(context: Context) -> Iterator[Finding]:
             found.setdefault((parent, int(events.site[fork])), []).append((row, fork))
     for (parent, _), forgot in found.items():
         yield _zombies(context, parent, forgot)
+
+
+def _last_call(run: Run, process: int) -> int:
+    """When the last call of a process began."""
+    own = (run.events.process == process) & ~run.events.is_kind(*LIVES)
+    return int(run.events.enter[own].max(initial=0))
 
 
 def _waited_for(run: Run) -> set[int]:
