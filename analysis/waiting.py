@@ -58,13 +58,16 @@ class Reduction:
     @cached_property
     def left(self) -> frozenset[int]:
         """What is left when all that can act has acted."""
-        strangers = [index for index in self._of_member if index not in self.waits]
-        return frozenset(self._unmet) - self._freed(strangers)
+        return frozenset(self._unmet) - self._freed(self._strangers)
 
     def untied(self, freed: Iterable[int]) -> frozenset[int]:
         """Who could act as well if these did."""
         live = [index for index in self.waits if index not in self.left]
-        return self._freed([*live, *freed])
+        return self._freed([*self._strangers, *live, *freed])
+
+    @property
+    def _strangers(self) -> list[int]:
+        return [index for index in self._of_member if index not in self.waits]
 
     def _freed(self, live: Iterable[int]) -> frozenset[int]:
         unmet, met = dict(self._unmet), set[int]()

@@ -36,37 +36,44 @@ class Recorded(NamedTuple):
 
 def record(
     folder: Path, program: str | Path, *arguments: str, options: Sequence[str] = (), terminal: bool = False,
-    stdout: Path | None = None, **environment: str,
+    stdout: Path | None = None, fresh: bool = False, **environment: str,
 ) -> Recorded:  # fmt: skip
-    """Record a program with the command line in `folder`; its output goes to a pipe, a file or a terminal."""
+    """Record a program with the command line in `folder`; its output goes to a pipe, a file or a terminal. `fresh`: by
+    an interpreter that inherits from this process, and not by one that has loaded ipctrace already."""
     trace = folder / "recorded.ipctrace"
     command = [*COMMAND, "record", "--out", str(trace), "--no-report", *options, "--", str(program), *arguments]
-    return Recorded(*run(command, folder, terminal, stdout, **environment), trace)
+    return Recorded(*run(command, folder, terminal, stdout, fresh, **environment), trace)
 
 
 def run(
-    command: Sequence[str], folder: Path, terminal: bool = False, stdout: Path | None = None, **environment: str
-) -> tuple[int, bytes, bytes]:
+    command: Sequence[str], folder: Path, terminal: bool = False, stdout: Path | None = None, fresh: bool = False,
+    **environment: str,
+) -> tuple[int, bytes, bytes]:  # fmt: skip
     """Run a command: (exit status, what stdout or the terminal got, what stderr got unless that is the terminal)."""
     given = clean_environment(**{**SHORT, **environment})
     if terminal:
         return (*on_terminal(command, given, folder=folder), b"")
-    status, out, errors = _run(command, given, folder, stdout)
+    loaded = list(command[:4]) == [*COMMAND, "record"] and not fresh
+    status, out, errors = (_warm if loaded else _fresh)(command, given, folder, stdout)
     return status, stdout.read_bytes() if stdout else out, errors
 
 
-def _run(
+def _fresh(
     command: Sequence[str], environment: dict[str, str], folder: Path, stdout: Path | None
 ) -> tuple[int, bytes, bytes]:
-    """Run it to its end, ipctrace itself in a process that has loaded it already."""
-    if list(command[:3]) != COMMAND:
-        with contextlib.ExitStack() as stack:
-            file = stack.enter_context(stdout.open("wb")) if stdout else subprocess.PIPE
-            done = subprocess.run(
-                command, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.PIPE, env=environment, cwd=folder,
-                timeout=LIMIT,
-            )  # fmt: skip
-        return done.returncode, done.stdout or b"", done.stderr
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context(stdout.open("wb")) if stdout else subprocess.PIPE
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.PIPE, env=environment, cwd=folder,
+            timeout=LIMIT,
+        )  # fmt: skip
+    return done.returncode, done.stdout or b"", done.stderr
+
+
+def _warm(
+    command: Sequence[str], environment: dict[str, str], folder: Path, stdout: Path | None
+) -> tuple[int, bytes, bytes]:
+    """The same in a process that has loaded ipctrace already."""
     with ThreadPoolExecutor(2) as threads, contextlib.ExitStack() as stack:
         nothing = stack.enter_context(Path(os.devnull).open("rb"))
         (out, into_out), (errors, into_errors) = (

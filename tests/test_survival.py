@@ -279,7 +279,7 @@ def test_the_recorders_own_limit_of_a_files_size_does_not_end_it(tmp_path: Path)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, before[1]))
     try:
-        recorded = record(tmp_path, file(tmp_path, BUSY))
+        recorded = record(tmp_path, file(tmp_path, BUSY), fresh=True)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert (recorded.status, recorded.output) == (3, b"did it all 7\n")

@@ -16,7 +16,6 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stderr
-from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -49,10 +48,15 @@ class Warm:
         return int(told)
 
 
-@cache
+_started: list[Warm] = []
+
+
 def warm() -> Warm:
-    """The one of this process; it ends when this process does, whose end of the socket is then closed."""
-    return Warm()
+    """The one of this process, or a new one where a test has ended it with all that this process had started. It ends
+    when this process does, whose end of the socket is then closed."""
+    if not _started or _started[-1].process.poll() is not None:
+        _started.append(Warm())
+    return _started[-1]
 
 
 def _serve(commands: socket.socket) -> Any:
