@@ -83,6 +83,8 @@ class Terminal:
         yield from exchanges(self.analysis, replace(self.ink, width=self.width), most)
         yield ""
         if explained:
+            if self.analysis.verdict.name == "stalled":  # whose headline says why it is no deadlock, and not why it hangs
+                yield from self.finding(explained)
             yield from self.remedy(explained)
         yield from self.others([finding for finding in self.analysis.findings if finding is not explained], more)
         yield from [""] if steps else []
@@ -340,9 +342,10 @@ class Terminal:
             yield from self.diff(finding.edit)
 
     def diff(self, edit: Edit) -> Iterator[str]:
-        """The line before and after."""
+        """The line before, and the one or more after."""
         yield f" - {edit.line} | {self.clean(edit.before)}"
-        yield self.ink.paint(f" + {edit.line} | {self.clean(edit.after)}", "good")
+        for line, text in enumerate(edit.after.split("\n"), edit.line):
+            yield self.ink.paint(f" + {line} | {self.clean(text)}", "good")
 
     def paragraph(self, text: str, first: str = "  ") -> Iterator[str]:
         """Words wrapped behind `first`; further lines begin below the words."""

@@ -201,6 +201,20 @@ def test_who_reads_to_the_end_needs_every_holder_to_close() -> None:
     assert "the parent itself still holds a write end" in first(analysis).message
 
 
+def test_the_end_is_to_be_closed_before_the_wait_of_whoever_holds_it() -> None:
+    build = TraceBuilder()
+    parent = build.process("a.py")
+    pipe = build.pipe(parent)
+    child = build.fork(parent)
+    build.close(child, pipe.writer)
+    build.close(parent, pipe.reader)
+    reads_to_end(build, child, pipe)
+    build.begin(parent, "os.waitpid", size=47111, site=build.site("a.py", 15, "os.wait()"))
+    analysis = hung(build)
+    assert rules(analysis)[0] == "IPC105"
+    assert first(analysis).remedy.endswith("before the wait at a.py:15.")
+
+
 def test_who_wants_any_bytes_can_get_them_of_any_holder() -> None:
     build = TraceBuilder()
     parent = build.process("a.py")

@@ -72,6 +72,24 @@ def test_what_one_thread_writes_and_reads_itself_is_none() -> None:
     assert not latent(build)
 
 
+@pytest.mark.parametrize(("looks", "rules"), [(False, ["IPC101"]), (True, [])])
+def test_an_answer_to_what_a_terminal_let_through_and_one_that_was_due_anyway(looks: bool, rules: list[str]) -> None:
+    """Who asks what is ready before it writes, as communicate() and event loops do, did not wait for the question."""
+    build = TraceBuilder()
+    parent = build.process("a.py")
+    up, down = build.pipe(parent), build.pipe(parent)
+    child = build.fork(parent)
+    out = build.stream(1, "sys.stdout", up.writer, buffering="line", why="a terminal when Python started")
+    build.accept(child, out, b"a question\n")
+    build.read(parent, up.reader, b"a question\n")
+    if looks:
+        build.end(build.select(parent, f"r{up.reader} w{down.writer}"), result=1)
+    asking = build.begin(child, "os.read", fd=down.reader, size=99)
+    build.write(parent, down.writer, b"an answer\n")
+    build.end(asking, b"an answer\n")
+    assert [each.rule for each in latent(build)] == rules
+
+
 CHILD = "import sys\nfor line in sys.stdin:\n    if line == 'end\\\\n': print('got it', flush=True)"
 QUESTION = """
 import subprocess, sys

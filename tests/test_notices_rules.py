@@ -51,6 +51,21 @@ class TestLostWakeup:
         assert "did that at a.py:5, 300 ms before the wait began" in first(analysis).message
         assert "a.py:9" in first(analysis).remedy
 
+    def test_one_notify_for_two_that_wait(self) -> None:
+        build = TraceBuilder()
+        main, other, condition = self.condition(build)
+        lucky = build.thread(0, "lucky")
+        woken = build.begin(lucky, "Condition.wait", channel=condition)
+        build.begin(main, "Condition.wait", channel=condition, site=build.site("/work/a.py", 9, "c.wait()"))
+        build.call(other, "Condition.notify", channel=condition, size=1, site=build.site("/work/a.py", 5, "c.notify()"))
+        build.end(woken)
+        build.end_thread(lucky)
+        build.end_thread(other)
+        analysis = hung(build)
+        assert rules(analysis) == ["IPC119"]
+        assert "did that at a.py:5, but woke another that waited" in first(analysis).message
+        assert "notify_all() at a.py:5" in first(analysis).remedy
+
     def test_who_notified_before_and_sleeps_may_do_it_again(self) -> None:
         build = TraceBuilder()
         main, other, condition = self.condition(build)

@@ -193,6 +193,17 @@ def test_what_is_not_proven_says_what_it_hangs_on() -> None:
     shown = lines(analysis)
     assert shown[0].startswith("stalled[IPC101]: parent and child")
     assert "  likely: A stranger holds pipe A." in shown
+    assert any(line.startswith("  error[IPC101]") for line in shown), "its headline says only why it may go on"
+
+
+def test_a_line_to_add_stands_on_a_line_of_its_own() -> None:
+    analysis = deadlock()
+    [found] = analysis.findings
+    edit = Edit("/work/deadlock.py", 41, "    out.write(x)", "    out.write(x)\n    out.flush()")
+    analysis.findings[:] = [replace(found, edit=edit)]
+    assert [line for line in lines(analysis) if line.startswith((" - ", " + "))] == [
+        " - 41 |     out.write(x)", " + 41 |     out.write(x)", " + 42 |     out.flush()",
+    ]  # fmt: skip
 
 
 def healthy() -> Analysis:

@@ -236,10 +236,12 @@ def _kept_open(context: Context, agent: Agent, channel: int, keepers: list[Any])
     else:
         remedy = close
     never = ", and never uses it" if inherited else ""
+    waiting = [each.event for each in context.dead if each.process == first.process and each.event is not None]
+    wait = waiting[0] if waiting and agent.event not in waiting else agent.event
     return finding(
         "IPC105",
         f"{begins}, which {'does not' if inherited else 'cannot'} come: {told}{never}.",
-        f"{remedy}: before the wait{run.at_event(agent.event)}.",
+        f"{remedy}: before the wait{run.at_event(wait)}.",
         threads=ids(agent.thread, *(run.main_threads.get(row.process) for row in keepers)),
         sites=ids(run.site_of(agent.event), *(_given_at(context, row) for row in keepers)),
         **evidence,

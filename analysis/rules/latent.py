@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+import pandas as pd
 
 from ..edits import flush_after
 from ..events import NEVER, NONE, Events, number, rows_of
@@ -73,9 +74,17 @@ def _first(context: Context, stream: object) -> Iterator[Finding]:
         heard = others[
             others["message"].isin(theirs["message"]) & (events.thread[others["read"]] == events.thread[answer])
         ]
-        if (events.exit[heard["read"]] <= events.enter[answer]).any():
+        if (events.exit[heard["read"]] <= events.enter[answer]).any() and not _looked_about(events, answer, heard):
             yield _latent(context, stream, pending, amount, int(read), int(heard["read"].iloc[0]))
             return
+
+
+def _looked_about(events: Events, answer: int, heard: pd.DataFrame) -> bool:
+    """Whether who answered had asked since it last heard what is ready: then it writes when there is room, as
+    communicate() and every event loop do, and not because of what it has read."""
+    last = int(events.exit[heard["read"]][events.exit[heard["read"]] <= events.enter[answer]].max())
+    looks = events.is_kind("select") & (events.thread == events.thread[answer])
+    return bool((looks & (events.enter >= last) & (events.enter <= events.enter[answer])).any())
 
 
 def _latent(context: Context, stream: object, pending: range, amount: int, read: int, heard: int) -> Finding:

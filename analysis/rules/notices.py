@@ -192,6 +192,14 @@ def _told_before(context: Context, agent: Agent) -> Told:
             f"Use what processes share: multiprocessing.{kind.capitalize()}, a pipe, or the child's exit{at}.",
             [copied],
         )
+    woken = _told_another(context, agent) if kind == "condition" else None
+    if woken is not None and (nobody_else(context, agent) or is_over(context)):
+        return (
+            f"for {name} to be notified: {run.the_thread(int(events.thread[woken]))} did that{run.at_event(woken)}, "
+            "but woke another that waited; nobody is left to do it again.",
+            f"Wake all that wait, each of which looks again: notify_all(){run.at_event(woken)}.",
+            [woken],
+        )
     remedy = {
         "condition": f"Wait for a fact that is kept, not for the notify: wait_for(lambda: ready){at}, "
         "with `ready` set under the same lock before the notify.",
@@ -217,6 +225,20 @@ def _told_before(context: Context, agent: Agent) -> Told:
         remedy,
         before[-1:].tolist(),
     )
+
+
+def _told_another(context: Context, agent: Agent) -> int | None:
+    """The last notify since the wait began that woke another one in its place."""
+    events = context.run.events
+    since = events.enter[agent.event]
+    notified = events_on(context, agent.channel, "notify")
+    notified = notified[events.enter[notified] > since]
+    woken = done_on(context, agent.channel, "await")
+    for notify in notified[::-1].tolist():
+        moment = events.enter[notify]
+        if ((events.enter[woken] < moment) & (events.exit[woken] > moment)).any():
+            return int(notify)
+    return None
 
 
 def _held_up(context: Context, agent: Agent) -> bool:
