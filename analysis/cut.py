@@ -115,6 +115,14 @@ class Cut:
         held = self.run.held
         return dict(zip(zip(held["process"], held["fd"], strict=True), held["channel"].tolist(), strict=True))
 
+    @cached_property
+    def sources_only(self) -> set[tuple[int, int]]:
+        """Descriptors (process, fd) through which bytes can only go into a channel: write ends of pipes."""
+        held = self.run.held
+        pipes = self.trace.channels["kind"].isin(["pipe", "fifo"]).to_numpy()
+        into = held[(held["access"] == "w") & pipes[held["channel"].to_numpy(dtype="int64")]]
+        return set(zip(into["process"].tolist(), into["fd"].tolist(), strict=True))
+
     def holders(self, channel: int, way: str) -> list[int]:
         """Processes of the run that hold the end of a channel through which bytes go this way (r, w), in order."""
         return self._holders.get((channel, way), [])

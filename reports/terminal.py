@@ -83,7 +83,7 @@ class Terminal:
         yield from exchanges(self.analysis, replace(self.ink, width=self.width), most)
         yield ""
         if explained:
-            if self.analysis.verdict.name == "stalled":  # whose headline says why it is no deadlock, and not why it hangs
+            if self.analysis.verdict.name == "stalled":  # whose headline says why it may go on, and not why it hangs
                 yield from self.finding(explained)
             yield from self.remedy(explained)
         yield from self.others([finding for finding in self.analysis.findings if finding is not explained], more)

@@ -215,6 +215,22 @@ def test_the_end_is_to_be_closed_before_the_wait_of_whoever_holds_it() -> None:
     assert first(analysis).remedy.endswith("before the wait at a.py:15.")
 
 
+@pytest.mark.parametrize(("asked", "verdict"), [("down.writer", "deadlock"), ("down.reader", "interrupted")])
+def test_whether_a_write_end_can_be_read_tells_only_that_its_readers_have_gone(asked: str, verdict: str) -> None:
+    """asyncio asks that of every pipe it writes to: bytes in the pipe are no news of that."""
+    build = TraceBuilder()
+    parent = build.process("a.py")
+    down, up = build.pipe(parent), build.pipe(parent)
+    child = build.fork(parent)
+    for thread, ends in ((parent, [up.writer]), (child, [down.writer, up.reader])):
+        for end in ends:
+            build.close(thread, end)
+    build.write(parent, down.writer, b"work\n")
+    build.begin(child, "os.write", fd=up.writer, size=99)
+    build.select(parent, f"rw{down.writer}" if asked == "down.writer" else f"r{down.reader} rw{down.writer}")
+    assert hung(build).verdict.name == verdict
+
+
 def test_who_wants_any_bytes_can_get_them_of_any_holder() -> None:
     build = TraceBuilder()
     parent = build.process("a.py")

@@ -227,12 +227,15 @@ def _ends(situation: Situation, agent: Agent) -> Ends:
 
 
 def _leading_to(situation: Situation, process: int, rows: tuple[tuple[int, str], ...]) -> Ends:
-    return tuple(
-        (call, situation.channel_of(process, fd))
+    """A write end of which somebody asks whether it can be read, as asyncio does, tells that its readers have gone
+    (poll(2), POLLERR): like a write, that is theirs to end."""
+    found = (
+        ("write" if (process, fd) in situation.sources_only else call, situation.channel_of(process, fd))
         for fd, access in rows
         for way, call in (("r", "read"), ("w", "write"))
         if way in access
     )
+    return tuple(dict.fromkeys(found))
 
 
 def by_members(situation: Situation, agent: Agent) -> Agent:
@@ -252,7 +255,7 @@ def _any_of(
 ) -> tuple[int | None, Judged]:
     """A wait for any of several ends, and the one because of which it isn't known who could end it."""
     needs: list[Need] = []
-    for call, channel in dict.fromkeys(ends):
+    for call, channel in ends:
         if channel is None:
             return None, Judged(why="waits for something unknown")
         judged = situation.once(_judged, Wait(call, channel, process, to_end and call == "read", occupied, itself))

@@ -9,11 +9,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ..agents import Agent, Need, others
-from ..events import NONE
+from ..events import NEVER, NONE
 from ..filelocks import FILE_LOCKS
 from ..ownership import STREAM_CALLS, Holder
 from .objects import by_object
+from .processes import FEEDER
 
 if TYPE_CHECKING:
     from ..situation import Situation
@@ -35,6 +38,8 @@ def by_owner(situation: Situation, agent: Agent) -> Agent:
         return agent
     (need,) = agent.needs
     seen = _agents(situation, holders, _as_a_lock(situation, agent, holders or ()))
+    if seen is None:
+        seen = _feeding(situation, agent)
     if seen is not None:
         seen = (seen - {agent.index}) & need.able
     only = holders and situation.trace.channels["kind"].iloc[agent.channel] == "rlock" and seen is not None
@@ -47,6 +52,17 @@ def _agents(situation: Situation, holders: tuple[Holder, ...] | None, known: boo
         return None
     there = {holder.thread for holder in holders if holder.fate == "alive"}
     return situation.agents_of(there)
+
+
+def _feeding(situation: Situation, agent: Agent) -> frozenset[int] | None:
+    """Of the lock by which the feeders of a multiprocessing.Queue take turns, only waits are recorded: it is held by
+    whoever is feeding an item. Such a lock is known by its place, which is that of the queue."""
+    if agent.thread is None or situation.run.names[agent.thread].rpartition("/")[2] != FEEDER:
+        return None
+    events, site = situation.events, situation.trace.channels["site"].fillna(NONE).to_numpy(dtype="int64")
+    feeding = np.flatnonzero(events.is_op("multiprocessing.Queue.feed") & (events.exit == NEVER))
+    feeding = feeding[site[events.channel[feeding]] == site[agent.channel]]
+    return situation.agents_of(set(events.thread[feeding].tolist())) if len(feeding) else None
 
 
 def _as_a_lock(situation: Situation, agent: Agent, holders: tuple[Holder, ...]) -> bool:
