@@ -171,6 +171,30 @@ class TestFeederJoin:
     def test_a_reader_that_comes_later_is_waited_for(self) -> None:
         assert not rules(self.feeding(joins=False))
 
+    @pytest.mark.parametrize(("its", "verdict"), [(True, "stalled"), (False, "interrupted")])
+    def test_another_that_waits_for_its_turn_cannot_help(self, its: bool, verdict: str) -> None:
+        """Two processes feed one queue, and a thread that ticks leaves it open whether that can end. Whose turn it is
+        isn't recorded: it is that of who feeds, if the queue was made where the lock was."""
+        build = TraceBuilder()
+        parent, child, _, writer = parent_and_child(build)
+        other = build.fork(parent)
+        queue, turn = (build.object(None, kind) for kind in ("queue", "lock"))
+        made, elsewhere = build.site("a.py", 3, "queue = Queue()"), build.site("a.py", 9, "lock = Lock()")
+        build.rows["channels"][queue]["site"] = made
+        build.rows["channels"][turn]["site"] = made if its else elsewhere
+        feeder, waits = (build.thread(build.process_of(each), "QueueFeederThread") for each in (child, other))
+        build.begin(feeder, "multiprocessing.Queue.feed", channel=queue, size=100_000)
+        build.begin(feeder, "os.write", fd=writer, size=100_000)
+        build.begin(waits, "multiprocessing.Lock.acquire", channel=turn)
+        for each, thread in ((child, feeder), (other, waits)):
+            build.begin(each, "Thread.join", size=build.rows["threads"][thread]["tid"])
+        ticker = build.thread(0, "ticker")
+        wait_for(build, parent, child)
+        for _ in range(3):
+            build.sleep(ticker, 50_000_000)
+        build.begin(ticker, "time.sleep", size=50_000_000)
+        assert hung(build).verdict.name == verdict
+
 
 class TestPeerGone:
     def dies(self, status: int, wrote: bool = False, other: bool = False) -> Analysis:
