@@ -287,6 +287,7 @@ def _stalled(context: Context, knot: Knot, found: list[Finding]) -> Verdict:
     run = context.run
     quiet = span(run.cut - knot.formed)
     helpers = [context.situation.agents[index] for index in knot.hangs_on]
+    live = [agent for agent in context.situation.agents if agent.index not in knot.dead]
     rule = next((each for each in found if each.rule < "IPC2" and each.certainty != "latent"), None)
     if knot.outside:
         member = context.situation.agents[knot.outside[0]]
@@ -295,6 +296,8 @@ def _stalled(context: Context, knot: Knot, found: list[Finding]) -> Verdict:
         rest = f"but it may yet: {context.the(helpers[0])} {context.situation.why(helpers[0]) or 'could act'}"
     elif 0 in context.situation.alive and not any(agent.process == 0 for agent in context.dead):
         rest = f"between {listing([context.the(agent) for agent in context.core[:3]])}; the rest of the program goes on"
+    elif live and all(agent.confirmed for agent in context.dead):
+        rest = f"and nothing but a signal could move it: {context.the(live[0])} lives, and might send one"
     else:
         rest = "and nothing was seen that could move it, but /proc does not confirm that it can't"
     return Verdict(

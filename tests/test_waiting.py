@@ -209,6 +209,19 @@ def test_a_loop_in_the_only_thread_that_could_answer_is_a_way_out() -> None:
     assert not is_deadlock(build.trace(ended="duration"))
 
 
+def test_somebody_else_who_lives_could_end_it_by_a_signal() -> None:
+    build = TraceBuilder()
+    parent, child = crossed(build)
+    other = build.fork(parent, "other.py")
+    build.close(other, 4, 5)
+    build.begin(parent, "os.read", fd=5, size=10)
+    build.begin(child, "os.read", fd=3, size=10)
+    build.begin(other, "time.sleep", size=10**10)
+    verdict = hung(build).verdict
+    assert verdict.name == "stalled"
+    assert verdict.headline.endswith("other lives, and might send one.")
+
+
 def test_waiting_for_a_child_that_waits_for_its_parent_is_a_cycle() -> None:
     build = TraceBuilder()
     parent, child = crossed(build)
