@@ -252,7 +252,7 @@ for child in children:
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
     try:
-        recorded = record(tmp_path, _file(tmp_path, program))
+        recorded = record(tmp_path, _file(tmp_path, program), fresh=True)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
     assert recorded.status == 0, recorded.errors.decode()

@@ -171,6 +171,24 @@ class TestFeederJoin:
     def test_a_reader_that_comes_later_is_waited_for(self) -> None:
         assert not rules(self.feeding(joins=False))
 
+    def test_the_turn_of_a_queues_threads_is_not_the_cause(self) -> None:
+        build = TraceBuilder()
+        parent, child, _, writer = parent_and_child(build)
+        other = build.fork(parent)
+        queue, turn = (build.object(None, kind) for kind in ("queue", "lock"))
+        for each in (child, other):
+            build.call(each, "multiprocessing.Queue.put", channel=queue, site=build.site("a.py", 3, "queue.put(x)"))
+        holds, waits = (build.thread(build.process_of(each), "QueueFeederThread") for each in (child, other))
+        build.call(holds, "multiprocessing.Lock.acquire", channel=turn)
+        build.begin(holds, "os.write", fd=writer, size=100_000)
+        build.begin(waits, "multiprocessing.Lock.acquire", channel=turn)
+        for each, thread in ((child, holds), (other, waits)):
+            build.begin(each, "Thread.join", size=build.rows["threads"][thread]["tid"])
+        wait_for(build, parent, other)
+        analysis = hung(build)
+        assert rules(analysis)[0] == "IPC110"
+        assert "IPC113" not in rules(analysis)
+
     @pytest.mark.parametrize(("its", "verdict"), [(True, "stalled"), (False, "interrupted")])
     def test_another_that_waits_for_its_turn_cannot_help(self, its: bool, verdict: str) -> None:
         """Two processes feed one queue, and a thread that ticks leaves it open whether that can end. Whose turn it is

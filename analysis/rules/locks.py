@@ -17,6 +17,7 @@ from ..naming import listing, sentence
 from ..ownership import STREAM_CALLS, Holder
 from ..results import Finding
 from ..waits.channels import users_of
+from ..waits.processes import feeds
 from .links import Link, evidence, links, lives_on, lock, since
 
 
@@ -154,6 +155,8 @@ def lock_and_channel(context: Context) -> Iterator[Finding]:
             continue
         told.add(holder)
         keeps = situation.agents[holder]
+        if keeps.thread is not None and feeds(situation, keeps.thread) is not None:
+            continue  # the turn of a queue's own thread, of which `processes.feeder_join` tells
         name = lock(context, link.waiter)
         through = [context.the(situation.agents[each]) for each in way[1:-1]]
         helper = f", for which {context.the(link.waiter)} has to go on"
